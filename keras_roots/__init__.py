@@ -1,0 +1,23 @@
+"""Keras model zoo of convolutional networks that are cheaper by construction."""
+
+import importlib
+
+from keras_roots import layers, models
+from keras_roots.models import *  # noqa: F403
+
+# Loaded on first use, so that importing the package stays quick.
+_LAZY = {
+    "profile": "keras_roots.profiling",
+    "pack_groups": "keras_roots.export",
+    "export_saved_model": "keras_roots.export",
+    "export_tflite": "keras_roots.export",
+    "benchmark": "keras_roots.benchmarking",
+}
+
+__all__ = ["layers", "models", *models.__all__, *_LAZY]
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'keras_roots' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Console programs over the library: train, evaluate, export, benchmark."""

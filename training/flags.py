@@ -1,0 +1,114 @@
+"""Flags that several binaries share, and how a binary starts.
+
+absl flags are global and may be defined once, so the shared ones are defined here, on
+demand, from one table.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags
+
+FLAGS = flags.FLAGS
+
+
+class _RootParser(flags.ArgumentParser):
+    """Parses `8` to 8 and `8,4` to (8, 4)."""
+
+    syntactic_help = "an integer, or one per stage separated by commas"
+
+    def parse(self, argument):
+        if isinstance(argument, int | tuple):
+            return argument
+        try:
+            counts = tuple(int(part) for part in argument.split(","))
+        except ValueError:
+            raise ValueError(
+                f"must be {self.syntactic_help}, such as 8 or 8,4. "
+                f"Received: {argument!r}"
+            ) from None
+        return counts if len(counts) > 1 else counts[0]
+
+    def flag_type(self):
+        return "root"
+
+
+_SHARED: dict[str, Callable[[], object]] = {
+    "model": lambda: flags.DEFINE_string(
+        "model", "root_nin", "Model to build; keras_roots.list_models() names them."
+    ),
+    "root": lambda: flags.DEFINE(
+        _RootParser(),
+        "root",
+        1,
+        "Filter groups of the first stage (1: the dense network), or the groups of "
+        "every stage, separated by commas.",
+    ),
+    "topology": lambda: flags.DEFINE_enum(
+        "topology",
+        "root",
+        ["root", "column", "tree"],
+        "Whether groups halve, stay or double from stage to stage.",
+    ),
+    "weights": lambda: flags.DEFINE_string(
+        "weights",
+        None,
+        "Weights to start from: the data set of released weights (cifar10) or a file.",
+    ),
+    "dataset": lambda: flags.DEFINE_string(
+        "dataset",
+        "digits",
+        "digits (embedded), cifar10, imagenette/160px-v2, imagenet2012 (TensorFlow "
+        "Datasets), an .npz file, or a folder with a folder of images per class, "
+        "optionally under train/ and validation/.",
+    ),
+    "data_dir": lambda: flags.DEFINE_string(
+        "data_dir", None, "Where TensorFlow Datasets keeps its data sets."
+    ),
+    "image_size": lambda: flags.DEFINE_integer(
+        "image_size",
+        None,
+        "Height and width of the images, in pixels; by default the model's own.",
+        lower_bound=1,
+    ),
+    "output_dir": lambda: flags.DEFINE_string(
+        "output_dir", None, "Folder for everything this run writes."
+    ),
+    "batch_size": lambda: flags.DEFINE_integer(
+        "batch_size", None, "Images per step, over all devices.", lower_bound=1
+    ),
+    "seed": lambda: flags.DEFINE_integer(
+        "seed", 0, "Seed of everything random.", lower_bound=0
+    ),
+}
+
+
+def define(*names: str) -> None:
+    """Defines shared flags, each unless another binary has defined it already."""
+    for name in names:
+        if name not in FLAGS:
+            _SHARED[name]()
+
+
+def launch(main: Callable, doc: str, names: Sequence[str]) -> None:
+    """Parses the command line and runs a binary.
+
+    Args:
+        main: Function of the arguments that are left.
+        doc: What `--help` prints first.
+        names: The binary's own flags, which `--help` lists.
+    """
+    for name in names:
+        FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[name])
+    sys.modules["__main__"].__doc__ = doc
+    app.run(lambda argv: _guarded(main, argv))
+
+
+def _guarded(main, argv):
+    """Turns what a user can put right into one line without a traceback."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
+    try:
+        main(argv)
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,1 @@
+"""Released weights, their index, and the results measured with them."""
