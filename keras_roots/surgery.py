@@ -1,0 +1,122 @@
+"""Rewriting a model: swap its layers for others and carry the weights over."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+
+class Replacement(NamedTuple):
+    """Layers that take the place of one layer, called one after the other.
+
+    Attributes:
+        layers: New layers, not built yet; none to leave the layer out.
+        weights: Their weights, one list of arrays per layer, as for `set_weights`.
+    """
+
+    layers: Sequence[keras.Layer]
+    weights: Sequence[Sequence[np.ndarray]]
+
+
+def rewrite(
+    model: keras.Model,
+    replace: Callable[[keras.Layer], keras.Layer | Replacement | None],
+) -> keras.Model:
+    """Returns a copy of a model in which some layers are replaced.
+
+    Args:
+        model: A functional model, or a Sequential one that is built; models within it
+            are rewritten too. It stays as it is.
+        replace: Function of each layer. `None` copies the layer with its weights, a
+            new layer takes over its weights, a `Replacement` brings its own.
+
+    Returns:
+        A functional model of the same name, not compiled.
+
+    Raises:
+        ValueError: The model is neither functional nor a built Sequential.
+    """
+    graph = _graph(model)
+    chains: dict[int, list[keras.Layer]] = {}
+    weights: list[tuple[keras.Layer, Sequence[np.ndarray]]] = []
+
+    def chain(layer):
+        if id(layer) not in chains:
+            chains[id(layer)] = _new_layers(layer, replace, weights)
+        return chains[id(layer)]
+
+    def call(layers, *args, **kwargs):
+        if not layers:
+            return args[0]
+        outputs = layers[0](*args, **kwargs)
+        for layer in layers[1:]:
+            outputs = layer(outputs)
+        return outputs
+
+    copy = keras.models.clone_model(graph, clone_function=chain, call_function=call)
+    for layer, values in weights:
+        layer.set_weights(values)
+    return copy
+
+
+def reconfigure(
+    model: keras.Model, change: Callable[[keras.Layer], dict | None]
+) -> keras.Model:
+    """Returns a copy of a model with some layers configured otherwise.
+
+    Args:
+        model: As for `rewrite`.
+        change: Function of each layer: the entries of its configuration to change, or
+            `None`. Shapes of weights must stay the same.
+
+    Raises:
+        ValueError: As for `rewrite`.
+    """
+
+    def replace(layer):
+        changed = change(layer)
+        if not changed:
+            return None
+        return layer.__class__.from_config({**layer.get_config(), **changed})
+
+    return rewrite(model, replace)
+
+
+def _graph(model):
+    """Returns an uncompiled functional model over the same layers."""
+    if isinstance(model, keras.Sequential) and not model.built:
+        raise ValueError(
+            "`model` is a Sequential model that is not built. Give it an Input or "
+            f"call `build` with an input shape. Received: model={model.name!r}"
+        )
+    if not _is_graph(model):
+        raise ValueError(
+            "`model` must be a functional or Sequential model: the layers of a "
+            "subclassed model cannot be reached through its graph. "
+            f"Received: model={model!r}"
+        )
+    if isinstance(model, keras.Sequential):
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    return keras.Model(model.input, model.output, name=model.name)
+
+
+def _is_graph(layer) -> bool:
+    return isinstance(layer, keras.Sequential) or (
+        isinstance(layer, keras.Model) and hasattr(layer, "operations")
+    )
+
+
+def _new_layers(layer, replace, weights) -> list[keras.Layer]:
+    if _is_graph(layer):
+        return [rewrite(layer, replace)]
+    if not isinstance(layer, keras.Layer):  # an operation of keras.ops
+        return [layer.__class__.from_config(layer.get_config())]
+    replacement = replace(layer)
+    if isinstance(replacement, Replacement):
+        weights.extend(zip(replacement.layers, replacement.weights, strict=True))
+        return list(replacement.layers)
+    if replacement is None:
+        replacement = layer.__class__.from_config(layer.get_config())
+    weights.append((replacement, layer.get_weights()))
+    return [replacement]
