@@ -12,6 +12,8 @@ from keras_roots.models import weights as released
 NORMALIZATION = {
     "cifar10": ((125.307, 122.950, 113.865), (62.993, 62.089, 66.705)),
     "imagenet": ((123.675, 116.280, 103.530), (58.395, 57.120, 57.375)),
+    # Caffe subtracts the mean only; its ConvNet's rates and initial weights need that.
+    "cifar10_mean": ((125.307, 122.950, 113.865), (1.0, 1.0, 1.0)),
 }
 
 
@@ -47,13 +49,20 @@ def conv(filters, kernel_size, groups=1, *, padding="same", **kwargs):
     return GroupedConv2D(filters, kernel_size, groups=groups, **arguments)
 
 
+def batch_norm(name, **kwargs):
+    """Returns a BatchNormalization over the channels of images."""
+    # The moving averages follow within tens of steps, so that short runs can be judged.
+    arguments = {"momentum": 0.9, "epsilon": 1e-5, **kwargs}
+    return keras.layers.BatchNormalization(axis=channel_axis(), name=name, **arguments)
+
+
 def preprocess_input(x, dataset="imagenet"):
     """Normalises pixels for a model built with `include_preprocessing=False`.
 
     Args:
         x: Images, pixels 0 to 255, channels on the axis of
             `keras.config.image_data_format()`.
-        dataset: `"cifar10"` or `"imagenet"`: the family's data set.
+        dataset: A key of `NORMALIZATION`: the family's data set.
 
     Returns:
         Each channel less its mean, divided by its standard deviation.

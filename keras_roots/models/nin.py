@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_roots.models import common
+from keras_roots.models import common, predictions
 from keras_roots.models.registry import register
 from keras_roots.topology import Grouped, assign_groups
 
@@ -91,6 +91,11 @@ def preprocess_input(x):
     return common.preprocess_input(x, FAMILY.dataset)
 
 
+def decode_predictions(preds, top=5):
+    """Names the `top` classes, as `keras.applications` does: (id, name, score)."""
+    return predictions.decode_predictions(preds, FAMILY.dataset, top)
+
+
 def _features(x, groups):
     groups_of = {layer.name: groups[layer.stage] for layer in GROUPED}
     for stage, (convolutions, pool) in STAGES.items():
@@ -99,9 +104,7 @@ def _features(x, groups):
         for letter, (filters, kernel_size) in zip("abc", convolutions, strict=False):
             name = stage + letter
             x = common.conv(filters, kernel_size, groups_of.get(name, 1), name=name)(x)
-            x = keras.layers.BatchNormalization(
-                axis=common.channel_axis(), name=f"{name}_bn"
-            )(x)
+            x = common.batch_norm(f"{name}_bn")(x)
             x = keras.layers.ReLU(name=f"{name}_relu")(x)
     return x
 

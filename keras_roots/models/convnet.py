@@ -1,0 +1,130 @@
+"""Caffe's ConvNet for CIFAR-10, which may take filter groups (Force Regularization)."""
+
+import keras
+
+from keras_roots.layers import LocalResponseNormalization
+from keras_roots.models import common, predictions
+from keras_roots.models.registry import register
+from keras_roots.topology import Grouped, assign_groups
+
+FAMILY = common.Family("root_convnet", "cifar10_mean", size=32, min_size=4, classes=10)
+
+# Convolution: filters, deviation of its initial weights, the pool after it, whether
+# normalisation follows. All are 5x5, pools are 3x3 with stride 2.
+STAGES = {
+    "conv1": (32, 0.0001, keras.layers.MaxPooling2D, True),
+    "conv2": (32, 0.01, keras.layers.AveragePooling2D, True),
+    "conv3": (64, 0.01, keras.layers.AveragePooling2D, False),
+}
+
+GROUPED = (Grouped("conv2", 0, 32, 32), Grouped("conv3", 1, 32, 64))
+
+
+@register(FAMILY.name)
+def RootConvNet(
+    root=1,
+    topology="root",
+    weights=None,
+    include_top=True,
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=10,
+    classifier_activation="softmax",
+    include_preprocessing=True,
+    name=None,
+) -> keras.Model:
+    """Caffe's `cifar10_full` network, dense or with filter groups.
+
+    The ConvNet of Wen et al., Force Regularization (ICCV 2017), Table 1. Its input is
+    not divided by the deviation of the pixels, which its learning rate of 0.001 and its
+    initial weights presuppose; at rates for normalised input it diverges.
+
+    Args:
+        root: Filter groups of conv2, or a tuple: groups of conv2 and conv3. Each
+            convolution with groups is followed by a 1x1 that mixes them.
+        topology: How groups go on from stage to stage: `"root"` halves them,
+            `"column"` keeps them, `"tree"` doubles them.
+        weights: `None` (random initialisation), the name of a data set with released
+            weights or the path of a weights file.
+        include_top: Whether to include the classifier, a dense layer on all pixels.
+        input_tensor: Optional Keras tensor to use as the images.
+        input_shape: Shape of one image, `(32, 32, 3)` by default; sides of at least
+            4 pixels.
+        pooling: For `include_top=False`: `None` for the last feature map, `"avg"` or
+            `"max"` for its global average or maximum.
+        classes: Number of classes.
+        classifier_activation: Activation of the classifier; `None` returns logits.
+        include_preprocessing: Whether the model normalises its input itself and takes
+            pixels 0 to 255; if not, use `preprocess_input`.
+        name: Name of the model.
+
+    Returns:
+        A `keras.Model` from images `(batch, 32, 32, 3)` to class probabilities
+        `(batch, classes)`. The output of convolution `k` is `conv{k}_relu`, and after
+        pooling and normalisation `conv{k}_norm`.
+
+    Raises:
+        ValueError: An argument is impossible; the message says what would work.
+    """
+    groups = assign_groups(root, GROUPED, topology)
+    return common.build_model(
+        FAMILY,
+        lambda x: _features(x, groups),
+        _classifier,
+        root=root,
+        topology=topology,
+        groups=groups,
+        weights=weights,
+        include_top=include_top,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        include_preprocessing=include_preprocessing,
+        name=name,
+    )
+
+
+def preprocess_input(x):
+    """Normalises pixels 0 to 255 for `include_preprocessing=False`."""
+    return common.preprocess_input(x, FAMILY.dataset)
+
+
+def decode_predictions(preds, top=5):
+    """Names the `top` classes, as `keras.applications` does: (id, name, score)."""
+    return predictions.decode_predictions(preds, FAMILY.dataset, top)
+
+
+def _features(x, groups):
+    groups_of = {layer.name: groups[layer.stage] for layer in GROUPED}
+    for name, (filters, deviation, pool, normalised) in STAGES.items():
+        count = groups_of.get(name, 1)
+        x = common.conv(
+            filters, 5, count, kernel_initializer=_normal(deviation), name=name
+        )(x)
+        if count > 1:
+            x = keras.layers.ReLU(name=f"{name}_grouped_relu")(x)
+            x = common.conv(filters, 1, name=f"{name}_mix")(x)
+        x = keras.layers.ReLU(name=f"{name}_relu")(x)
+        x = pool(3, 2, padding="same", name=f"{name}_pool")(x)
+        if normalised:
+            x = LocalResponseNormalization(
+                3, 5e-5, "within_channel", name=f"{name}_norm"
+            )(x)
+    return x
+
+
+def _classifier(x, classes, activation):
+    x = keras.layers.Flatten(name="flatten")(x)
+    return keras.layers.Dense(
+        classes,
+        activation=activation,
+        kernel_initializer=_normal(0.01),
+        name="predictions",
+    )(x)
+
+
+def _normal(deviation):
+    return keras.initializers.RandomNormal(stddev=deviation)
