@@ -1,0 +1,138 @@
+"""Augmentations: pure functions of a batch of images and of uniform random numbers.
+
+Being pure, they give the same images on every backend and device, and the same ones
+again when a run is resumed.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """An augmentation of images, and how pipelines of larger photographs cut them.
+
+    Attributes:
+        draws: Uniform random numbers in [0, 1) that it takes per image.
+        apply: Function `(images, draws, fill)` to images: float32 `(batch, height,
+            width, channels)` with pixels 0 to 255, float32 `(batch, draws)`, and the
+            colour of borders, one value per channel.
+        crop: How a window is cut from a photograph before: `"centre"`, `"random"` (the
+            short side resized to 256/224 of the crop) or `"scale_aspect"` (8 to 100 %
+            of the area, sides 3:4 to 4:3).
+    """
+
+    draws: int
+    apply: Callable
+    crop: str = "centre"
+
+
+def pad_crop(images, draws, fill, pad=4):
+    """Pads by 4 pixels of `fill`, then cuts a window of the old size at random.
+
+    Deep Roots, appendix A.1: the padding comes after mean subtraction, so its colour is
+    the mean.
+    """
+    height, width, channels = images.shape[1:]
+    border = ops.reshape(ops.convert_to_tensor(fill, images.dtype), (1, 1, 1, channels))
+    padded = ops.pad(images - border, ((0, 0), (pad, pad), (pad, pad), (0, 0))) + border
+    offsets = ops.cast(draws[:, :2] * (2 * pad + 1), "int32")
+    rows = offsets[:, :1] + ops.arange(height, dtype="int32")
+    columns = offsets[:, 1:2] + ops.arange(width, dtype="int32")
+    padded = ops.take_along_axis(padded, rows[:, :, None, None], axis=1)
+    return ops.take_along_axis(padded, columns[:, None, :, None], axis=2)
+
+
+def mirror(images, draws):
+    """Turns every other image left to right; `draws` is `(batch, 1)`."""
+    turn = ops.reshape(draws < 0.5, (-1, 1, 1, 1))
+    return ops.where(turn, ops.flip(images, axis=2), images)
+
+
+# Lighting noise along the principal components of ImageNet's colours
+# (Krizhevsky et al. 2012, section 4.1), for pixels 0 to 255.
+_COLOUR_EIGENVALUES = np.array([0.2175, 0.0188, 0.0045], "float32") * 255
+_COLOUR_EIGENVECTORS = np.array(
+    [
+        [-0.5675, 0.7192, 0.4009],
+        [-0.5808, -0.0045, -0.8140],
+        [-0.5836, -0.6948, 0.4203],
+    ],
+    "float32",
+)
+
+
+def colour(images, draws, strength=0.4, lighting=0.1):
+    """Varies brightness, contrast, saturation and the colour of the light.
+
+    The colour augmentation of ResNet-200's training (Deep Roots, section 5.3, after
+    fb.resnet.torch). `draws` is `(batch, 6)`: three factors and three light components.
+    """
+    factors = 1 + strength * (2 * draws[:, :3] - 1)
+    brightness, contrast, saturation = (
+        ops.reshape(factors[:, i], (-1, 1, 1, 1)) for i in range(3)
+    )
+    images = images * brightness
+    grey = _grey(images)
+    images = (
+        images - ops.mean(grey, axis=(1, 2), keepdims=True)
+    ) * contrast + ops.mean(grey, axis=(1, 2), keepdims=True)
+    grey = _grey(images)
+    images = (images - grey) * saturation + grey
+    # A uniform number of the same variance stands for the normal one.
+    amounts = (2 * draws[:, 3:6] - 1) * (3**0.5 * lighting)
+    light = ops.matmul(amounts * _COLOUR_EIGENVALUES, _COLOUR_EIGENVECTORS.T)
+    return ops.clip(images + ops.reshape(light, (-1, 1, 1, 3)), 0.0, 255.0)
+
+
+def _grey(images):
+    weights = ops.convert_to_tensor([0.299, 0.587, 0.114], images.dtype)
+    return ops.sum(images * weights, axis=-1, keepdims=True)
+
+
+AUGMENTATIONS = {
+    "none": Augmentation(0, lambda images, draws, fill: images),
+    "pad_crop": Augmentation(2, pad_crop),
+    "pad_crop_mirror": Augmentation(
+        3,
+        lambda images, draws, fill: mirror(pad_crop(images, draws, fill), draws[:, 2:]),
+    ),
+    "crop_mirror": Augmentation(
+        1, lambda images, draws, fill: mirror(images, draws), crop="random"
+    ),
+    "scale_aspect_colour": Augmentation(
+        7,
+        lambda images, draws, fill: colour(mirror(images, draws[:, :1]), draws[:, 1:]),
+        crop="scale_aspect",
+    ),
+}
+
+
+def get_augmentation(name: str) -> Augmentation:
+    """Returns an augmentation by name.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    if name not in AUGMENTATIONS:
+        raise ValueError(
+            f"`augmentation` must be one of {sorted(AUGMENTATIONS)}. "
+            f"Received: augmentation={name!r}"
+        )
+    return AUGMENTATIONS[name]
+
+
+def resize(images, size: int):
+    """Resizes a batch of images to `size` x `size`, bilinear with antialiasing."""
+    if images.shape[1:3] == (size, size):
+        return ops.cast(images, "float32")
+    return keras.ops.image.resize(
+        ops.cast(images, "float32"),
+        (size, size),
+        antialias=True,
+        data_format="channels_last",
+    )
