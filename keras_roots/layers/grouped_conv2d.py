@@ -70,6 +70,8 @@ class GroupedConv2D(keras.layers.Conv2D):
         """Convolves each group of input channels with its own filters."""
         if self.groups == 1 or keras.backend.backend() != "tensorflow":
             return super().convolution_op(inputs, kernel)
+        # Raises where the images are too small, for which oneDNN returns its input.
+        self.compute_output_shape(tuple(inputs.shape))
         return lowerings.grouped_conv2d(
             inputs,
             kernel,
