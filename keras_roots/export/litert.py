@@ -1,0 +1,286 @@
+"""Exporting a model to a LiteRT (TensorFlow Lite) file."""
+
+import dataclasses
+import os
+
+import keras
+import numpy as np
+
+from keras_roots import surgery
+from keras_roots.export import check, files, images, packing, runner
+from keras_roots.export.lowering import with_lowering
+
+# Quantisation: (tolerance on the relative difference, row of the cost table that
+# packing goes by).
+QUANTIZATIONS = {
+    None: (1e-3, "float32"),
+    "float16": (1e-2, "float32"),
+    "dynamic": (None, "dynamic"),
+    "int8": (None, "int8"),
+}
+IO = ("float", "int8", "uint8")
+
+
+@dataclasses.dataclass(frozen=True)
+class TFLiteReport(check.ExportReport):
+    """What `export_tflite` wrote; prints as a table.
+
+    Attributes:
+        quantize: As asked for.
+        io: Type of the file's input and output.
+        operations: How often each operation occurs.
+        undelegated: Those that XNNPACK, the CPU delegate, did not take; they run
+            on slower kernels.
+        float_operations: Those that compute in floating point.
+        packed: Layers whose groups were packed: name to (groups before, after).
+        Each of the three counts is `None` if this version of LiteRT does not tell.
+    """
+
+    quantize: str | None
+    io: str
+    operations: dict[str, int] | None
+    undelegated: dict[str, int] | None
+    float_operations: dict[str, int] | None
+    packed: dict[str, tuple[int, int]]
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Returns what `print` shows, as names and values."""
+        lines = [
+            ("quantisation", f"{self.quantize or 'none'}, {self.io} input and output"),
+            *super().lines(),
+            ("operations", _counts(self.operations)),
+            ("not on the CPU delegate", _counts(self.undelegated)),
+        ]
+        if self.quantize == "int8":
+            lines.append(("not quantised", _counts(self.float_operations)))
+        if self.packed:
+            changes = (f"{name} {a}->{b}" for name, (a, b) in self.packed.items())
+            lines.append(("groups packed", ", ".join(changes)))
+        return lines
+
+    __str__ = check.Agreement.__str__
+
+
+def export_tflite(
+    model: keras.Model,
+    path: str | os.PathLike,
+    quantize: str | None = None,
+    calibration_data=None,
+    *,
+    check_data=None,
+    io: str = "float",
+    batch_size: int = 1,
+    pack: bool = False,
+    min_agreement: float | None = None,
+) -> TFLiteReport:
+    """Writes a model as a LiteRT file, and checks the file against the model.
+
+    Every convolution with filter groups becomes one grouped CONV_2D. The file is
+    written under a temporary name, loaded back, run with XNNPACK and compared with the
+    model; only then it takes its place, so that an export that fails leaves nothing
+    behind.
+
+    Args:
+        model: A functional or Sequential model that takes images of a fixed size.
+        path: File to write, `.tflite` by custom.
+        quantize: `None` for float32, `"float16"` for float16 weights, `"dynamic"` for
+            int8 weights, `"int8"` for int8 weights and activations.
+        calibration_data: Images that the model is made for, `(n, height, width,
+            channels)`, or an iterable of batches of them, with labels or without. They
+            set the ranges of int8 activations: a hundred or more, all classes among
+            them. At most 1000 are used.
+        check_data: Images to compare on, likewise; by default `calibration_data`, else
+            random pixels.
+        io: `"float"`, or for `quantize="int8"` also `"int8"` or `"uint8"`: type of the
+            file's input and output.
+        batch_size: Images per call of the file, which LiteRT wants fixed.
+        pack: Whether to apply `pack_groups` first, where that makes a layer faster.
+        min_agreement: Smallest part, 0 to 1, of the images on which the file must name
+            the model's top-1 class.
+
+    Returns:
+        A `TFLiteReport`: differences from the model, top-1 agreement, file size,
+        operations and those that run on no fast kernel. It prints as a table.
+
+    Raises:
+        ValueError: An argument is impossible; images have the wrong shape or range;
+            the file disagrees with the model: by more than 1e-3 of the output's range
+            in float32, 1e-2 in float16, by less than `min_agreement`, or with NaN or
+            constant outputs (an `ExportError`); Keras runs on another backend.
+        OSError: The file cannot be written.
+        ImportError: TensorFlow or ai-edge-litert is not installed.
+
+    Example:
+        >>> report = export_tflite(model, "net.tflite", "int8", calibration_data=images)
+        >>> print(report)
+    """
+    _check_arguments(quantize, io, batch_size, min_agreement, calibration_data)
+    check.require_tensorflow()
+    runner.require_litert()
+    images.image_shape(model)
+    if calibration_data is not None:
+        calibration_data = images.as_images(calibration_data, model, "calibration_data")
+    if check_data is not None:
+        check_data = images.as_images(check_data, model, "check_data")
+    elif calibration_data is not None:
+        check_data = calibration_data
+    else:
+        check_data = images.random_images(model)
+    tolerance, cost = QUANTIZATIONS[quantize]
+    with files.replacing(path) as temporary:
+        packed, changes = packing.pack(model, dtype=cost) if pack else (model, {})
+        content = convert(
+            packed,
+            quantize=quantize,
+            calibration_images=calibration_data,
+            io=io,
+            batch_size=batch_size,
+        )
+        with open(temporary, "wb") as file:
+            file.write(content)
+        exported = runner.LiteRTModel(temporary)
+        agreement = check.compare(
+            exported.predict(check_data),
+            check.reference_outputs(_in_float32(model), check_data),
+            tolerance=tolerance,
+            min_agreement=min_agreement,
+        )
+    return TFLiteReport(
+        **dataclasses.asdict(agreement),
+        path=os.fspath(path),
+        file_size=files.size(path),
+        quantize=quantize,
+        io=io,
+        operations=exported.operations(),
+        undelegated=exported.undelegated(),
+        float_operations=exported.float_operations(),
+        packed=changes,
+    )
+
+
+def convert(
+    model: keras.Model,
+    *,
+    quantize: str | None = None,
+    calibration_images: np.ndarray | None = None,
+    io: str = "float",
+    batch_size: int = 1,
+) -> bytes:
+    """Returns the content of a LiteRT file, not checked yet.
+
+    Args:
+        model: As for `export_tflite`.
+        quantize: As for `export_tflite`.
+        calibration_images: Images for `quantize="int8"`.
+        io: As for `export_tflite`.
+        batch_size: As for `export_tflite`.
+
+    Raises:
+        ExportError: TensorFlow's converter refuses the model.
+    """
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [_frozen(model, batch_size)], tf.Module()
+    )
+    if quantize is not None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if quantize == "int8":
+        dtype = model.inputs[0].dtype
+        batches = _full_batches(calibration_images.astype(dtype), batch_size)
+        converter.representative_dataset = lambda: ([batch] for batch in batches)
+        # What has no int8 kernel stays in floating point; the report tells.
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+            tf.lite.OpsSet.TFLITE_BUILTINS,
+        ]
+        if io != "float":
+            converter.inference_input_type = tf.as_dtype(io)
+            converter.inference_output_type = tf.as_dtype(io)
+    try:
+        return converter.convert()
+    except Exception as error:
+        raise check.ExportError(
+            f"TensorFlow's converter refuses the model {model.name!r}: "
+            f"{str(error).strip()[:500]}"
+        ) from error
+
+
+def _frozen(model, batch_size):
+    """Returns the model as a function with its weights as constants.
+
+    That lets the converter fold BatchNorm into convolutions. The native grouped
+    convolution is only traced here, so it need not run on this machine.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework import convert_to_constants
+
+    native = with_lowering(_in_float32(model), "native")
+    spec = tf.TensorSpec(
+        (batch_size, *model.inputs[0].shape[1:]), model.inputs[0].dtype, name="images"
+    )
+
+    @tf.function(autograph=False)
+    def outputs(batch):
+        return keras.tree.flatten(native(batch, training=False))
+
+    return convert_to_constants.convert_variables_to_constants_v2(
+        outputs.get_concrete_function(spec)
+    )
+
+
+def _in_float32(model):
+    """Returns the model, or a copy that computes in float32 what it does in less."""
+
+    def change(layer):
+        policy = getattr(layer, "dtype_policy", None)
+        if getattr(policy, "compute_dtype", None) in ("bfloat16", "float16"):
+            return {"dtype": "float32"}
+        return None
+
+    reduced = [layer for layer in model._flatten_layers() if change(layer)]
+    return surgery.reconfigure(model, change) if reduced else model
+
+
+def _full_batches(array, batch_size) -> list[np.ndarray]:
+    """The calibrator wants whole batches: the last one is filled from the start."""
+    missing = -len(array) % batch_size
+    filled = np.concatenate([array, np.resize(array, (missing, *array.shape[1:]))])
+    return np.split(filled, len(filled) // batch_size)
+
+
+def _check_arguments(quantize, io, batch_size, min_agreement, calibration_data):
+    if quantize not in QUANTIZATIONS:
+        raise ValueError(
+            f"`quantize` must be one of {list(QUANTIZATIONS)}. "
+            f"Received: quantize={quantize!r}"
+        )
+    if io not in IO or (io != "float" and quantize != "int8"):
+        raise ValueError(
+            "`io` must be 'float', or with quantize='int8' also 'int8' or 'uint8'. "
+            f"Received: io={io!r}, quantize={quantize!r}"
+        )
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(
+            "`batch_size` must be a positive integer. "
+            f"Received: batch_size={batch_size!r}"
+        )
+    if min_agreement is not None and not 0 <= min_agreement <= 1:
+        raise ValueError(
+            "`min_agreement` must be None or from 0 to 1. "
+            f"Received: min_agreement={min_agreement!r}"
+        )
+    if quantize == "int8" and calibration_data is None:
+        raise ValueError(
+            "`calibration_data` must be given for quantize='int8': a hundred or more "
+            "images of the kind that the model will see. "
+            "Received: calibration_data=None"
+        )
+
+
+def _counts(histogram) -> str:
+    if histogram is None:
+        return "unknown to this version of LiteRT"
+    return ", ".join(f"{count} {name}" for name, count in histogram.items()) or "none"

@@ -1,0 +1,133 @@
+"""Exporting a model as a TensorFlow SavedModel."""
+
+import dataclasses
+import os
+
+import keras
+import numpy as np
+
+from keras_roots.export import check, files, images
+from keras_roots.export.lowering import with_lowering
+from keras_roots.layers.lowering import native_works
+
+LOWERINGS = ("split", "native")
+_TOLERANCE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedModelReport(check.ExportReport):
+    """What `export_saved_model` wrote; prints as a table.
+
+    Attributes:
+        lowering: How it computes filter groups.
+    """
+
+    lowering: str
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Returns what `print` shows, as names and values."""
+        return [("filter groups", self.lowering), *super().lines()]
+
+    __str__ = check.Agreement.__str__
+
+
+def export_saved_model(
+    model: keras.Model,
+    path: str | os.PathLike,
+    lowering: str = "split",
+    *,
+    check_data=None,
+) -> SavedModelReport:
+    """Writes a model as a SavedModel for serving, and checks it against the model.
+
+    Its signature `serving_default` takes batches of any size. It is written under a
+    temporary name, loaded back and compared with the model; only then it takes its
+    place, so that an export that fails leaves nothing behind.
+
+    Args:
+        model: A functional or Sequential model that takes images of a fixed size.
+        path: Folder to write; a SavedModel that is there already is replaced.
+        lowering: `"split"` computes filter groups one by one, which every host can.
+            `"native"` uses TensorFlow's grouped convolution: faster, but the host must
+            run it, which means a GPU, or a CPU on which TensorFlow uses oneDNN.
+        check_data: Images to compare on, `(n, height, width, channels)`, or an iterable
+            of batches of them; by default random pixels.
+
+    Returns:
+        A `SavedModelReport`: differences from the model and size. It prints as a table.
+
+    Raises:
+        ValueError: An argument is impossible; images have the wrong shape or range; the
+            SavedModel differs from the model by more than 1e-3 of the output's range,
+            or gives NaN or constant outputs (an `ExportError`); Keras runs on another
+            backend.
+        OSError: The folder cannot be written.
+        ImportError: TensorFlow is not installed.
+
+    Example:
+        >>> print(export_saved_model(model, "net"))
+    """
+    if lowering not in LOWERINGS:
+        raise ValueError(
+            f"`lowering` must be one of {LOWERINGS}. Received: lowering={lowering!r}"
+        )
+    check.require_tensorflow()
+    images.image_shape(model)
+    _check_place(path)
+    if lowering == "native":
+        _check_native()
+    if check_data is None:
+        check_data = images.random_images(model)
+    else:
+        check_data = images.as_images(check_data, model, "check_data")
+    with files.replacing(path, folder=True) as temporary:
+        with_lowering(model, lowering).export(temporary, verbose=False)
+        agreement = check.compare(
+            _outputs(temporary, check_data.astype(model.inputs[0].dtype)),
+            check.reference_outputs(model, check_data),
+            tolerance=_TOLERANCE,
+        )
+    return SavedModelReport(
+        **dataclasses.asdict(agreement),
+        path=os.fspath(path),
+        file_size=files.size(path),
+        lowering=lowering,
+    )
+
+
+def _outputs(folder, batch) -> list[np.ndarray]:
+    """Returns the outputs of `serving_default`, for batches of one and of the rest."""
+    import tensorflow as tf
+
+    serve = tf.saved_model.load(folder).signatures["serving_default"]
+    (argument,) = serve.structured_input_signature[1]
+    parts = [
+        serve(**{argument: tf.constant(part)})
+        for part in (batch[:1], batch[1:])
+        if len(part)
+    ]
+    names = sorted(parts[0], key=lambda name: (len(name), name))
+    return [np.concatenate([part[name].numpy() for part in parts]) for name in names]
+
+
+def _check_place(path):
+    if os.path.isdir(path) and os.listdir(path):
+        if not os.path.exists(os.path.join(path, "saved_model.pb")):
+            raise FileExistsError(
+                "`path` must be a new folder, an empty one or a SavedModel to replace. "
+                f"Received: path={os.fspath(path)!r}, which holds other files"
+            )
+
+
+def _check_native():
+    import tensorflow as tf
+
+    device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    layout = keras.config.image_data_format()
+    if not native_works(device, "float32", layout, dilated=False):
+        raise ValueError(
+            "`lowering` 'native' cannot be checked on this machine, whose TensorFlow "
+            f"has no grouped convolution for its {device}. TF_ENABLE_ONEDNN_OPTS=1 in "
+            "the environment may turn it on; 'split' works everywhere. "
+            "Received: lowering='native'"
+        )
