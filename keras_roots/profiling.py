@@ -51,26 +51,56 @@ class Profile:
         return sum(layer.params for layer in self.layers)
 
     def __str__(self) -> str:
-        rows = [("layer", "type", "output shape", "groups", "MACs", "params")]
-        for layer in self.layers:
-            shape = "x".join(map(str, layer.output_shape[1:]))
-            counts = (f"{layer.macs:,}", f"{layer.params:,}")
-            rows.append((layer.name, layer.type, shape, str(layer.groups), *counts))
-        rows.append(("total", "", "", "", f"{self.macs:,}", f"{self.params:,}"))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(
-                text.ljust(width) if column < 3 else text.rjust(width)
-                for column, (text, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
+        rows = [
+            (
+                layer.name,
+                layer.type,
+                "x".join(map(str, layer.output_shape[1:])),
+                str(layer.groups),
+                f"{layer.macs:,}",
+                f"{layer.params:,}",
+            )
+            for layer in self.layers
         ]
-        rule = "-" * max(map(len, lines))
-        lines[1:1] = [rule]
-        lines[-1:-1] = [rule]
+        table = format_table(
+            ("layer", "type", "output shape", "groups", "MACs", "params"),
+            rows,
+            ("total", "", "", "", f"{self.macs:,}", f"{self.params:,}"),
+            left=3,
+        )
         if self.uncounted:
-            lines.append(f"weights not counted: {', '.join(self.uncounted)}")
-        return "\n".join(lines)
+            table += f"\nweights not counted: {', '.join(self.uncounted)}"
+        return table
+
+
+def format_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    total: Sequence[str] | None = None,
+    left: int = 0,
+) -> str:
+    """Returns an aligned table of texts.
+
+    Args:
+        header: Headings of the columns.
+        rows: Texts of the cells.
+        total: An optional last row, set apart.
+        left: How many columns are flush left; the others are flush right.
+    """
+    every = [header, *rows, *([total] if total else [])]
+    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+    lines = [
+        "  ".join(
+            text.ljust(width) if column < left else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in every
+    ]
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    lines.insert(1, rule)
+    if total:
+        lines.insert(-1, rule)
+    return "\n".join(lines)
 
 
 def profile(model: keras.Model, input_shape: Sequence | None = None) -> Profile:

@@ -87,7 +87,7 @@ def _text(value) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
-        return "yes" if value else "NO"
+        return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     return value if isinstance(value, str) else f"{value:.4g}"
