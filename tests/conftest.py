@@ -1,0 +1,43 @@
+"""Fixtures for every test."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(autouse=True)
+def keras_settings():
+    """Seeds Keras, and puts back the global settings that a test changes."""
+    import keras
+
+    policy = keras.config.dtype_policy()
+    data_format = keras.config.image_data_format()
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy(policy)
+    keras.config.set_image_data_format(data_format)
+
+
+@pytest.fixture
+def run_python(tmp_path):
+    """Function `(code, **environment)` that runs code in a Python of its own.
+
+    It runs in `tmp_path`; returns what it printed, and fails the test if it fails.
+    """
+
+    def run(code, **environment):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+    return run
