@@ -77,7 +77,7 @@ def grouped_conv2d(
 
 
 def _depthwise(inputs, kernel, groups, arguments):
-    """One channel per group is a depthwise convolution, which works everywhere."""
+    """One channel per group: works everywhere, with equal strides."""
     import tensorflow as tf
 
     height, width, _, filters = kernel.shape

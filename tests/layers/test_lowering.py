@@ -195,6 +195,13 @@ def test_forced_lowering(monkeypatch, lowering, count):
     assert convolutions_in(function, INPUTS, KERNEL) == count
 
 
+@pytest.mark.parametrize(("strides", "count"), [((2, 2), 0), ((1, 2), 8)])
+def test_split_is_depthwise_where_strides_are_equal(strides, count):
+    # Some CPUs have no depthwise kernel for unequal strides.
+    function = tf.function(lambda x, k: convolve(x, k, "split", strides=strides))
+    assert convolutions_in(function, INPUTS, KERNEL[:, :, :1]) == count
+
+
 @pytest.mark.parametrize(("device", "count"), [("CPU", 4), ("GPU", 1)])
 def test_auto_splits_for_xla_on_a_cpu(monkeypatch, device, count):
     monkeypatch.setattr(lowerings, "native_works", lambda *args, **kwargs: True)
