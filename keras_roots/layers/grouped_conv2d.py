@@ -13,7 +13,8 @@ class GroupedConv2D(keras.layers.Conv2D):
     TensorFlow computes the groups differs. `keras.layers.Conv2D(groups=g)` compiles
     the convolution with XLA there, which is up to a hundred times slower on a CPU;
     this layer runs TensorFlow's own grouped convolution where forward pass, fused
-    bias + activation and gradient all work, and one convolution per group elsewhere.
+    bias + activation and gradient all work, and one convolution per group elsewhere,
+    as well as where `jit_compile=True` brings in XLA on a CPU.
     Other Keras backends compute it as `keras.layers.Conv2D` does.
 
     Kernel shape: `(height, width, input channels / groups, filters)`. Filter `i`
