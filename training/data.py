@@ -300,7 +300,8 @@ def _builder(name, data_dir):
             "`dataset` must be 'digits', the name of a data set of TensorFlow Datasets "
             "that is prepared or can be downloaded, an .npz file, or a folder. "
             f"Received: dataset={name!r}, data_dir={data_dir!r}. "
-            f"Opening it failed with: {type(error).__name__}: {error}"
+            f"Opening it failed with {type(error).__name__}: "
+            + str(error).strip().partition("\n")[0]
         ) from error
     return builder
 

@@ -66,10 +66,15 @@ def train_batches(
         return images, _targets(labels, classes, outputs)
 
     if isinstance(split, Arrays):
-        order = _order(split.count, steps, batch_size, augmentation.draws, seed, epochs)
+
+        def order():
+            return _order(
+                split.count, steps, batch_size, augmentation.draws, seed, epochs
+            )
+
         if keras.backend.backend() == "tensorflow":
             return _tensorflow_arrays(split, order, finish, augmentation.draws)
-        return _device_arrays(split, order, finish)
+        return _device_arrays(split, order(), finish)
     crops = _crops(split, augmentation, steps * batch_size, image_size, seed, epochs)
     return crops.batch(batch_size, drop_remainder=True).map(finish).prefetch(2)
 
@@ -116,7 +121,7 @@ def _tensorflow_arrays(split, order, finish, draws):
 
     images, labels = tf.constant(split.images), tf.constant(split.labels)
     batches = tf.data.Dataset.from_generator(
-        lambda: order,
+        order,
         output_signature=(
             tf.TensorSpec((None,), "int32"),
             tf.TensorSpec((None, draws), "float32"),

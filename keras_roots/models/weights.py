@@ -63,7 +63,8 @@ def load(model: keras.Model, path: str) -> None:
         raise ValueError(
             f"`weights` file {path!r} does not fit the model {model.name!r}. It must "
             "be a whole .weights.h5 or .keras file, saved from the same model with the "
-            f"same root and classes. Reading it failed with: {error}"
+            "same root and classes. Reading it failed with: "
+            + str(error).partition("\n")[0][:300]
         ) from error
 
 
