@@ -1,9 +1,13 @@
 """Accuracy of anything that maps images to class scores."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable
 
+import keras
 import numpy as np
+
+from keras_roots.export import LiteRTModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,3 +48,89 @@ def evaluate(predict: Callable, batches: Iterable[tuple]) -> Score:
     if not images:
         raise ValueError("`batches` must hold images. Received none")
     return Score(top1 / images, top5 / images, images)
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """Something that classifies images.
+
+    Attributes:
+        predict: Function of images to scores, as for `evaluate`.
+        image_size: Height and width of the images that it takes, in pixels.
+        classes: Number of its classes.
+    """
+
+    predict: Callable
+    image_size: int
+    classes: int
+
+
+def load_predictor(path: str, threads: int = 1) -> Predictor:
+    """Loads a Keras file, a SavedModel or a LiteRT file.
+
+    Args:
+        path: A `.keras` or `.tflite` file, or the folder of a SavedModel.
+        threads: Threads for a LiteRT file.
+
+    Raises:
+        ValueError: There is no such file, or it cannot be loaded.
+    """
+    if not os.path.exists(path):
+        raise ValueError(f"`file` does not exist: {path!r}")
+    if os.path.isdir(path):
+        return _saved_model(path)
+    for suffix, load in ((".tflite", _litert), (".keras", _keras)):
+        if path.endswith(suffix):
+            return load(path, threads)
+    raise ValueError(
+        "`file` must be a .keras file, a .tflite file or the folder of a SavedModel. "
+        f"Received: file={path!r}"
+    )
+
+
+def model_predictor(model: keras.Model) -> Predictor:
+    """Returns the predictor of a Keras model."""
+    channels_last = keras.config.image_data_format() == "channels_last"
+    size = model.input_shape[1 if channels_last else 2]
+
+    def predict(images):
+        if not channels_last:
+            images = np.moveaxis(images, -1, 1)
+        return model.predict_on_batch(images)
+
+    return Predictor(predict, size, model.output_shape[-1])
+
+
+def _keras(path, threads):
+    del threads
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:
+        raise ValueError(f"Keras cannot load the file {path!r}: {error}") from error
+    return model_predictor(model)
+
+
+def _litert(path, threads):
+    model = LiteRTModel(path, threads)
+    scores = model.predict(np.zeros((1, *model.image_shape), "float32"))[0]
+    return Predictor(
+        lambda images: model.predict(images)[0], model.image_shape[0], scores.shape[-1]
+    )
+
+
+def _saved_model(path):
+    import tensorflow as tf
+
+    try:
+        serve = tf.saved_model.load(path).signatures["serving_default"]
+    except Exception as error:
+        raise ValueError(
+            f"TensorFlow cannot load the SavedModel {path!r}: {error}"
+        ) from error
+    ((argument, spec),) = serve.structured_input_signature[1].items()
+    first = min(serve.structured_outputs, key=lambda name: (len(name), name))
+
+    def predict(images):
+        return serve(**{argument: tf.constant(images, spec.dtype)})[first]
+
+    return Predictor(predict, spec.shape[1], serve.structured_outputs[first].shape[-1])

@@ -77,8 +77,14 @@ _SHARED: dict[str, Callable[[], object]] = {
     "batch_size": lambda: flags.DEFINE_integer(
         "batch_size", None, "Images per step, over all devices.", lower_bound=1
     ),
+    "threads": lambda: flags.DEFINE_integer(
+        "threads", 1, "Threads of the LiteRT runtime.", lower_bound=1
+    ),
     "seed": lambda: flags.DEFINE_integer(
         "seed", 0, "Seed of everything random.", lower_bound=0
+    ),
+    "csv": lambda: flags.DEFINE_string(
+        "csv", None, "File to write the table to as well."
     ),
 }
 

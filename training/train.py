@@ -295,7 +295,7 @@ def _finish(plain, dataset, log, image_size, recipe, output_dir) -> dict:
     with files.replacing(Path(output_dir, "model.keras")) as name:
         plain.save(name)
     score = evaluation.evaluate(
-        plain.predict_on_batch,
+        evaluation.model_predictor(plain).predict,
         dataset.test.batches(recipe.batch_size, image_size),
     )
     profile = keras_roots.profile(plain)
