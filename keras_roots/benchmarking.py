@@ -7,7 +7,7 @@ import importlib.metadata
 import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -115,6 +115,7 @@ def compare(
     warmup: int = 5,
     runs: int = 50,
     rounds: int = 5,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> list[Latency]:
     """Measures networks in turns, A B A B, so that they share the machine's moods.
 
@@ -124,6 +125,7 @@ def compare(
         warmup: Calls of each before the first timed one.
         runs: Timed calls of each, at least.
         rounds: Turns of each.
+        progress: Called with a line of text after each step.
 
     Returns:
         A `Latency` for each, in order; `table` and `write_csv` show them.
@@ -149,14 +151,17 @@ def compare(
         timers.check_case(case)
     each = math.ceil(runs / rounds)
     with contextlib.ExitStack() as stack:
-        made = [timers.make_timer(case, stack) for case in cases.values()]
-        for timer in made:
-            timer.time(warmup)
+        made = []
+        for name, case in cases.items():
+            made.append(timers.make_timer(case, stack))
+            made[-1].time(warmup)
+            progress(f"loaded {case.label or name} ({len(made)} of {len(cases)})")
         times = np.empty((len(made), rounds, each))
         for turn in range(rounds):
             for row, timer in enumerate(made):
                 timer.time(1)  # the others have emptied the caches
                 times[row, turn] = timer.time(each)
+            progress(f"measured turn {turn + 1} of {rounds}")
         return [
             _latency(name, case, timer, 1e3 * own, 1e3 * times[0])
             for (name, case), timer, own in zip(cases.items(), made, times, strict=True)
@@ -242,7 +247,7 @@ def versions() -> str:
 def _latency(name, case, timer, times, first) -> Latency:
     ratios = np.median(times, axis=1) / np.median(first, axis=1)
     return Latency(
-        name=name,
+        name=case.label or name,
         runtime=case.runtime,
         quantize=case.quantize,
         pack=case.pack,

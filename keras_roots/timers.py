@@ -36,6 +36,7 @@ class Case:
         quantize: Quantisation of a Keras model for LiteRT, as for `export_tflite`;
             int8 is calibrated on random pixels, which its speed does not depend on.
         pack: Whether to apply `pack_groups` to a Keras model for LiteRT.
+        label: Name for the results, if not that given to `compare`.
     """
 
     target: keras.Model | str | os.PathLike
@@ -45,6 +46,7 @@ class Case:
     input_shape: tuple[int, int, int] | None = None
     quantize: str | None = None
     pack: bool = False
+    label: str | None = None
 
 
 class Timer(Protocol):

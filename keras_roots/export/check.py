@@ -1,7 +1,7 @@
 """Whether an exported network computes what the Keras model computes."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
@@ -106,6 +106,18 @@ def reference_outputs(model: keras.Model, images: np.ndarray) -> list[np.ndarray
     ]
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """Returns the names of a signature's outputs in the order of the model's.
+
+    Outputs in a list have the names `output_0`, `output_1` and so on; outputs in a
+    dictionary keep its keys, which Keras sorts.
+    """
+    names = sorted(names)
+    if all(name.startswith("output_") and name[7:].isdigit() for name in names):
+        names.sort(key=lambda name: int(name[7:]))
+    return names
+
+
 def compare(
     exported: Sequence[np.ndarray],
     expected: Sequence[np.ndarray],
@@ -126,13 +138,16 @@ def compare(
     Raises:
         ExportError: Outputs are NaN or constant, or agree less than allowed.
     """
-    for whose, outputs in (("model", expected), ("exported network", exported)):
+    for whose, outputs, advice in (
+        ("model", expected, "Train it or load its weights first."),
+        ("exported network", exported, "The model's own outputs are fine."),
+    ):
         if not all(np.isfinite(output).all() for output in outputs):
-            raise ExportError(f"The {whose} gives NaN or infinite outputs.")
+            raise ExportError(f"The {whose} gives NaN or infinite outputs. {advice}")
         if len(outputs[0]) > 1 and all(map(_constant, outputs)):
             raise ExportError(
                 f"The {whose} gives the same output for all {len(outputs[0])} images "
-                "that it was checked on: it is useless, or the images are all alike."
+                f"that it was checked on. {advice}"
             )
     shapes = [[output.shape for output in outputs] for outputs in (exported, expected)]
     if shapes[0] != shapes[1]:

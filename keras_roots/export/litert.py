@@ -2,13 +2,14 @@
 
 import dataclasses
 import os
+import tempfile
 
 import keras
 import numpy as np
 
 from keras_roots import surgery
 from keras_roots.export import check, files, images, packing, runner
-from keras_roots.export.lowering import with_lowering
+from keras_roots.export.lowering import write_saved_model
 
 # Quantisation: (tolerance on the relative difference, row of the cost table that
 # packing goes by).
@@ -71,6 +72,7 @@ def export_tflite(
     io: str = "float",
     batch_size: int = 1,
     pack: bool = False,
+    cost_table: str | os.PathLike | None = None,
     min_agreement: float | None = None,
 ) -> TFLiteReport:
     """Writes a model as a LiteRT file, and checks the file against the model.
@@ -95,6 +97,7 @@ def export_tflite(
             file's input and output.
         batch_size: Images per call of the file, which LiteRT wants fixed.
         pack: Whether to apply `pack_groups` first, where that makes a layer faster.
+        cost_table: What decides that, as for `pack_groups`.
         min_agreement: Smallest part, 0 to 1, of the images on which the file must name
             the model's top-1 class.
 
@@ -128,7 +131,9 @@ def export_tflite(
         check_data = images.random_images(model)
     tolerance, cost = QUANTIZATIONS[quantize]
     with files.replacing(path) as temporary:
-        packed, changes = packing.pack(model, dtype=cost) if pack else (model, {})
+        packed, changes = model, {}
+        if pack:
+            packed, changes = packing.pack(model, dtype=cost, cost_table=cost_table)
         content = convert(
             packed,
             quantize=quantize,
@@ -178,57 +183,41 @@ def convert(
     Raises:
         ExportError: TensorFlow's converter refuses the model.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        # The native operation is only traced: it need not run on this machine.
+        write_saved_model(_in_float32(model), folder, "native", batch_size)
+        converter = _converter(folder, quantize, io)
+        if quantize == "int8":
+            dtype = model.inputs[0].dtype
+            batches = _full_batches(calibration_images.astype(dtype), batch_size)
+            converter.representative_dataset = lambda: ([batch] for batch in batches)
+        try:
+            return converter.convert()
+        except Exception as error:
+            raise check.ExportError(
+                f"TensorFlow's converter refuses the model {model.name!r}: "
+                f"{str(error).strip()[:500]}"
+            ) from error
+
+
+def _converter(folder, quantize, io):
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [_frozen(model, batch_size)], tf.Module()
-    )
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder)
     if quantize is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantize == "int8":
-        dtype = model.inputs[0].dtype
-        batches = _full_batches(calibration_images.astype(dtype), batch_size)
-        converter.representative_dataset = lambda: ([batch] for batch in batches)
         # What has no int8 kernel stays in floating point; the report tells.
         converter.target_spec.supported_ops = [
             tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
             tf.lite.OpsSet.TFLITE_BUILTINS,
         ]
-        if io != "float":
-            converter.inference_input_type = tf.as_dtype(io)
-            converter.inference_output_type = tf.as_dtype(io)
-    try:
-        return converter.convert()
-    except Exception as error:
-        raise check.ExportError(
-            f"TensorFlow's converter refuses the model {model.name!r}: "
-            f"{str(error).strip()[:500]}"
-        ) from error
-
-
-def _frozen(model, batch_size):
-    """Returns the model as a function with its weights as constants.
-
-    That lets the converter fold BatchNorm into convolutions. The native grouped
-    convolution is only traced here, so it need not run on this machine.
-    """
-    import tensorflow as tf
-    from tensorflow.python.framework import convert_to_constants
-
-    native = with_lowering(_in_float32(model), "native")
-    spec = tf.TensorSpec(
-        (batch_size, *model.inputs[0].shape[1:]), model.inputs[0].dtype, name="images"
-    )
-
-    @tf.function(autograph=False)
-    def outputs(batch):
-        return keras.tree.flatten(native(batch, training=False))
-
-    return convert_to_constants.convert_variables_to_constants_v2(
-        outputs.get_concrete_function(spec)
-    )
+    if io != "float":
+        converter.inference_input_type = tf.as_dtype(io)
+        converter.inference_output_type = tf.as_dtype(io)
+    return converter
 
 
 def _in_float32(model):

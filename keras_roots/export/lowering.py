@@ -1,4 +1,4 @@
-"""Copies of a model whose grouped convolutions run in one given way."""
+"""SavedModels whose grouped convolutions all run in one given way."""
 
 import keras
 
@@ -11,13 +11,19 @@ def is_grouped(layer) -> bool:
     return type(layer) in (keras.layers.Conv2D, GroupedConv2D) and layer.groups > 1
 
 
-def with_lowering(model: keras.Model, lowering: str) -> keras.Model:
-    """Returns a copy of a model whose grouped convolutions all run in one way.
+def write_saved_model(
+    model: keras.Model, folder: str, lowering: str, batch_size: int | None = None
+) -> None:
+    """Writes a model as a SavedModel, without any check.
+
+    The model is traced, not run: this machine need not be able to run it.
 
     Args:
         model: A functional or Sequential model. Its `keras.layers.Conv2D` with groups
             change too: TensorFlow would otherwise compile them with XLA.
+        folder: Where to write it.
         lowering: As for `GroupedConv2D`.
+        batch_size: Images per call, `None` for any number.
 
     Raises:
         ValueError: The model is subclassed.
@@ -28,4 +34,10 @@ def with_lowering(model: keras.Model, lowering: str) -> keras.Model:
             return None
         return GroupedConv2D.from_config({**layer.get_config(), "lowering": lowering})
 
-    return surgery.rewrite(model, replace)
+    image = model.inputs[0]
+    images = keras.InputSpec(
+        shape=(batch_size, *image.shape[1:]), dtype=image.dtype, name="images"
+    )
+    surgery.rewrite(model, replace).export(
+        folder, verbose=False, input_signature=[images]
+    )

@@ -5,6 +5,8 @@ import os
 
 import numpy as np
 
+from keras_roots.export import check
+
 _DELEGATE = "DELEGATE"
 
 
@@ -176,7 +178,7 @@ class LiteRTModel:
         if len(self._interpreter.get_signature_list()) != 1:
             return self._interpreter.get_output_details()
         details = self._interpreter.get_signature_runner().get_output_details()
-        return [details[name] for name in sorted(details, key=lambda n: (len(n), n))]
+        return [details[name] for name in check.in_order(details)]
 
     def _read(self) -> list[np.ndarray]:
         return [

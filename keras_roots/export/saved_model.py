@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_roots.export import check, files, images
-from keras_roots.export.lowering import with_lowering
+from keras_roots.export.lowering import write_saved_model
 from keras_roots.layers.lowering import native_works
 
 LOWERINGS = ("split", "native")
@@ -81,7 +81,7 @@ def export_saved_model(
     else:
         check_data = images.as_images(check_data, model, "check_data")
     with files.replacing(path, folder=True) as temporary:
-        with_lowering(model, lowering).export(temporary, verbose=False)
+        write_saved_model(model, temporary, lowering)
         agreement = check.compare(
             _outputs(temporary, check_data.astype(model.inputs[0].dtype)),
             check.reference_outputs(model, check_data),
@@ -106,8 +106,10 @@ def _outputs(folder, batch) -> list[np.ndarray]:
         for part in (batch[:1], batch[1:])
         if len(part)
     ]
-    names = sorted(parts[0], key=lambda name: (len(name), name))
-    return [np.concatenate([part[name].numpy() for part in parts]) for name in names]
+    return [
+        np.concatenate([part[name].numpy() for part in parts])
+        for name in check.in_order(parts[0])
+    ]
 
 
 def _check_place(path):

@@ -1,0 +1,219 @@
+r"""Measures latency: networks and files side by side, in turns.
+
+Examples:
+  keras-roots-benchmark --models=root_nin:1,root_nin:8 --quantize=none,int8
+  keras-roots-benchmark --files=dense.tflite,root8.tflite --threads=1,2 --csv=times.csv
+  keras-roots-benchmark --models=root_resnet50:1,root_resnet50:64 \
+      --runtime=litert,tensorflow
+  keras-roots-benchmark --layers
+  keras-roots-benchmark --cost_table=costs.csv
+
+Networks of --models are untrained: that makes no difference to their speed. --layers
+times single convolutions in TensorFlow, forward and with gradient: the native grouped
+operation, one convolution per group, keras.layers.Conv2D and the dense layer.
+--cost_table writes the table by which keras-roots-export --pack chooses, for this
+machine.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+
+import keras
+from absl import flags
+
+from keras_roots import benchmarking
+from keras_roots.benchmarking import Case
+from keras_roots.export import files
+from keras_roots.timers import RUNTIMES
+from keras_roots.training import flags as shared
+from keras_roots.training import layer_benchmark
+from keras_roots.training.export import QUANTIZE, get_model
+
+
+def parse_model(text: str) -> keras.Model:
+    """Builds the model that `name:root` or `name:root:topology` stands for.
+
+    Args:
+        text: For instance `"root_nin:8"`, `"root_nin:8:tree"`, or groups stage by
+            stage, `"root_nin:8x4"`.
+
+    Raises:
+        ValueError: It stands for nothing.
+    """
+    match = re.fullmatch(r"(\w+):(\d+(?:x\d+)*)(?::(\w+))?", text)
+    if match is None:
+        raise ValueError(
+            "--models must be name:root or name:root:topology, separated by commas, "
+            f"such as root_nin:1,root_nin:8 or root_nin:8x4. Received: {text!r}"
+        )
+    name, root, topology = match.groups()
+    groups = tuple(map(int, root.split("x")))
+    return get_model(
+        name=name,
+        root=groups if len(groups) > 1 else groups[0],
+        topology=topology or "root",
+    )
+
+
+def make_cases(
+    models: Sequence[keras.Model],
+    paths: Sequence[str],
+    *,
+    runtimes: Sequence[str] = ("litert",),
+    quantize: Sequence[str | None] = (None,),
+    threads: Sequence[int] = (1,),
+    batch_sizes: Sequence[int] = (1,),
+    pack: bool = False,
+) -> dict[str, Case]:
+    """Returns every combination that can be measured, by a name of its own.
+
+    Models run on every runtime, a `.keras` file too, a `.tflite` file on LiteRT and a
+    SavedModel on TensorFlow. Only models and `.keras` files on LiteRT are quantised.
+
+    Args:
+        models: Keras models.
+        paths: Paths of files.
+        runtimes: Runtimes of models and `.keras` files.
+        quantize: Quantisations of models and `.keras` files on LiteRT.
+        threads: Numbers of threads.
+        batch_sizes: Numbers of images per call.
+        pack: Whether to measure models and `.keras` files on LiteRT packed as well.
+    """
+    targets = [(model.name, model) for model in models]
+    targets += [(os.path.basename(os.path.normpath(path)), path) for path in paths]
+    cases = [
+        Case(target, threads=count, batch_size=size, label=label, **how)
+        for label, target in targets
+        for how in _ways(target, runtimes, quantize, pack)
+        for count in threads
+        for size in batch_sizes
+    ]
+    return {str(index): case for index, case in enumerate(cases)}
+
+
+def main(argv) -> None:
+    """Measures as the flags say, and prints and writes the results."""
+    del argv
+    values = shared.FLAGS
+    threads = _counts("threads", values.threads)
+    batch_sizes = _counts("batch_sizes", values.batch_sizes)
+    if values.cost_table:
+        with files.replacing(values.cost_table) as temporary:
+            table = layer_benchmark.measure_costs(progress=_progress)
+            with open(temporary, "w") as file:
+                file.write(table)
+        return
+    if values.layers:
+        if len(threads) > 1:
+            raise ValueError("--layers takes one number of --threads")
+        rows = layer_benchmark.time_layers(
+            values.runs, values.layer_batch_size, threads[0], progress=_progress
+        )
+        table = layer_benchmark.layer_table(rows)
+    else:
+        rows = benchmarking.compare(
+            make_cases(
+                [parse_model(text) for text in values.models],
+                values.files,
+                runtimes=_choices("runtime", values.runtime, RUNTIMES),
+                quantize=[
+                    QUANTIZE[name]
+                    for name in _choices("quantize", values.quantize, QUANTIZE)
+                ],
+                threads=threads,
+                batch_sizes=batch_sizes,
+                pack=values.pack,
+            ),
+            warmup=values.warmup,
+            runs=values.runs,
+            progress=_progress,
+        )
+        table = benchmarking.table(rows)
+    print(table)
+    if values.csv:
+        benchmarking.write_csv(rows, values.csv)
+
+
+def define_flags() -> tuple[str, ...]:
+    """Defines the binary's flags and returns their names."""
+    own = (
+        flags.DEFINE_list(
+            "models",
+            [],
+            "Models to measure, name:root or name:root:topology; "
+            "keras_roots.list_models() names them.",
+        ),
+        flags.DEFINE_list("files", [], "LiteRT files, Keras files and SavedModels."),
+        flags.DEFINE_list(
+            "runtime",
+            ["litert"],
+            f"Runtimes of models and Keras files, among {','.join(RUNTIMES)}; LiteRT "
+            "files and SavedModels run on their own.",
+        ),
+        flags.DEFINE_list(
+            "quantize",
+            ["none"],
+            f"Quantisations for LiteRT, among {','.join(QUANTIZE)}.",
+        ),
+        flags.DEFINE_bool("pack", False, "For LiteRT, measure packed groups as well."),
+        flags.DEFINE_list("threads", ["1"], "Numbers of threads."),
+        flags.DEFINE_list("batch_sizes", ["1"], "Images per call."),
+        flags.DEFINE_integer("runs", 50, "Timed calls of each.", lower_bound=1),
+        flags.DEFINE_integer("warmup", 5, "Calls before them.", lower_bound=0),
+        flags.DEFINE_string("csv", None, "File to write the results to."),
+        flags.DEFINE_bool("layers", False, "Time single convolutions in TensorFlow."),
+        flags.DEFINE_integer(
+            "layer_batch_size", 8, "Images per call for --layers.", lower_bound=1
+        ),
+        flags.DEFINE_string(
+            "cost_table", None, "File to write the cost table of this machine to."
+        ),
+    )
+    return tuple(flag.name for flag in own)
+
+
+def run() -> None:
+    """Runs the binary."""
+    shared.launch(main, __doc__, define_flags())
+
+
+def _ways(target, runtimes, quantize, pack) -> list[dict]:
+    """Returns what `Case` needs to know of each way to run a target."""
+    converts = isinstance(target, keras.Model) or target.endswith(".keras")
+    if not converts:
+        return [{"runtime": "tensorflow" if os.path.isdir(target) else "litert"}]
+    ways = []
+    for runtime in runtimes:
+        if runtime != "litert":
+            ways.append({"runtime": runtime})
+            continue
+        for kind in quantize:
+            ways += [
+                {"runtime": runtime, "quantize": kind, "pack": packed}
+                for packed in ([False, True] if pack else [False])
+            ]
+    return ways
+
+
+def _choices(flag, values, allowed) -> list[str]:
+    if not values or not set(values) <= set(allowed):
+        raise ValueError(
+            f"--{flag} must be among {','.join(allowed)}, separated by commas. "
+            f"Received: {','.join(values)!r}"
+        )
+    return values
+
+
+def _counts(flag, values) -> list[int]:
+    if not values or not all(re.fullmatch("0*[1-9][0-9]*", value) for value in values):
+        raise ValueError(
+            f"--{flag} must be positive integers, separated by commas. "
+            f"Received: {','.join(values)!r}"
+        )
+    return [int(value) for value in values]
+
+
+def _progress(line):
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,266 @@
+r"""Exports a network to a LiteRT file or a SavedModel, and checks what it wrote.
+
+Examples:
+  keras-roots-export --from=runs/digits-root8/model.keras --output=root8.tflite
+  keras-roots-export --model=root_nin --root=8 --weights=cifar10 --quantize=int8 \
+      --dataset=cifar10 --output=root8-int8.tflite
+  keras-roots-export --model=root_nin --root=8 --weights=cifar10 \
+      --format=saved_model --output=root8
+
+The file takes its place only after it was loaded back and agreed with the Keras model.
+Calibration images for int8 come from --dataset, which also serves the comparison; for
+other exports that compares on random pixels unless --dataset is given.
+"""
+
+import os
+
+import keras
+import numpy as np
+from absl import flags
+
+import keras_roots
+from keras_roots.export import check, images, litert, saved_model
+from keras_roots.models import common, registry
+from keras_roots.training import data
+from keras_roots.training import flags as shared
+
+FORMATS = ("tflite", "saved_model")
+QUANTIZE = {"none": None, "float16": "float16", "dynamic": "dynamic", "int8": "int8"}
+_SHARED_FLAGS = (
+    "model",
+    "root",
+    "topology",
+    "weights",
+    "image_size",
+    "dataset",
+    "data_dir",
+)
+
+
+def get_model(
+    path: str | None = None,
+    *,
+    name: str = "root_nin",
+    root: int | tuple[int, ...] = 1,
+    topology: str = "root",
+    weights: str | None = None,
+    classes: int | None = None,
+    image_size: int | None = None,
+) -> keras.Model:
+    """Loads a Keras file, or builds a model of the zoo.
+
+    Args:
+        path: A `.keras` file; `None` to build a model.
+        name: Registry name of the model to build.
+        root: Its filter groups.
+        topology: Its topology.
+        weights: Its weights: a released name or a file.
+        classes: Number of classes, if not the family's.
+        image_size: Height and width of the images, if not the family's.
+
+    Raises:
+        ValueError: The file is no Keras file, or an argument is impossible.
+    """
+    if path is not None:
+        return _load(path)
+    arguments = {} if classes is None else {"classes": classes}
+    if image_size is not None:
+        shape = (image_size, image_size, 3)
+        last = common.channel_axis() == -1
+        arguments["input_shape"] = shape if last else shape[::-1]
+    return registry.create_model(
+        name, root=root, topology=topology, weights=weights, **arguments
+    )
+
+
+def export(
+    model: keras.Model,
+    output: str,
+    output_format: str = "tflite",
+    *,
+    quantize: str | None = None,
+    samples: np.ndarray | None = None,
+    io: str = "float",
+    pack: bool = False,
+    cost_table: str | None = None,
+    lowering: str = "split",
+    min_agreement: float | None = None,
+) -> check.ExportReport:
+    """Exports a model in one of the formats.
+
+    Args:
+        model: The model.
+        output: File or folder to write.
+        output_format: One of `FORMATS`.
+        quantize: As for `export_tflite`.
+        samples: Images to calibrate with and to check on.
+        io: As for `export_tflite`.
+        pack: As for `export_tflite`.
+        cost_table: As for `export_tflite`.
+        lowering: As for `export_saved_model`.
+        min_agreement: As for `export_tflite`.
+
+    Returns:
+        The export's report.
+
+    Raises:
+        ValueError: An argument does not fit the format, or as the exports raise.
+    """
+    if output_format == "tflite":
+        if lowering != "split":
+            raise ValueError(
+                "--lowering is for --format=saved_model: a LiteRT file always holds "
+                f"grouped convolutions. Received: --lowering={lowering}"
+            )
+        return keras_roots.export_tflite(
+            model,
+            output,
+            quantize,
+            samples,
+            io=io,
+            pack=pack,
+            cost_table=cost_table,
+            min_agreement=min_agreement,
+        )
+    for flag, value in (
+        ("quantize", quantize),
+        ("io", io != "float"),
+        ("pack", pack),
+        ("cost_table", cost_table),
+        ("min_agreement", min_agreement is not None),
+    ):
+        if value:
+            raise ValueError(
+                f"--{flag} is for --format=tflite. Received: --format={output_format}"
+            )
+    return keras_roots.export_saved_model(model, output, lowering, check_data=samples)
+
+
+def sample_images(
+    model: keras.Model, dataset: str, data_dir: str | None, count: int
+) -> np.ndarray:
+    """Returns images of a data set in the size that a model takes.
+
+    Raises:
+        ValueError: The model takes no square images, or the data set is unusable.
+    """
+    shape = images.image_shape(model)
+    sides = shape[:-1] if common.channel_axis() == -1 else shape[1:]
+    if sides[0] != sides[1]:
+        raise ValueError(
+            "--dataset serves models of square images: export from Python with your "
+            f"own `calibration_data`. Received: a model of images {shape}"
+        )
+    samples = data.sample_images(dataset, count, data_dir=data_dir, image_size=sides[0])
+    return samples if common.channel_axis() == -1 else np.moveaxis(samples, -1, 1)
+
+
+def main(argv) -> None:
+    """Exports as the flags say and prints the report."""
+    del argv
+    values = shared.FLAGS
+    if not values.output:
+        raise ValueError("--output must be given: the file or folder to write")
+    if values["from"].value and (values.weights or values["model"].present):
+        raise ValueError("Give --from, or --model with --weights, not both")
+    quantize = QUANTIZE[values.quantize]
+    model = get_model(
+        values["from"].value,
+        name=values.model,
+        root=values.root,
+        topology=values.topology,
+        weights=values.weights,
+        classes=values.classes,
+        image_size=values.image_size,
+    )
+    samples = None
+    if quantize == "int8" or values["dataset"].present:
+        samples = sample_images(
+            model, values.dataset, values.data_dir, values.calibration_images
+        )
+    report = export(
+        model,
+        values.output,
+        values.format,
+        quantize=quantize,
+        samples=samples,
+        io=values.io,
+        pack=values.pack,
+        cost_table=values.cost_table,
+        lowering=values.lowering,
+        min_agreement=values.min_agreement,
+    )
+    print(report)
+    if not values["from"].value and not values.weights:
+        print("note: no --weights were given, so that the network is untrained")
+
+
+def define_flags() -> tuple[str, ...]:
+    """Defines the binary's flags and returns their names."""
+    shared.define(*_SHARED_FLAGS)
+    own = (
+        flags.DEFINE_string("from", None, "A .keras file to export instead."),
+        flags.DEFINE_string("output", None, "File or folder to write."),
+        flags.DEFINE_enum("format", "tflite", FORMATS, "LiteRT file or SavedModel."),
+        flags.DEFINE_enum(
+            "quantize",
+            "none",
+            list(QUANTIZE),
+            "none: float32; float16: weights; dynamic: int8 weights; int8: weights and "
+            "activations.",
+        ),
+        flags.DEFINE_integer(
+            "calibration_images",
+            200,
+            f"Images of --dataset's training split, {images.MOST_IMAGES} at most.",
+            lower_bound=1,
+            upper_bound=images.MOST_IMAGES,
+        ),
+        flags.DEFINE_enum(
+            "io", "float", litert.IO, "Input and output of an int8 LiteRT file."
+        ),
+        flags.DEFINE_bool(
+            "pack", False, "Merge narrow filter groups where that is faster; exact."
+        ),
+        flags.DEFINE_string(
+            "cost_table",
+            None,
+            "For --pack: a table measured by keras-roots-benchmark --cost_table=FILE.",
+        ),
+        flags.DEFINE_enum(
+            "lowering",
+            "split",
+            saved_model.LOWERINGS,
+            "Filter groups of a SavedModel: split runs anywhere; native is faster, "
+            "where TensorFlow has grouped convolutions.",
+        ),
+        flags.DEFINE_float(
+            "min_agreement",
+            None,
+            "Fail unless the file names the model's top-1 class for this part of the "
+            "images.",
+            lower_bound=0,
+            upper_bound=1,
+        ),
+        flags.DEFINE_integer(
+            "classes", None, "Classes of the model to build.", lower_bound=1
+        ),
+    )
+    return (*_SHARED_FLAGS, *(flag.name for flag in own))
+
+
+def run() -> None:
+    """Runs the binary."""
+    shared.launch(main, __doc__, define_flags())
+
+
+def _load(path):
+    if not os.path.isfile(path):
+        raise ValueError(f"--from must be an existing .keras file. Received: {path!r}")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:
+        raise ValueError(
+            f"--from must be a whole .keras file. Received: {path!r}; "
+            f"reading it failed with: {error}"
+        ) from error
