@@ -1,4 +1,4 @@
-"""Callbacks of the trainer: its log, its checkpoints, and its stop at a NaN."""
+"""Callbacks of the trainer: log, checkpoints, random states, and the stop at a NaN."""
 
 import contextlib
 import csv
@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_roots.training import files
 
@@ -105,6 +106,28 @@ class Checkpoint(keras.callbacks.Callback):
                 self.save_plain(name)
         with files.replacing(self.directory / LAST) as name:
             self.model.save_weights(name)
+
+
+class Reseed(keras.callbacks.Callback):
+    """Gives dropout the same random numbers in an epoch, however often it is started.
+
+    Keras does not save the state of its random generators with the weights.
+
+    Args:
+        seed: Seed of the run.
+    """
+
+    def __init__(self, seed):
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Sets the state of every generator by seed and epoch."""
+        random = np.random.default_rng((self.seed, epoch))
+        weights = {id(weight) for weight in self.model.weights}
+        for variable in self.model.variables:
+            if id(variable) not in weights:
+                variable.assign(random.integers(2**31, size=variable.shape))
 
 
 class StopAtNaN(keras.callbacks.Callback):

@@ -28,7 +28,7 @@ from absl import flags
 
 import keras_roots
 from keras_roots import surgery
-from keras_roots.models import common, registry
+from keras_roots.models import registry
 from keras_roots.training import callbacks as cb
 from keras_roots.training import data, evaluation, files, pipeline
 from keras_roots.training import flags as shared
@@ -93,6 +93,11 @@ def train(
         OSError: The directory cannot be written.
         FloatingPointError: Training diverged; the last good checkpoint is kept.
     """
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "Training takes images with their channels last. Received: "
+            f"image_data_format={keras.config.image_data_format()!r}"
+        )
     recipe = config.recipe
     augmentation = get_augmentation(recipe.augmentation)
     constructor = registry.get_constructor(config.model)
@@ -107,10 +112,12 @@ def train(
         "root": config.root,
         "topology": config.topology,
         "classes": len(dataset.class_names),
-        **_input_shape(config.image_size or dataset.image_size),
     }
+    size = config.image_size or dataset.image_size
+    if size is not None:
+        arguments["input_shape"] = (size, size, 3)
     plain = constructor(weights=config.weights, **arguments)
-    image_size = plain.input_shape[1 if common.channel_axis() == -1 else 2]
+    image_size = plain.input_shape[1]
     resuming = files.claim_directory(output_dir, dataclasses.asdict(config))
 
     with _scope(distribution) as replicas:
@@ -144,7 +151,13 @@ def train(
         averaged = keras.callbacks.SwapEMAWeights()
         averaged.set_model(trainee)
     checkpoint = cb.Checkpoint(output_dir, log, save_plain, averaged)
-    followers = [cb.StopAtNaN(output_dir), averaged, log, checkpoint]
+    followers = [
+        cb.Reseed(config.seed),
+        cb.StopAtNaN(output_dir),
+        averaged,
+        log,
+        checkpoint,
+    ]
     if importlib.util.find_spec("tensorboard"):
         board = str(Path(output_dir, "tensorboard"))
         followers.append(keras.callbacks.TensorBoard(board, write_graph=False))
@@ -248,13 +261,6 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     for layer in target.layers:
         if layer.name in names and layer.weights:
             layer.set_weights(source.get_layer(layer.name).get_weights())
-
-
-def _input_shape(size):
-    if size is None:
-        return {}
-    channels_last = common.channel_axis() == -1
-    return {"input_shape": (size, size, 3) if channels_last else (3, size, size)}
 
 
 @contextlib.contextmanager

@@ -233,6 +233,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(npz, tmp_path):
             "batch_size": 8,
             "augmentation": "pad_crop_mirror",
             "ema": 0.9,
+            "learning_rate": 1e-4,
             "output_dir": output,
         }
         return subprocess.Popen(
