@@ -288,8 +288,8 @@ def _inputs(model, input_shape):
     """Returns the specification of every input, unknown sides filled in."""
     own = [tensor.shape[1:] for tensor in model.inputs]
     given = own if input_shape is None else input_shape
-    if input_shape is not None and len(own) == 1 and not _is_shape(input_shape[0]):
-        given = [input_shape]
+    if not any(isinstance(side, Sequence) for side in given):
+        given = [given]
     if len(given) != len(own) or not all(map(_fits, given, own)):
         raise ValueError(
             f"`input_shape` must fill in the unknown sides of the model's input shape, "
@@ -301,11 +301,7 @@ def _inputs(model, input_shape):
     ]
 
 
-def _is_shape(value) -> bool:
-    return isinstance(value, Sequence)
-
-
 def _fits(given, own) -> bool:
     return len(given) == len(own) and all(
-        known in (None, side) for side, known in zip(given, own, strict=True)
+        side == known or known is None for side, known in zip(given, own, strict=True)
     )

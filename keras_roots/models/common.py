@@ -1,7 +1,7 @@
 """What every model family shares: arguments, input, normalisation, head, weights."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 
@@ -67,13 +67,7 @@ def preprocess_input(x, dataset="imagenet"):
     Returns:
         Each channel less its mean, divided by its standard deviation.
     """
-    axis = channel_axis()
-    scale, offset = _scale_and_offset(dataset, x.shape[axis])
-    if axis == 1:
-        scale, offset = (
-            [[[value]] for value in scale],
-            [[[value]] for value in offset],
-        )
+    scale, offset = _scale_and_offset(dataset, x.shape[channel_axis()])
     return x * keras.ops.array(scale, "float32") + keras.ops.array(offset, "float32")
 
 
@@ -145,7 +139,7 @@ def build_model(
 
 
 def _name(family, root, topology):
-    size = root if isinstance(root, int) else "x".join(map(str, root))
+    size = "x".join(map(str, root)) if isinstance(root, Sequence) else root
     return "_".join(
         [family.name, *([topology] if topology != "root" else []), str(size)]
     )
@@ -229,7 +223,11 @@ def _scale_and_offset(dataset, channels):
     if channels != len(mean):
         mean, std = ([sum(values) / len(values)] * channels for values in (mean, std))
     scale = [1 / value for value in std]
-    return scale, [-m * s for m, s in zip(mean, scale, strict=True)]
+    offset = [-m * s for m, s in zip(mean, scale, strict=True)]
+    if channel_axis() == -1:
+        return scale, offset
+    # Rescaling itself would put the scale, but not the offset, on the channel axis.
+    return [[[value]] for value in scale], [[[value]] for value in offset]
 
 
 def _normalise(images, dataset):

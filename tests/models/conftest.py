@@ -1,0 +1,131 @@
+"""The registry's models as every test of models goes over them."""
+
+from typing import NamedTuple
+
+import keras
+import pytest
+from keras.initializers import VarianceScaling
+
+from keras_roots import list_models
+from keras_roots.models import googlenet, preact_resnet, resnet
+
+
+class Facts(NamedTuple):
+    """What the tests know of a model, from its paper.
+
+    Attributes:
+        constructor: Name in `keras_roots`.
+        features: Channels of the last feature map.
+        classes: Default classes.
+        size: Default side of the input.
+        side: Side of a small input.
+        root: A root that works.
+        roots: Every root that works, for the default topology.
+        grouped: The first layer with groups.
+        module: Module of the family.
+    """
+
+    constructor: str
+    features: int
+    classes: int
+    size: int
+    side: int
+    root: int
+    roots: list[int]
+    grouped: str
+    module: str
+
+
+_POWERS = [1, 2, 4, 8, 16, 32, 64]
+FACTS = {
+    "root_alexnet": Facts(
+        "RootAlexNet", 256, 1000, 227, 67, 2, _POWERS[:6], "conv2", "alexnet"
+    ),
+    "root_convnet": Facts(
+        "RootConvNet", 64, 10, 32, 8, 4, _POWERS[:6], "conv2", "convnet"
+    ),
+    "root_googlenet": Facts(
+        "RootGoogLeNet", 1024, 1000, 224, 32, 8, _POWERS[:6], "conv2", "googlenet"
+    ),
+    "root_nin": Facts(
+        "RootNiN",
+        192,
+        10,
+        32,
+        8,
+        8,
+        [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 96],
+        "conv2a",
+        "nin",
+    ),
+    "root_resnet20": Facts(
+        "RootResNet20",
+        64,
+        10,
+        32,
+        8,
+        4,
+        _POWERS[:5],
+        "conv2_block1_1_conv",
+        "resnet20",
+    ),
+    "root_resnet50": Facts(
+        "RootResNet50",
+        2048,
+        1000,
+        224,
+        32,
+        16,
+        _POWERS,
+        "conv2_block1_2_conv",
+        "resnet",
+    ),
+    "root_resnet200": Facts(
+        "RootResNet200",
+        2048,
+        1000,
+        224,
+        32,
+        16,
+        _POWERS,
+        "conv2_block1_2_conv",
+        "preact_resnet",
+    ),
+}
+
+
+def pytest_generate_tests(metafunc):
+    """Runs a test that takes `model_name` over the registry."""
+    if "model_name" in metafunc.fixturenames:
+        metafunc.parametrize("model_name", list_models())
+
+
+@pytest.fixture
+def facts(model_name):
+    return FACTS[model_name]
+
+
+@pytest.fixture(scope="session")
+def all_facts():
+    return FACTS
+
+
+@pytest.fixture
+def shallow(monkeypatch):
+    """Leaves out most blocks of the deep networks: the same code, sooner built."""
+    for page in (resnet, preact_resnet):
+        stages = {name: (1, *rest) for name, (_, *rest) in page.STAGES.items()}
+        monkeypatch.setattr(page, "STAGES", stages)
+    kept = ("inception_4a", "inception_4d", "inception_5a", "inception_5b")
+    modules = {name: googlenet.MODULES[name] for name in kept}
+    monkeypatch.setattr(googlenet, "MODULES", modules)
+
+
+@pytest.fixture
+def zero_weights(monkeypatch):
+    """Skips random initialisation, where values do not matter."""
+    monkeypatch.setattr(
+        VarianceScaling,
+        "__call__",
+        lambda self, shape, dtype=None: keras.ops.zeros(shape, dtype),
+    )

@@ -1,0 +1,207 @@
+"""Weights: to a file and back, with and without what may differ, and bad files."""
+
+import importlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_roots import create_model, list_models
+from keras_roots.models import common, weights
+
+pytestmark = pytest.mark.usefixtures("shallow")
+
+MEAN = {
+    "cifar10": [125.307, 122.950, 113.865],
+    "imagenet": [123.675, 116.280, 103.530],
+}
+STD = {"cifar10": [62.993, 62.089, 66.705], "imagenet": [58.395, 57.120, 57.375]}
+# Family's module: mean and deviation of its data set's pixels.
+NORMALIZATION = {
+    "alexnet": (MEAN["imagenet"], STD["imagenet"]),
+    "convnet": (MEAN["cifar10"], [1, 1, 1]),
+    "googlenet": (MEAN["imagenet"], STD["imagenet"]),
+    "nin": (MEAN["cifar10"], STD["cifar10"]),
+    "preact_resnet": (MEAN["imagenet"], STD["imagenet"]),
+    "resnet": (MEAN["imagenet"], STD["imagenet"]),
+    "resnet20": (MEAN["cifar10"], STD["cifar10"]),
+}
+
+
+def small(model_name, facts, **kwargs):
+    shape = (facts.side, facts.side, 3)
+    return create_model(model_name, **{"input_shape": shape, "classes": 7, **kwargs})
+
+
+def pixels(side):
+    return np.random.default_rng(1).uniform(0, 255, (2, side, side, 3)).astype("f")
+
+
+_SAVED = {}
+
+
+@pytest.fixture
+def saved(model_name, facts, tmp_path_factory):
+    """A model and the path of its weights; made once, so leave both alone."""
+    if model_name not in _SAVED:
+        model = small(model_name, facts, root=facts.root)
+        path = str(tmp_path_factory.mktemp(model_name) / "model.weights.h5")
+        model.save_weights(path)
+        _SAVED[model_name] = model, path
+    return _SAVED[model_name]
+
+
+def test_round_trip(saved, model_name, facts):
+    """Into a model without normalisation, whose input is normalised outside."""
+    model, path = saved
+    page = importlib.import_module(f"keras_roots.models.{facts.module}")
+    images = pixels(facts.side)
+    expected = np.asarray(model(images))
+    again = small(model_name, facts, root=facts.root, weights=path)
+    np.testing.assert_array_equal(again(images), expected)
+    bare = small(
+        model_name, facts, root=facts.root, weights=path, include_preprocessing=False
+    )
+    assert "normalization" not in [layer.name for layer in bare.layers]
+    mean, std = NORMALIZATION[facts.module]
+    normalised = (images - np.array(mean)) / np.array(std)
+    np.testing.assert_allclose(page.preprocess_input(images), normalised, atol=1e-4)
+    np.testing.assert_allclose(bare(normalised), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_from_a_model_without_normalisation(saved, model_name, facts, tmp_path):
+    bare = small(model_name, facts, root=facts.root, include_preprocessing=False)
+    bare.set_weights([value.numpy() for value in saved[0].weights])
+    path = str(tmp_path / "bare.weights.h5")
+    bare.save_weights(path)
+    model = small(model_name, facts, root=facts.root, weights=path)
+    for mine, theirs in zip(model.weights, saved[0].weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_without_top_from_a_file_with_one(saved, model_name, facts):
+    model, path = saved
+    features = small(
+        model_name, facts, root=facts.root, weights=path, include_top=False
+    )
+    names = [layer.name for layer in features.layers if layer.weights]
+    assert names
+    for name in names:
+        for mine, theirs in zip(
+            features.get_layer(name).weights,
+            model.get_layer(name).weights,
+            strict=True,
+        ):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+# Between them these hold every kind of layer.
+@pytest.mark.parametrize("name", ["root_alexnet", "root_convnet", "root_resnet20"])
+def test_keras_file_round_trip(name, all_facts, tmp_path):
+    facts = all_facts[name]
+    model = small(name, facts, root=facts.root)
+    path = str(tmp_path / "model.keras")
+    model.save(path)
+    images = pixels(facts.side)
+    expected = np.asarray(model(images))
+    loaded = keras.saving.load_model(path)
+    np.testing.assert_allclose(loaded(images), expected, rtol=1e-5, atol=1e-6)
+    from_weights = small(name, facts, root=facts.root, weights=path)
+    np.testing.assert_allclose(from_weights(images), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("part", [0, 0.9])
+def test_truncated_file(saved, model_name, facts, part, tmp_path):
+    data = Path(saved[1]).read_bytes()
+    path = tmp_path / "part.weights.h5"
+    path.write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(ValueError, match="`weights` file .*whole .weights.h5") as error:
+        small(model_name, facts, root=facts.root, weights=str(path))
+    assert str(path) in str(error.value)
+
+
+def test_weights_of_another_model(saved, all_facts, model_name):
+    _, path = saved
+    names = list_models()
+    other = names[(names.index(model_name) + 1) % len(names)]
+    with pytest.raises(ValueError, match=f"does not fit the model '{other}") as error:
+        small(other, all_facts[other], weights=path)
+    assert path in str(error.value)
+
+
+def test_weights_of_another_root(saved, model_name, facts):
+    _, path = saved
+    with pytest.raises(ValueError, match="`weights` file .*same root and classes"):
+        small(model_name, facts, root=1, weights=path)
+
+
+def test_weights_of_other_classes(tmp_path):
+    path = str(tmp_path / "seven.weights.h5")
+    create_model("root_nin", classes=7).save_weights(path)
+    with pytest.raises(ValueError, match="`weights` file .*same root and classes"):
+        create_model("root_nin", classes=8, weights=path)
+
+
+def test_a_folder_is_no_weights_file(tmp_path):
+    with pytest.raises(ValueError, match="`weights`"):
+        create_model("root_nin", weights=str(tmp_path))
+
+
+ENTRY = {
+    "model": "root_nin",
+    "root": 8,
+    "groups": [8, 4],
+    "dataset": "cifar10",
+    "file": "missing.weights.h5",
+    "sha256": "0" * 64,
+}
+
+
+def test_released_weights_that_are_damaged(monkeypatch):
+    monkeypatch.setattr(weights, "index", lambda: [ENTRY])
+    with pytest.raises(ValueError, match="is damaged.*Install keras_roots again"):
+        create_model("root_nin", root=8, weights="cifar10")
+
+
+def test_what_is_released_is_listed(monkeypatch):
+    monkeypatch.setattr(weights, "index", lambda: [ENTRY])
+    with pytest.raises(ValueError, match="root_nin: 'cifar10' with root=8"):
+        create_model("root_nin", root=4, weights="cifar10")
+    with pytest.raises(ValueError, match="Released for root_resnet50: none"):
+        create_model("root_resnet50", weights="cifar10")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"classes": 7}, "`classes` should be 10. Received: classes=7"),
+        ({"classifier_activation": "relu"}, "Only `None` and `softmax`.*=relu"),
+    ],
+)
+def test_released_weights_and_another_classifier(monkeypatch, arguments, message):
+    monkeypatch.setattr(weights, "find", lambda *_: "some.weights.h5")
+    with pytest.raises(ValueError, match=message):
+        create_model("root_nin", weights="cifar10", **arguments)
+
+
+def test_unknown_normalisation():
+    with pytest.raises(ValueError, match="`dataset` must be one of .*'mnist'"):
+        common.preprocess_input(np.zeros((1, 4, 4, 3)), "mnist")
+
+
+def test_preprocess_input_channels_first():
+    keras.config.set_image_data_format("channels_first")
+    images = np.full((1, 3, 2, 2), 100.0)
+    found = np.asarray(common.preprocess_input(images, "imagenet"))
+    mean, std = np.array(MEAN["imagenet"]), np.array(STD["imagenet"])
+    np.testing.assert_allclose(found[0, :, 0, 0], (100 - mean) / std, rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_other_channels_take_the_mean_colour(channels):
+    x = np.full((1, 2, 2, channels), 100.0)
+    mean, std = np.mean(MEAN["cifar10"]), np.mean(STD["cifar10"])
+    expected = np.full_like(x, (100 - mean) / std)
+    found = common.preprocess_input(x, "cifar10")
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -1,0 +1,129 @@
+"""Importing the package: light, and without TensorFlow where another backend runs."""
+
+import pytest
+
+# As where it is not installed; Keras takes a None in sys.modules for the real thing.
+BLOCK = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "ai_edge_litert"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+def test_without_tensorflow(run_python):
+    run_python(
+        BLOCK
+        + """
+import numpy as np, keras, keras_roots
+assert keras.backend.backend() == "jax"
+model = keras_roots.RootNiN(root=8, input_shape=(8, 8, 3))
+images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+assert model.get_layer("conv2a").groups == 8
+probabilities = np.asarray(model(images))
+assert probabilities.shape == (2, 10)
+np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
+assert keras_roots.profile(model).params == 314_954
+model.save_weights("nin.weights.h5")
+again = keras_roots.RootNiN(root=8, input_shape=(8, 8, 3), weights="nin.weights.h5")
+np.testing.assert_allclose(again(images), probabilities, rtol=1e-5)
+assert keras_roots.models.nin.decode_predictions(probabilities)[0][0][1]
+""",
+        KERAS_BACKEND="jax",
+    )
+
+
+def test_weights_go_from_backend_to_backend(run_python, tmp_path):
+    import keras
+    import numpy as np
+
+    import keras_roots
+
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    model = keras_roots.RootConvNet(root=4, input_shape=(8, 8, 3))
+    for weight in model.weights:
+        weight.assign(rng.normal(0, 0.05, weight.shape))
+    np.save(tmp_path / "images.npy", images)
+    np.save(tmp_path / "expected.npy", keras.ops.convert_to_numpy(model(images)))
+    model.save_weights(tmp_path / "tensorflow.weights.h5")
+    run_python(
+        BLOCK
+        + """
+import numpy as np, keras_roots
+model = keras_roots.RootConvNet(
+    root=4, input_shape=(8, 8, 3), weights="tensorflow.weights.h5")
+expected = np.load("expected.npy")
+assert np.ptp(expected) > 0.01
+np.testing.assert_allclose(model(np.load("images.npy")), expected, rtol=1e-3, atol=1e-5)
+""",
+        KERAS_BACKEND="jax",
+    )
+
+
+# TensorFlow has no CPU kernels for channels first; JAX has.
+@pytest.mark.slow
+def test_channels_first_computes_the_same(run_python):
+    run_python(
+        BLOCK
+        + """
+import numpy as np, keras, keras_roots
+from keras_roots.layers import LocalResponseNormalization
+from keras_roots.models import googlenet
+googlenet.MODULES = {name: googlenet.MODULES[name] for name in ("inception_5a",)}
+rng = np.random.default_rng(0)
+for name, side, arguments in (
+    ("root_convnet", 8, {"root": 4}),
+    ("root_nin", 4, {"root": 4}),
+    ("root_googlenet", 32, {"root": 2, "classes": 10}),
+):
+    images = rng.uniform(0, 255, (1, side, side, 3)).astype("float32")
+    keras.config.set_image_data_format("channels_last")
+    last = keras_roots.create_model(name, input_shape=(side, side, 3), **arguments)
+    for weight in last.weights:
+        if weight.path.endswith("kernel"):
+            fan_in = np.prod(weight.shape[:-1])
+            weight.assign(rng.normal(0, fan_in ** -0.5, weight.shape))
+    expected = [np.asarray(output) for output in keras.tree.flatten(last(images))]
+    keras.config.set_image_data_format("channels_first")
+    first = keras_roots.create_model(name, input_shape=(3, side, side), **arguments)
+    first.set_weights(last.get_weights())
+    found = keras.tree.flatten(first(images.transpose(0, 3, 1, 2)))
+    for one, other in zip(found, expected, strict=True):
+        assert np.ptp(other) > 1e-3
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+for region in ("across_channels", "within_channel"):
+    x = rng.normal(0, 100, (2, 5, 6, 7)).astype("float32")
+    keras.config.set_image_data_format("channels_last")
+    expected = np.asarray(LocalResponseNormalization(3, 0.1, region)(x))
+    keras.config.set_image_data_format("channels_first")
+    found = LocalResponseNormalization(3, 0.1, region)(x.transpose(0, 3, 1, 2))
+    np.testing.assert_allclose(
+        np.transpose(found, (0, 2, 3, 1)), expected, rtol=1e-4, atol=1e-5)
+""",
+        KERAS_BACKEND="jax",
+    )
+
+
+def test_import_is_light(run_python):
+    loaded = run_python(
+        """
+import sys, keras
+before = set(sys.modules)
+import keras_roots
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(*sorted(new - set(sys.stdlib_module_names)))
+"""
+    )
+    assert loaded.split() == ["keras_roots"]
+
+
+def test_every_name_is_there():
+    import keras_roots
+
+    for name in keras_roots.__all__:
+        assert getattr(keras_roots, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'RootVGG'"):
+        keras_roots.RootVGG  # noqa: B018

@@ -1,0 +1,124 @@
+"""The command that prints the papers' tables."""
+
+import copy
+import csv
+
+import pytest
+from absl.testing import flagsaver
+
+from keras_roots.training import reproduce
+
+
+@pytest.fixture
+def flags(monkeypatch):
+    """Sets flags for one test, as `flags(table=["nin"])`."""
+    with flagsaver.flagsaver():
+        if not reproduce.shared.FLAGS.is_parsed():
+            reproduce.shared.FLAGS.mark_as_parsed()
+
+        def set_flags(**values):
+            for name, value in values.items():
+                setattr(reproduce.shared.FLAGS, name, value)
+
+        yield set_flags
+
+
+@pytest.fixture
+def wrong_nin(monkeypatch):
+    """The table of NiN with one count that no model has."""
+    tables = copy.deepcopy(reproduce.tables())
+    tables["nin"]["rows"] = tables["nin"]["rows"][:3]
+    tables["nin"]["rows"][1]["params"] += 1
+    monkeypatch.setattr(reproduce, "tables", lambda: tables)
+
+
+def test_rows():
+    rows = reproduce.reproduce("nin")
+    assert len(rows) == 13
+    assert all(row["match"] for row in rows)
+    (row,) = [row for row in rows if (row["root"], row["topology"]) == (8, "root")]
+    assert row["groups"] == "8 4"
+    assert row["top1"] == 0.9215
+    for source in ("paper", "corrected", "computed"):
+        assert row[f"{source}_macs"] == 103_343_498
+        assert row[f"{source}_params"] == 314_954
+
+
+def test_unknown_table():
+    with pytest.raises(ValueError, match="`table` must be one of.*table='vgg'"):
+        reproduce.reproduce("vgg")
+
+
+def test_mismatch_is_marked(wrong_nin):
+    matches = [row["match"] for row in reproduce.reproduce("nin")]
+    assert matches == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (103_343_498, "103,343,498"),
+        (5.65e12, "5.65e+12"),
+        (0.9215, "0.9215"),
+        (39.0, "39"),
+        (True, "yes"),
+        (False, "no"),
+        (None, "-"),
+    ],
+)
+def test_render(value, text):
+    rows = [{"root": 1, "figure": value}, {"root": 2, "figure": 7}]
+    header, _, first, second = reproduce.render(rows).splitlines()
+    assert header.split() == ["root", "figure"]
+    assert first.split() == ["1", text] and second.split() == ["2", "7"]
+
+
+def test_columns_that_no_row_has_are_left_out():
+    rows = [{"root": 1, "cpu_ms": None, "gpu_ms": 1.5}]
+    assert reproduce.render(rows).splitlines()[0].split() == ["root", "gpu", "ms"]
+
+
+def test_command(flags, capsys, tmp_path):
+    path = tmp_path / "tables.csv"
+    flags(table=["nin", "nin"], csv=str(path))
+    reproduce.main(["keras-roots-reproduce"])
+    printed = capsys.readouterr().out
+    assert "Tables 1 and 2" in printed
+    assert printed.count("103,343,498") == 3
+    assert printed.endswith("13 of 13 rows as computed.\n")
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 13
+    assert rows[3]["table"] == "nin" and rows[3]["computed_macs"] == "103343498"
+    assert rows[3]["paper_macs"] == rows[3]["corrected_macs"] == "103343498"
+    assert rows[3]["match"] == "True"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["tables.csv"]
+
+
+def test_command_fails_where_counts_differ(flags, capsys, wrong_nin, tmp_path):
+    flags(table=["nin"], csv=str(tmp_path / "tables.csv"))
+    with pytest.raises(ValueError, match="1 rows differ"):
+        reproduce.main(["keras-roots-reproduce"])
+    assert "2 of 3 rows" in capsys.readouterr().out
+    assert "False" in (tmp_path / "tables.csv").read_text()
+
+
+RUN = """
+import sys
+from keras_roots.training import reproduce
+sys.argv = ["keras-roots-reproduce", *{arguments}]
+try:
+    reproduce.run()
+except SystemExit as end:
+    print("ended with", 0 if end.code is None else end.code)
+"""
+
+
+def test_binary(run_python):
+    printed = run_python(RUN.format(arguments=["--table=nin"]))
+    assert "13 of 13" in printed and printed.endswith("ended with 0\n")
+
+
+def test_unwritable_csv(run_python):
+    printed = run_python(RUN.format(arguments=["--table=nin", "--csv=no/such/dir.csv"]))
+    assert "ended with error:" in printed
