@@ -23,17 +23,7 @@ _SHARED_FLAGS = (
     "dataset",
     "data_dir",
     "batch_size",
-)
-_OWN_FLAGS = ("file", "split", "threads")
-shared.define(*_SHARED_FLAGS, "threads")
-flags.DEFINE_string(
-    "file", None, "A .keras or .tflite file, or the folder of a SavedModel."
-)
-flags.DEFINE_enum(
-    "split",
-    "test",
-    ["test", "train"],
-    "Images to measure on; test is the data set's test or validation split.",
+    "threads",
 )
 
 
@@ -95,6 +85,21 @@ def main(argv) -> None:
     print(json.dumps(result, indent=2))
 
 
+def define_flags() -> tuple[str, ...]:
+    """Defines the binary's flags and returns their names."""
+    shared.define(*_SHARED_FLAGS)
+    flags.DEFINE_string(
+        "file", None, "A .keras or .tflite file, or the folder of a SavedModel."
+    )
+    flags.DEFINE_enum(
+        "split",
+        "test",
+        ["test", "train"],
+        "Images to measure on; test is the data set's test or validation split.",
+    )
+    return (*_SHARED_FLAGS, "file", "split")
+
+
 def run() -> None:
     """Runs the binary."""
-    shared.launch(main, __doc__, (*_SHARED_FLAGS, *_OWN_FLAGS))
+    shared.launch(main, __doc__, define_flags())

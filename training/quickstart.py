@@ -89,21 +89,21 @@ def _table(files, models, digits, latencies) -> str:
     return "\n".join([benchmarking.aligned(lines), note])
 
 
-_SHARED_FLAGS = ("output_dir",)
-shared.define(*_SHARED_FLAGS)
-flags.DEFINE_integer(
-    "digits_epochs", 4, "Epochs of each training on the digits.", lower_bound=1
-)
-
-
 def main(argv) -> None:
     """Runs the quickstart as the flags say."""
     del argv
     values = shared.FLAGS
     output_dir = values.output_dir or "quickstart"
-    print(quickstart(output_dir, epochs=values.digits_epochs))
+    print(quickstart(output_dir, epochs=values.epochs))
+
+
+def define_flags() -> tuple[str, ...]:
+    """Defines the binary's flags and returns their names."""
+    shared.define("output_dir")
+    flags.DEFINE_integer("epochs", 4, "Epochs of each training.", lower_bound=1)
+    return ("output_dir", "epochs")
 
 
 def run() -> None:
     """Runs the binary."""
-    shared.launch(main, __doc__, (*_SHARED_FLAGS, "digits_epochs"))
+    shared.launch(main, __doc__, define_flags())

@@ -32,7 +32,7 @@ from keras_roots.models import registry
 from keras_roots.training import callbacks as cb
 from keras_roots.training import data, evaluation, files, pipeline
 from keras_roots.training import flags as shared
-from keras_roots.training.augment import get_augmentation
+from keras_roots.training.augment import AUGMENTATIONS, get_augmentation
 from keras_roots.training.recipes import PRECISIONS, SCHEDULES, Recipe, get_recipe
 from keras_roots.training.schedules import make_schedule
 
@@ -320,25 +320,6 @@ def _finish(plain, dataset, log, image_size, recipe, output_dir) -> dict:
     return result
 
 
-_RECIPE_FLAGS = {
-    "epochs": (flags.DEFINE_integer, "Passes over the training images."),
-    "learning_rate": (flags.DEFINE_float, "Highest learning rate."),
-    "schedule": (
-        lambda *flag: flags.DEFINE_enum(*flag[:2], SCHEDULES, *flag[2:]),
-        "Learning-rate schedule.",
-    ),
-    "warmup": (flags.DEFINE_float, "Part of the run over which the rate rises."),
-    "momentum": (flags.DEFINE_float, "Momentum of SGD."),
-    "weight_decay": (flags.DEFINE_float, "Coupled weight decay of the kernels."),
-    "label_smoothing": (flags.DEFINE_float, "Label smoothing."),
-    "augmentation": (flags.DEFINE_string, "Augmentation; augment.py names them."),
-    "ema": (flags.DEFINE_float, "Momentum of a moving average of the weights."),
-    "precision": (
-        lambda *flag: flags.DEFINE_enum(*flag[:2], PRECISIONS, *flag[2:]),
-        "Arithmetic of the training.",
-    ),
-}
-
 _SHARED_FLAGS = (
     "model",
     "root",
@@ -351,21 +332,52 @@ _SHARED_FLAGS = (
     "batch_size",
     "seed",
 )
-shared.define(*_SHARED_FLAGS)
-for _name, (_define, _help) in _RECIPE_FLAGS.items():
-    _define(_name, None, f"{_help} By default, the recipe's.")
-flags.DEFINE_integer(
-    "holdout", 0, "Training images to hold out and evaluate on instead of the test set."
-)
-flags.DEFINE_enum(
-    "distribution",
-    "mirrored",
-    ["mirrored", "one_device"],
-    "tf.distribute strategy: mirrored over all local devices, or one device.",
-)
-flags.DEFINE_bool(
-    "deterministic", False, "Whether the same run gives the same weights, bit for bit."
-)
+_RECIPE_FLAGS = {
+    "epochs": (flags.DEFINE_integer, "Passes over the training images."),
+    "learning_rate": (flags.DEFINE_float, "Highest learning rate."),
+    "schedule": (
+        lambda *flag: flags.DEFINE_enum(*flag[:2], SCHEDULES, *flag[2:]),
+        "Learning-rate schedule.",
+    ),
+    "warmup": (flags.DEFINE_float, "Part of the run over which the rate rises."),
+    "momentum": (flags.DEFINE_float, "Momentum of SGD."),
+    "weight_decay": (flags.DEFINE_float, "Coupled weight decay of the kernels."),
+    "label_smoothing": (flags.DEFINE_float, "Label smoothing."),
+    "augmentation": (
+        lambda *flag: flags.DEFINE_enum(*flag[:2], list(AUGMENTATIONS), *flag[2:]),
+        "How training images are varied.",
+    ),
+    "ema": (flags.DEFINE_float, "Momentum of a moving average of the weights."),
+    "precision": (
+        lambda *flag: flags.DEFINE_enum(*flag[:2], PRECISIONS, *flag[2:]),
+        "Arithmetic of the training.",
+    ),
+}
+
+
+def define_flags() -> tuple[str, ...]:
+    """Defines the binary's flags and returns their names."""
+    shared.define(*_SHARED_FLAGS)
+    for name, (define, text) in _RECIPE_FLAGS.items():
+        define(name, None, f"{text} By default, the recipe's.")
+    flags.DEFINE_integer(
+        "holdout",
+        0,
+        "Training images to hold out and evaluate on instead of the test images.",
+    )
+    flags.DEFINE_enum(
+        "distribution",
+        "mirrored",
+        ["mirrored", "one_device"],
+        "tf.distribute strategy: mirrored over all local devices, or one device.",
+    )
+    flags.DEFINE_bool(
+        "deterministic",
+        False,
+        "Whether the same run gives the same weights, bit for bit.",
+    )
+    own = ("holdout", "distribution", "deterministic")
+    return (*_SHARED_FLAGS, *_RECIPE_FLAGS, *own)
 
 
 def main(argv) -> None:
@@ -398,5 +410,4 @@ def main(argv) -> None:
 
 def run() -> None:
     """Runs the binary."""
-    own = ("holdout", "distribution", "deterministic", *_RECIPE_FLAGS)
-    shared.launch(main, __doc__, (*_SHARED_FLAGS, *own))
+    shared.launch(main, __doc__, define_flags())
