@@ -76,7 +76,6 @@ googlenet.MODULES = {name: googlenet.MODULES[name] for name in ("inception_5a",)
 rng = np.random.default_rng(0)
 for name, side, arguments in (
     ("root_convnet", 8, {"root": 4}),
-    ("root_nin", 4, {"root": 4}),
     ("root_googlenet", 32, {"root": 2, "classes": 10}),
 ):
     images = rng.uniform(0, 255, (1, side, side, 3)).astype("float32")

@@ -15,6 +15,7 @@ import gc
 import io
 import json
 from importlib import resources
+from pathlib import Path
 
 from absl import flags
 
@@ -99,12 +100,15 @@ flags.DEFINE_multi_enum(
     ["all", *tables()],
     "Table to reproduce; may be given several times.",
 )
-flags.DEFINE_string("csv", None, "File to write the rows to as well.")
+shared.define("csv")
 
 
 def main(argv) -> None:
     """Prints the tables that the flags name."""
     del argv
+    path = shared.FLAGS.csv
+    if path and not Path(path).absolute().parent.is_dir():
+        raise ValueError(f"--csv must be in a folder that exists. Received: {path!r}")
     chosen = shared.FLAGS.table
     names = list(tables()) if "all" in chosen else list(dict.fromkeys(chosen))
     found = {}
@@ -113,11 +117,11 @@ def main(argv) -> None:
         print(f"{tables()[name]['title']}\n\n{render(found[name])}\n")
         if tables()[name]["note"]:
             print(f"{tables()[name]['note']}\n")
-    if shared.FLAGS.csv:
-        _write_csv(shared.FLAGS.csv, found)
+    if path:
+        _write_csv(path, found)
     rows = [row for table in found.values() for row in table]
     wrong = [row for row in rows if not row["match"]]
-    print(f"{len(rows) - len(wrong)} of {len(rows)} rows as computed.")
+    print(f"{len(rows) - len(wrong)} of {len(rows)} rows match the corrected counts.")
     if wrong:
         raise ValueError(f"{len(wrong)} rows differ from the corrected counts")
 

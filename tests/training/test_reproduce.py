@@ -85,7 +85,7 @@ def test_command(flags, capsys, tmp_path):
     printed = capsys.readouterr().out
     assert "Tables 1 and 2" in printed
     assert printed.count("103,343,498") == 3
-    assert printed.endswith("13 of 13 rows as computed.\n")
+    assert printed.endswith("13 of 13 rows match the corrected counts.\n")
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 13
@@ -103,22 +103,31 @@ def test_command_fails_where_counts_differ(flags, capsys, wrong_nin, tmp_path):
     assert "False" in (tmp_path / "tables.csv").read_text()
 
 
-RUN = """
-import sys
-from keras_roots.training import reproduce
-sys.argv = ["keras-roots-reproduce", *{arguments}]
-try:
-    reproduce.run()
-except SystemExit as end:
-    print("ended with", 0 if end.code is None else end.code)
-"""
+def test_csv_in_a_folder_that_is_not_there(flags, capsys):
+    flags(table=["nin"], csv="no/such/tables.csv")
+    with pytest.raises(ValueError, match="--csv must be .*'no/such/tables.csv'"):
+        reproduce.main(["keras-roots-reproduce"])
+    assert not capsys.readouterr().out  # before the work, not after it
 
 
 def test_binary(run_python):
-    printed = run_python(RUN.format(arguments=["--table=nin"]))
-    assert "13 of 13" in printed and printed.endswith("ended with 0\n")
-
-
-def test_unwritable_csv(run_python):
-    printed = run_python(RUN.format(arguments=["--table=nin", "--csv=no/such/dir.csv"]))
-    assert "ended with error:" in printed
+    printed = run_python(
+        """
+import sys
+from keras_roots.training import reproduce
+wrong = reproduce.tables()["nin"]["rows"]
+del wrong[2:]
+sys.argv = ["keras-roots-reproduce", "--table=nin"]
+for change in (0, 1):
+    wrong[1]["macs"] += change
+    try:
+        reproduce.run()
+    except SystemExit as end:
+        print("ended with", end.code)
+"""
+    )
+    assert "2 of 2 rows match the corrected counts.\nended with None\n" in printed
+    assert printed.endswith(
+        "1 of 2 rows match the corrected counts.\n"
+        "ended with error: 1 rows differ from the corrected counts\n"
+    )
