@@ -37,8 +37,14 @@ def _config(npz, **changes):
     recipe = {
         name: changes.pop(name) for name in list(changes) if hasattr(RECIPE, name)
     }
-    settings = {"model": "root_resnet20", "root": 2, "dataset": npz, **changes}
+    settings = {"model": "root_nin", "root": 8, "dataset": npz, **changes}
     return train.Config(recipe=dataclasses.replace(RECIPE, **recipe), **settings)
+
+
+def _network(weights):
+    return keras_roots.RootNiN(
+        root=8, classes=3, input_shape=(8, 8, 3), weights=weights
+    )
 
 
 def _rows(directory):
@@ -82,12 +88,7 @@ def test_a_run_learns_and_leaves_its_files(npz, tmp_path):
     assert {type(layer).__name__ for layer in model.layers} >= {"GroupedConv2D"}
     assert not model.losses
     for name in ("last", "best"):
-        keras_roots.RootResNet20(
-            root=2,
-            classes=3,
-            input_shape=(8, 8, 3),
-            weights=output / f"{name}.weights.h5",
-        )
+        _network(weights=output / f"{name}.weights.h5")
 
 
 def test_a_finished_run_is_not_trained_again(npz, tmp_path):
@@ -143,16 +144,13 @@ def test_averaged_weights_are_the_ones_saved(npz, tmp_path):
 
     def classifier(weights):
         keras.utils.set_random_seed(config.seed)
-        model = keras_roots.RootResNet20(
-            root=2, classes=3, input_shape=(8, 8, 3), weights=weights
-        )
-        return model.get_layer("predictions").kernel.numpy()
+        return _network(weights).get_layer("conv3c").kernel.numpy()
 
     initial = classifier(None)
     last = classifier(tmp_path / "run" / "last.weights.h5")
     best = classifier(tmp_path / "run" / "best.weights.h5")
     model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
-    saved = model.get_layer("predictions").kernel.numpy()
+    saved = model.get_layer("conv3c").kernel.numpy()
     assert np.linalg.norm(saved - initial) < 0.3 * np.linalg.norm(last - initial)
     np.testing.assert_allclose(best, saved, atol=1e-4)
 
@@ -180,7 +178,7 @@ def test_auxiliary_heads_train_and_are_dropped(tmp_path):
 def test_another_configuration_is_refused(npz, tmp_path):
     train.train(_config(npz, epochs=1), tmp_path / "run", verbose=False)
     before = (tmp_path / "run" / "model.keras").read_bytes()
-    with pytest.raises(ValueError, match="root .there 2, here 4.*"):
+    with pytest.raises(ValueError, match="root .there 8, here 4.*"):
         train.train(_config(npz, epochs=1, root=4), tmp_path / "run", verbose=False)
     assert (tmp_path / "run" / "model.keras").read_bytes() == before
 
@@ -189,7 +187,7 @@ def test_another_configuration_is_refused(npz, tmp_path):
     "changes,message",
     [
         ({"model": "root_vgg"}, "root_nin.*Received: name='root_vgg'"),
-        ({"root": 3}, "Roots that work"),
+        ({"root": 5}, "Roots that work"),
         ({"dataset": "/nowhere"}, "does not exist"),
         ({"batch_size": 33}, "at most.*32"),
         ({"augmentation": "spin"}, "Received: augmentation='spin'"),
@@ -209,10 +207,8 @@ def test_a_divergence_stops_with_the_last_good_checkpoint(npz, tmp_path):
         train.train(config, tmp_path / "run", verbose=False)
     kept = tmp_path / "run" / "last.weights.h5"
     if kept.exists():
-        model = keras_roots.RootResNet20(
-            root=2, classes=3, input_shape=(8, 8, 3), weights=kept
-        )
-        assert all(np.isfinite(weight).all() for weight in model.get_weights())
+        weights = _network(weights=kept).get_weights()
+        assert all(np.isfinite(weight).all() for weight in weights)
 
 
 COMMAND = "from keras_roots.training import train; train.run()"
@@ -273,7 +269,7 @@ two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
 from keras_roots.training import train
 from keras_roots.training.recipes import Recipe
-config = train.Config("root_resnet20", 2, sys.argv[1], Recipe(2, 8, 1e-4))
+config = train.Config("root_nin", 8, sys.argv[1], Recipe(2, 8, 1e-4))
 for distribution in ("one_device", "mirrored"):
     train.train(config, f"{sys.argv[2]}/{distribution}", distribution=distribution)
 with train._scope("mirrored") as replicas:
@@ -311,7 +307,7 @@ from keras_roots.training import train
 from keras_roots.training.recipes import Recipe
 assert keras.backend.backend() == "jax"
 recipe = Recipe(4, 8, 0.02, augmentation="pad_crop_mirror", ema=0.5)
-config = train.Config("root_resnet20", 2, sys.argv[1], recipe)
+config = train.Config("root_nin", 8, sys.argv[1], recipe)
 result = train.train(config, sys.argv[2])
 again = train.train(config, sys.argv[2])
 assert result == again
