@@ -116,6 +116,8 @@ def make_timer(case: Case, stack: contextlib.ExitStack) -> Timer:
         model = case.target
         if kind == "a .keras file":
             model = keras.saving.load_model(path, compile=False)
+        if case.input_shape is not None:
+            model = _sized(model, case.input_shape)
         images.image_shape(model)
     if case.runtime == "litert":
         return _LiteRTTimer(case, model)
@@ -123,13 +125,28 @@ def make_timer(case: Case, stack: contextlib.ExitStack) -> Timer:
     if model is not None and case.runtime == "tensorflow":
         path = os.path.join(folder, "saved_model")
         model.export(path, verbose=False)
-    elif kind == "a Keras model":
+    elif model is not None:
         path = os.path.join(folder, "model.keras")
         model.save(path)
     timer = _WorkerTimer(case, model, path, folder)
     stack.callback(timer.close)
     timer.start()
     return timer
+
+
+def _sized(model, shape):
+    """Returns a copy of a model whose images have one size."""
+    known = model.inputs[0].shape[1:]
+    if len(shape) != len(known) or any(
+        side not in (None, given) for side, given in zip(known, shape, strict=True)
+    ):
+        raise ValueError(
+            f"`input_shape` must fit the model's, {known}. "
+            f"Received: input_shape={shape}"
+        )
+    sized = keras.models.clone_model(model, input_tensors=keras.Input(shape))
+    sized.set_weights(model.get_weights())
+    return sized
 
 
 # What each kind of target can run on.

@@ -15,6 +15,7 @@ operation, one convolution per group, keras.layers.Conv2D and the dense layer.
 machine.
 """
 
+import contextlib
 import os
 import re
 import sys
@@ -29,7 +30,7 @@ from keras_roots.export import files
 from keras_roots.timers import RUNTIMES
 from keras_roots.training import flags as shared
 from keras_roots.training import layer_benchmark
-from keras_roots.training.export import QUANTIZE, get_model
+from keras_roots.training.export import QUANTIZE, get_model, quiet
 
 
 def parse_model(text: str) -> keras.Model:
@@ -96,6 +97,7 @@ def make_cases(
 def main(argv) -> None:
     """Measures as the flags say, and prints and writes the results."""
     del argv
+    quiet()
     values = shared.FLAGS
     threads = _counts("threads", values.threads)
     batch_sizes = _counts("batch_sizes", values.batch_sizes)
@@ -105,39 +107,30 @@ def main(argv) -> None:
             with open(temporary, "w") as file:
                 file.write(table)
         return
-    if values.layers:
-        if len(threads) > 1:
-            raise ValueError("--layers takes one number of --threads")
-        rows = layer_benchmark.time_layers(
-            values.runs, values.layer_batch_size, threads[0], progress=_progress
-        )
-        table = layer_benchmark.layer_table(rows)
-    else:
-        rows = benchmarking.compare(
-            make_cases(
-                [parse_model(text) for text in values.models],
-                values.files,
-                runtimes=_choices("runtime", values.runtime, RUNTIMES),
-                quantize=[
-                    QUANTIZE[name]
-                    for name in _choices("quantize", values.quantize, QUANTIZE)
-                ],
-                threads=threads,
-                batch_sizes=batch_sizes,
-                pack=values.pack,
-            ),
-            warmup=values.warmup,
-            runs=values.runs,
-            progress=_progress,
-        )
-        table = benchmarking.table(rows)
-    print(table)
-    if values.csv:
-        benchmarking.write_csv(rows, values.csv)
+    with contextlib.ExitStack() as stack:
+        csv = values.csv and stack.enter_context(files.replacing(values.csv))
+        if values.layers:
+            if len(threads) > 1:
+                raise ValueError("--layers takes one number of --threads")
+            rows = layer_benchmark.time_layers(
+                values.runs, values.layer_batch_size, threads[0], progress=_progress
+            )
+            print(layer_benchmark.layer_table(rows))
+        else:
+            rows = benchmarking.compare(
+                _cases(values, threads, batch_sizes),
+                warmup=values.warmup,
+                runs=values.runs,
+                progress=_progress,
+            )
+            print(benchmarking.table(rows))
+        if csv:
+            benchmarking.write_csv(rows, csv)
 
 
 def define_flags() -> tuple[str, ...]:
     """Defines the binary's flags and returns their names."""
+    shared.define("csv")
     own = (
         flags.DEFINE_list(
             "models",
@@ -162,7 +155,6 @@ def define_flags() -> tuple[str, ...]:
         flags.DEFINE_list("batch_sizes", ["1"], "Images per call."),
         flags.DEFINE_integer("runs", 50, "Timed calls of each.", lower_bound=1),
         flags.DEFINE_integer("warmup", 5, "Calls before them.", lower_bound=0),
-        flags.DEFINE_string("csv", None, "File to write the results to."),
         flags.DEFINE_bool("layers", False, "Time single convolutions in TensorFlow."),
         flags.DEFINE_integer(
             "layer_batch_size", 8, "Images per call for --layers.", lower_bound=1
@@ -171,12 +163,28 @@ def define_flags() -> tuple[str, ...]:
             "cost_table", None, "File to write the cost table of this machine to."
         ),
     )
-    return tuple(flag.name for flag in own)
+    return ("csv", *(flag.name for flag in own))
 
 
 def run() -> None:
     """Runs the binary."""
     shared.launch(main, __doc__, define_flags())
+
+
+def _cases(values, threads, batch_sizes) -> dict[str, Case]:
+    if not values.models and not values.files:
+        raise ValueError("Give --models, --files, --layers or --cost_table")
+    runtimes = _choices("runtime", values.runtime, RUNTIMES)
+    quantize = _choices("quantize", values.quantize, QUANTIZE)
+    return make_cases(
+        [parse_model(text) for text in values.models],
+        values.files,
+        runtimes=runtimes,
+        quantize=[QUANTIZE[name] for name in quantize],
+        threads=threads,
+        batch_sizes=batch_sizes,
+        pack=values.pack,
+    )
 
 
 def _ways(target, runtimes, quantize, pack) -> list[dict]:

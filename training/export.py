@@ -12,11 +12,13 @@ Calibration images for int8 come from --dataset, which also serves the compariso
 other exports that compares on random pixels unless --dataset is given.
 """
 
+import logging
 import os
 
 import keras
 import numpy as np
 from absl import flags
+from absl import logging as absl_logging
 
 import keras_roots
 from keras_roots.export import check, images, litert, saved_model
@@ -155,9 +157,16 @@ def sample_images(
     return samples if common.channel_axis() == -1 else np.moveaxis(samples, -1, 1)
 
 
+def quiet() -> None:
+    """Keeps TensorFlow's notes on files and tracing off the terminal."""
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
 def main(argv) -> None:
     """Exports as the flags say and prints the report."""
     del argv
+    quiet()
     values = shared.FLAGS
     if not values.output:
         raise ValueError("--output must be given: the file or folder to write")

@@ -7,9 +7,8 @@ import tempfile
 import keras
 import numpy as np
 
-from keras_roots import surgery
 from keras_roots.export import check, files, images, packing, runner
-from keras_roots.export.lowering import write_saved_model
+from keras_roots.export.lowering import in_float32, write_saved_model
 
 # Quantisation: (tolerance on the relative difference, row of the cost table that
 # packing goes by).
@@ -77,7 +76,8 @@ def export_tflite(
 ) -> TFLiteReport:
     """Writes a model as a LiteRT file, and checks the file against the model.
 
-    Every convolution with filter groups becomes one grouped CONV_2D. The file is
+    Every convolution with filter groups becomes one grouped CONV_2D; layers in mixed
+    precision compute in float32 (and so does the model for the comparison). The file is
     written under a temporary name, loaded back, run with XNNPACK and compared with the
     model; only then it takes its place, so that an export that fails leaves nothing
     behind.
@@ -146,7 +146,7 @@ def export_tflite(
         exported = runner.LiteRTModel(temporary)
         agreement = check.compare(
             exported.predict(check_data),
-            check.reference_outputs(_in_float32(model), check_data),
+            check.reference_outputs(in_float32(model), check_data),
             tolerance=tolerance,
             min_agreement=min_agreement,
         )
@@ -185,7 +185,7 @@ def convert(
     """
     with tempfile.TemporaryDirectory() as folder:
         # The native operation is only traced: it need not run on this machine.
-        write_saved_model(_in_float32(model), folder, "native", batch_size)
+        write_saved_model(in_float32(model), folder, "native", batch_size)
         converter = _converter(folder, quantize, io)
         if quantize == "int8":
             dtype = model.inputs[0].dtype
@@ -218,19 +218,6 @@ def _converter(folder, quantize, io):
         converter.inference_input_type = tf.as_dtype(io)
         converter.inference_output_type = tf.as_dtype(io)
     return converter
-
-
-def _in_float32(model):
-    """Returns the model, or a copy that computes in float32 what it does in less."""
-
-    def change(layer):
-        policy = getattr(layer, "dtype_policy", None)
-        if getattr(policy, "compute_dtype", None) in ("bfloat16", "float16"):
-            return {"dtype": "float32"}
-        return None
-
-    reduced = [layer for layer in model._flatten_layers() if change(layer)]
-    return surgery.reconfigure(model, change) if reduced else model
 
 
 def _full_batches(array, batch_size) -> list[np.ndarray]:

@@ -41,3 +41,23 @@ def write_saved_model(
     surgery.rewrite(model, replace).export(
         folder, verbose=False, input_signature=[images]
     )
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """Returns the model, or a copy that computes in float32 what it does in less."""
+
+    def change(layer):
+        policy = getattr(layer, "dtype_policy", None)
+        if getattr(policy, "compute_dtype", None) in ("bfloat16", "float16"):
+            return {"dtype": "float32"}
+        return None
+
+    reduced = any(change(layer) for layer in _all_layers(model))
+    return surgery.reconfigure(model, change) if reduced else model
+
+
+def _all_layers(model):
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _all_layers(layer)

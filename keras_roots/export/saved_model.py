@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_roots.export import check, files, images
-from keras_roots.export.lowering import write_saved_model
+from keras_roots.export.lowering import in_float32, write_saved_model
 from keras_roots.layers.lowering import native_works
 
 LOWERINGS = ("split", "native")
@@ -40,7 +40,8 @@ def export_saved_model(
 ) -> SavedModelReport:
     """Writes a model as a SavedModel for serving, and checks it against the model.
 
-    Its signature `serving_default` takes batches of any size. It is written under a
+    Its signature `serving_default` takes batches of any size. Layers in mixed precision
+    compute in float32 (and so does the model for the comparison). It is written under a
     temporary name, loaded back and compared with the model; only then it takes its
     place, so that an export that fails leaves nothing behind.
 
@@ -80,6 +81,7 @@ def export_saved_model(
         check_data = images.random_images(model)
     else:
         check_data = images.as_images(check_data, model, "check_data")
+    model = in_float32(model)
     with files.replacing(path, folder=True) as temporary:
         write_saved_model(model, temporary, lowering)
         agreement = check.compare(

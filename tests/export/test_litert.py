@@ -1,0 +1,273 @@
+import os
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_roots.export import ExportError, LiteRTModel, export_tflite, litert
+
+# Largest relative difference to expect of each quantisation.
+PRECISION = {None: 1e-5, "float16": 5e-3, "dynamic": 0.05, "int8": 0.08}
+
+
+@pytest.mark.parametrize("quantize", PRECISION)
+def test_the_file_computes_what_the_model_does(quantize, network, images, exported):
+    path, report = exported(quantize)
+    want = np.asarray(network()(images(9)))
+    (found,) = LiteRTModel(path).predict(images(9))
+    assert np.abs(found - want).max() <= PRECISION[quantize] * np.ptp(want)
+    assert report.difference == pytest.approx(np.abs(found - want).max(), abs=1e-6)
+    assert report.relative_difference == pytest.approx(
+        report.difference / np.ptp(want), rel=1e-3
+    )
+    assert report.images == 9
+    assert report.file_size == os.path.getsize(path)
+    assert report.top1_agreement == (found.argmax(-1) == want.argmax(-1)).mean()
+    assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("quantize", PRECISION)
+def test_groups_are_one_operation_and_batchnorm_is_none(quantize, exported):
+    _, report = exported(quantize)
+    assert report.operations["CONV_2D"] == 3
+    # The normalisation of the pixels; nothing is left of BatchNorm.
+    assert (report.operations["MUL"], report.operations["ADD"]) == (1, 1)
+    assert "CONV_2D" not in report.undelegated
+    if quantize is None:
+        assert report.undelegated == {}
+    if quantize == "int8":
+        assert report.float_operations == {}
+
+
+def test_stock_groups_become_one_operation_too(images, tmp_path):
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(16, 3),
+            layers.Conv2D(16, 3, groups=4),
+            layers.Flatten(),
+        ]
+    )
+    assert export_tflite(model, tmp_path / "net").operations["CONV_2D"] == 2
+
+
+def test_smaller_types_make_smaller_files(exported):
+    sizes = [exported(quantize)[1].file_size for quantize in (None, "float16", "int8")]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_host_without_the_native_operation_exports_it(run_python):
+    printed = run_python(
+        """
+import keras, keras_roots
+model = keras.Sequential([
+    keras.Input((8, 8, 8)),
+    keras_roots.layers.GroupedConv2D(8, 3, groups=2),
+    keras.layers.Flatten(),
+])
+report = keras_roots.export_tflite(model, "net.tflite")
+print("operations:", report.operations, report.undelegated)
+""",
+        TF_ENABLE_ONEDNN_OPTS="0",
+    )
+    assert "operations: {'CONV_2D': 1, 'RESHAPE': 1} {}" in printed
+
+
+@pytest.mark.parametrize("io", ["int8", "uint8"])
+def test_an_int8_file_can_take_and_give_integers(io, network, images, tmp_path):
+    model, path = network(), tmp_path / "net"
+    report = export_tflite(model, path, "int8", images(), io=io)
+    assert LiteRTModel(path).dtype == np.dtype(io)
+    assert report.io == io
+    assert report.relative_difference < PRECISION["int8"]
+
+
+def test_the_batch_is_an_option(network, images, tmp_path):
+    path = tmp_path / "net"
+    report = export_tflite(network(), path, "int8", images(10), batch_size=4)
+    assert LiteRTModel(path).batch_size == 4
+    assert report.images == 10
+
+
+def test_reduced_precision_is_exported_as_float32(network, images, tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = network()
+    report = export_tflite(model, tmp_path / "net", check_data=images())
+    assert report.relative_difference < 1e-5
+    assert report.operations["CONV_2D"] == 3
+    assert {layer.dtype_policy.name for layer in model.layers} == {"mixed_bfloat16"}
+
+
+def test_several_outputs_keep_their_order(network, images, tmp_path):
+    model = network()
+    mixed = model.get_layer("mix").output
+    model = keras.Model(
+        model.inputs[0], [model.outputs[0], mixed, model.outputs[0][:, :2]]
+    )
+    report = export_tflite(model, tmp_path / "net", check_data=images(4))
+    found = LiteRTModel(tmp_path / "net").predict(images(4))
+    for ours, theirs in zip(found, model(images(4)), strict=True):
+        np.testing.assert_allclose(ours, np.asarray(theirs), atol=1e-4)
+    assert report.relative_difference < 1e-4
+
+
+def test_packing_is_reported_and_changes_nothing(network, images, tmp_path):
+    table = tmp_path / "costs.csv"
+    table.write_text(
+        "dtype,kernel,side,channels,filters,groups,ms\n"
+        "int8,3,8,32,32,8,2.0\nint8,3,8,32,32,2,1.0\n"
+    )
+    arguments = dict(quantize="int8", calibration_data=images())
+    plain = export_tflite(network(groups=8), tmp_path / "plain", **arguments)
+    packed = export_tflite(
+        network(groups=8), tmp_path / "packed", pack=True, cost_table=table, **arguments
+    )
+    assert (plain.packed, packed.packed) == ({}, {"grouped": (8, 2)})
+    assert packed.difference == plain.difference
+    assert packed.file_size > plain.file_size
+    assert "grouped 8->2" in str(packed)
+
+
+def test_the_report_prints_as_a_table(exported):
+    text = str(exported("int8")[1])
+    for part in ("int8, float input", "9 images", "top-1 agreement", "3 CONV_2D"):
+        assert part in text
+    assert "not on the CPU delegate" in text and "not quantised" in text
+
+
+# Bad input leaves nothing behind.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"quantize": "int4"}, "`quantize` must be one of.*'int4'"),
+        ({"quantize": "int8"}, "`calibration_data` must be given"),
+        ({"io": "int8"}, "`io` must be 'float', or with quantize='int8'"),
+        ({"io": "bool", "quantize": "int8"}, "`io`"),
+        ({"batch_size": 0}, "`batch_size` must be a positive integer.*0"),
+        ({"batch_size": 1.5}, "`batch_size`"),
+        ({"min_agreement": 2}, "`min_agreement` must be None or from 0 to 1"),
+        ({"calibration_data": np.zeros((4, 4, 4, 3))}, "`calibration_data`.*shape"),
+        ({"calibration_data": np.full((4, 8, 8, 3), 0.5)}, "multiply it by 255"),
+        ({"check_data": np.full((4, 8, 8, 3), np.nan)}, "`check_data`.*NaN"),
+        ({"pack": True, "cost_table": __file__}, "`cost_table`"),
+    ],
+)
+def test_impossible_arguments_write_nothing(arguments, text, network, tmp_path):
+    if "calibration_data" in arguments:
+        arguments = {"quantize": "int8", **arguments}
+    with pytest.raises(ValueError, match=text):
+        export_tflite(network(), tmp_path / "net", **arguments)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def occupied(tmp_path):
+    """A file that failing exports must leave alone, and the check that they did."""
+    path = tmp_path / "net"
+    path.write_text("precious")
+    yield path
+    assert path.read_text() == "precious"
+    assert os.listdir(tmp_path) == ["net"]
+
+
+@pytest.mark.parametrize("quantize", [None, "float16"])
+def test_a_file_that_computes_something_else_is_an_error(
+    quantize, network, images, occupied, monkeypatch
+):
+    convert = litert.convert
+
+    def sabotaged(model, **kwargs):
+        model = keras.models.clone_model(model)
+        return convert(model, **kwargs)
+
+    monkeypatch.setattr(litert, "convert", sabotaged)
+    with pytest.raises(ExportError, match="differs from the model"):
+        export_tflite(network(), occupied, quantize, check_data=images())
+
+
+def test_float16_that_overflows_is_an_error(network, images, occupied):
+    model = network(activation="linear")
+    kernel, bias = model.get_layer("scores").get_weights()
+    model.get_layer("scores").set_weights([kernel * 1e6, bias])  # at most 65504 fits
+    with pytest.raises(ExportError, match="differs from the model"):
+        export_tflite(model, occupied, "float16", check_data=images())
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"), [(np.nan, "NaN or infinite"), (0.0, "same output for all 24")]
+)
+def test_a_dead_model_is_an_error(factor, text, network, images, occupied):
+    model = network()
+    kernel, bias = model.get_layer("scores").get_weights()
+    model.get_layer("scores").set_weights([kernel * factor, bias])
+    with pytest.raises(ExportError, match="The model gives .*" + text):
+        export_tflite(model, occupied, check_data=images())
+
+
+def test_int8_that_loses_the_answer_is_an_error(network, images, occupied):
+    model = network()
+    kernel, bias = model.get_layer("scores").get_weights()
+    model.get_layer("scores").set_weights([kernel * 1e-4, bias])
+    with pytest.raises(ExportError, match="exported network gives the same output"):
+        export_tflite(model, occupied, "int8", images())
+
+
+def test_too_little_agreement_is_an_error(network, images, occupied, monkeypatch):
+    predict = LiteRTModel.predict
+    monkeypatch.setattr(
+        LiteRTModel, "predict", lambda *args: [predict(*args)[0][:, ::-1]]
+    )
+    with pytest.raises(ExportError, match="`min_agreement` asks for 90.0%"):
+        export_tflite(network(), occupied, "dynamic", images(), min_agreement=0.9)
+
+
+def test_what_litert_has_no_operation_for_is_an_error(occupied):
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.ops.erfinv(inputs / 9.0))
+    with pytest.raises(ExportError, match="converter refuses the model"):
+        export_tflite(model, occupied)
+
+
+def test_a_subclassed_model_is_refused(occupied):
+    class Subclassed(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    with pytest.raises(ValueError, match="`model`"):
+        export_tflite(Subclassed(), occupied)
+
+
+def test_a_missing_runtime_is_named_before_the_work(network, occupied, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    with pytest.raises(ImportError, match=r"keras_roots\[litert\]"):
+        export_tflite(network(), occupied)
+
+
+def test_a_folder_that_is_not_there_is_named_before_the_work(
+    network, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        litert, "convert", lambda *args, **kwargs: pytest.fail("worked")
+    )
+    with pytest.raises(FileNotFoundError, match="existing folder.*missing"):
+        export_tflite(network(), tmp_path / "missing" / "net")
+
+
+def test_another_backend_says_how_to_export(run_python):
+    printed = run_python(
+        """
+import keras_roots
+model = keras_roots.RootNiN(root=8, input_shape=(8, 8, 3))
+for export in (keras_roots.export_tflite, keras_roots.export_saved_model):
+    try:
+        export(model, "net")
+    except ValueError as error:
+        print(error)
+""",
+        KERAS_BACKEND="jax",
+    )
+    assert printed.count("start again with KERAS_BACKEND=tensorflow") == 2

@@ -1,0 +1,67 @@
+import sys
+
+import numpy as np
+import pytest
+
+from keras_roots.export import LiteRTModel, litert
+
+
+def test_any_number_of_images_runs_in_batches(network, images, exported):
+    model = network()
+    want = np.asarray(model(images(10)))
+    path, _ = exported(None)
+    in_fours = litert.convert(model, batch_size=4)
+    for file, batch_size in ((path, 1), (in_fours, 4)):
+        loaded = LiteRTModel(file, threads=2)
+        assert (loaded.batch_size, loaded.image_shape) == (batch_size, (8, 8, 3))
+        (found,) = loaded.predict(images(10))
+        np.testing.assert_allclose(found, want, atol=1e-5)
+
+
+def test_what_the_file_leaves_open_is_chosen_at_loading(network, images):
+    model = network()
+    content = litert.convert(model, batch_size=None)
+    loaded = LiteRTModel(content, batch_size=3)
+    assert loaded.batch_size == 3
+    (found,) = loaded.predict(images(4))
+    np.testing.assert_allclose(found, np.asarray(model(images(4))), atol=1e-5)
+    with pytest.raises(ValueError, match="fixed shape.*image_shape"):
+        LiteRTModel(content, image_shape=(9, 9, 3))
+
+
+def test_operations_are_told_by_where_they_run(exported):
+    path, report = exported(None)
+    loaded = LiteRTModel(path)
+    assert loaded.undelegated() == {}
+    assert loaded.operations() == loaded.float_operations() == report.operations
+    slow = LiteRTModel(path, delegate=False)
+    assert slow.undelegated() == slow.operations() == report.operations
+
+
+def test_operations_may_be_unknown(exported, monkeypatch):
+    loaded = LiteRTModel(exported(None)[0])
+    monkeypatch.delattr(type(loaded._interpreter), "_get_ops_details")
+    assert loaded.operations() is None
+    assert loaded.undelegated() is None
+    assert loaded.float_operations() is None
+
+
+def test_images_of_another_shape_are_refused(exported):
+    loaded = LiteRTModel(exported(None)[0])
+    with pytest.raises(ValueError, match=r"shape \(n, 8, 8, 3\).*\(2, 9, 8, 3\)"):
+        loaded.predict(np.zeros((2, 9, 8, 3)))
+
+
+def test_files_that_are_none(tmp_path):
+    with pytest.raises(FileNotFoundError, match="missing.tflite"):
+        LiteRTModel(tmp_path / "missing.tflite")
+    path = tmp_path / "broken.tflite"
+    path.write_bytes(b"no network, and longer than a flatbuffer's header")
+    with pytest.raises(ValueError, match="cannot load.*broken.tflite"):
+        LiteRTModel(path)
+
+
+def test_a_missing_runtime_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    with pytest.raises(ImportError, match=r"pip install 'keras_roots\[litert\]'"):
+        LiteRTModel(b"")

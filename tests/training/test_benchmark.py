@@ -1,0 +1,192 @@
+import csv
+import subprocess
+import sys
+
+import keras
+import pytest
+from keras import layers
+
+from keras_roots.benchmarking import Case
+from keras_roots.export import costs
+from keras_roots.training import benchmark, layer_benchmark
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "groups"),
+    [
+        ("root_nin:1", "root_nin_1", (1, 1)),
+        ("root_nin:8", "root_nin_8", (8, 4)),
+        ("root_nin:8:tree", "root_nin_tree_8", (8, 16)),
+        ("root_nin:8:column", "root_nin_column_8", (8, 8)),
+        ("root_nin:8x2", "root_nin_8x2", (8, 2)),
+    ],
+)
+def test_models_are_named_by_family_and_root(text, name, groups):
+    model = benchmark.parse_model(text)
+    assert model.name == name
+    found = tuple(model.get_layer(layer).groups for layer in ("conv2a", "conv3a"))
+    assert found == groups
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "root_nin", "root_nin:", "root_nin:a", "root_nin:8:tree:1", "root_nin:8x"],
+)
+def test_other_texts_are_refused(text):
+    with pytest.raises(ValueError, match="--models must be name:root"):
+        benchmark.parse_model(text)
+
+
+def test_unknown_models_and_topologies_are_refused():
+    with pytest.raises(ValueError, match="`name` must be one of"):
+        benchmark.parse_model("no_model:8")
+    with pytest.raises(ValueError, match="`topology` must be one of"):
+        benchmark.parse_model("root_nin:8:bush")
+
+
+def test_every_combination_is_a_case(tmp_path):
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)], name="net")
+    cases = benchmark.make_cases(
+        [model],
+        [str(tmp_path / "a.tflite"), str(tmp_path), "b.keras"],
+        runtimes=["litert", "tensorflow"],
+        quantize=[None, "int8"],
+        threads=[1, 2],
+        batch_sizes=[4],
+        pack=True,
+    )
+    found = {
+        (c.label, c.runtime, c.quantize, c.pack, c.threads) for c in cases.values()
+    }
+    ways = [
+        ("litert", None, False),
+        ("litert", None, True),
+        ("litert", "int8", False),
+        ("litert", "int8", True),
+        ("tensorflow", None, False),
+    ]
+    assert found == {
+        (label, *way, threads)
+        for threads in (1, 2)
+        for label, own in {
+            "net": ways,
+            "b.keras": ways,
+            "a.tflite": [("litert", None, False)],
+            tmp_path.name: [("tensorflow", None, False)],
+        }.items()
+        for way in own
+    }
+    assert len(cases) == len(found)
+    assert {case.batch_size for case in cases.values()} == {4}
+    assert cases["0"] == Case(model, batch_size=4, label="net")
+
+
+def _run(*arguments):
+    return subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "from keras_roots.training import benchmark; benchmark.run()",
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_command_measures(tmp_path):
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)])
+    model.save(tmp_path / "net.keras")
+    path = tmp_path / "times.csv"
+    done = _run(
+        f"--files={tmp_path / 'net.keras'}",
+        "--quantize=none,int8",
+        "--threads=1,2",
+        "--runs=5",
+        f"--csv={path}",
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["quantize"], row["threads"]) for row in rows] == [
+        ("", "1"),
+        ("", "2"),
+        ("int8", "1"),
+        ("int8", "2"),
+    ]
+    # 6x6 positions of 4 filters of 3x3x3 weights, and 4 biases.
+    assert {row["macs"] for row in rows} == {str(36 * 4 * 27 + 4)}
+    assert done.stdout.count("net.keras") == 4
+    assert "3,892" in done.stdout
+
+
+def test_the_command_says_what_is_wrong(tmp_path):
+    done = _run("--models=root_nin:8", "--threads=1,none", f"--csv={tmp_path / 'x'}")
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last == (
+        "error: --threads must be positive integers, separated by commas. "
+        "Received: '1,none'"
+    )
+
+
+# Single layers.
+
+
+@pytest.fixture
+def any_threads(monkeypatch):
+    """TensorFlow runs in this process already, with threads of its own choice."""
+    monkeypatch.setattr(layer_benchmark, "use_threads", lambda threads: None)
+
+
+def test_layers_are_timed_by_lowering(any_threads):
+    rows = layer_benchmark.time_layers(runs=4, batch_size=2, layers=[(6, 8, 2)])
+    assert [row.variant for row in rows] == list(layer_benchmark.VARIANTS)
+    assert {row.layer for row in rows} == {"6x6x8 g2"}
+    for row in rows:
+        if row.variant != "native":  # which this machine may lack
+            assert row.forward_ms > 0 and row.training_ms > 0
+            assert row.runs == 4
+    text = layer_benchmark.layer_table(rows)
+    assert len(text.splitlines()) == 1 + 4 + 1
+    assert "batch 2, threads 1" in text
+
+
+def test_what_does_not_run_is_not_timed(any_threads, monkeypatch):
+    import tensorflow as tf
+
+    class Broken(layers.Conv2D):
+        def call(self, inputs):
+            raise tf.errors.UnimplementedError(None, None, "no such kernel")
+
+    monkeypatch.setattr(
+        layer_benchmark,
+        "VARIANTS",
+        {"broken": lambda filters, groups: Broken(filters, 3)},
+    )
+    (row,) = layer_benchmark.time_layers(runs=4, layers=[(6, 8, 2)])
+    assert row.runs == 0
+    assert row.forward_ms != row.forward_ms  # NaN
+
+
+def test_threads_cannot_change_once_tensorflow_runs():
+    import tensorflow as tf
+
+    tf.constant(1.0) + 1.0
+    used = tf.config.threading.get_intra_op_parallelism_threads()
+    layer_benchmark.use_threads(used)
+    with pytest.raises(ValueError, match="start a new process.*threads=77"):
+        layer_benchmark.use_threads(77)
+
+
+def test_a_measured_cost_table_is_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(layer_benchmark, "_TURN", 0.0)
+    shapes = [costs.Shape(3, 4, 4, 8)]
+    text = layer_benchmark.measure_costs(shapes, ["float32", "int8"])
+    path = tmp_path / "costs.csv"
+    path.write_text(text)
+    table = costs.load(path)
+    assert set(table) == {"float32", "int8"}
+    for found in table.values():
+        assert list(found) == shapes
+        assert set(found[shapes[0]]) == {1, 2, 4}
+    assert text.startswith("# Milliseconds")
