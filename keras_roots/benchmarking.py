@@ -1,7 +1,6 @@
 """Latency of models and exported files, measured side by side."""
 
 import contextlib
-import csv
 import dataclasses
 import importlib.metadata
 import math
@@ -12,8 +11,8 @@ from collections.abc import Callable, Mapping
 import keras
 import numpy as np
 
-from keras_roots import timers
-from keras_roots.export import files
+from keras_roots import files, timers
+from keras_roots.tables import format_table
 from keras_roots.timers import Case
 
 _PACKAGES = ("keras_roots", "keras", "tensorflow", "ai-edge-litert")
@@ -200,28 +199,17 @@ def table(rows: list[Latency]) -> str:
                 f"({row.ratio_low:.3f}-{row.ratio_high:.3f})",
             )
         )
-    return "\n".join([aligned(lines), f"{rows[0].processor}; {rows[0].versions}"])
-
-
-def aligned(lines: list[tuple[str, ...]], left: int = 2) -> str:
-    """Returns rows of text as columns, the first `left` of them flush left."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
-        "  ".join(
-            text.ljust(width) if column < left else text.rjust(width)
-            for column, (text, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
+        [
+            format_table(lines[0], lines[1:], left=2),
+            f"{rows[0].processor}; {rows[0].versions}",
+        ]
     )
 
 
 def write_csv(rows: list, path: str | os.PathLike) -> None:
     """Writes dataclass instances as a CSV file, whole or not at all."""
-    with files.replacing(path) as temporary, open(temporary, "w", newline="") as file:
-        columns = [field.name for field in dataclasses.fields(rows[0])]
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(dataclasses.asdict, rows))
+    files.write_csv(path, list(map(dataclasses.asdict, rows)))
 
 
 def processor() -> str:

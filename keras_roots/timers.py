@@ -13,7 +13,8 @@ from typing import Protocol
 import keras
 import numpy as np
 
-from keras_roots.export import check, files, images, litert, packing, runner
+from keras_roots import files
+from keras_roots.export import check, images, litert, packing, runner
 from keras_roots.profiling import profile
 
 RUNTIMES = ("litert", "tensorflow", "keras")

@@ -204,8 +204,3 @@ def test_sides_left_open_must_be_given(tmp_path):
 def test_sides_left_open_can_be_given():
     row = benchmark(_open_network(), input_shape=(6, 5, 3), runs=2)
     assert row.macs == 4 * 3 * 27 * 4 + 4
-
-
-def test_columns_line_up():
-    text = benchmarking.aligned([("a", "bb", "1"), ("long", "b", "22")])
-    assert text.splitlines() == ["a     bb   1", "long  b   22"]

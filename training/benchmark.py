@@ -1,18 +1,20 @@
-r"""Measures latency: networks and files side by side, in turns.
+r"""Measures speed: networks and files side by side, in turns.
 
 Examples:
   keras-roots-benchmark --models=root_nin:1,root_nin:8 --quantize=none,int8
   keras-roots-benchmark --files=dense.tflite,root8.tflite --threads=1,2 --csv=times.csv
   keras-roots-benchmark --models=root_resnet50:1,root_resnet50:64 \
       --runtime=litert,tensorflow
-  keras-roots-benchmark --layers
+  keras-roots-benchmark --measure=training --models=root_nin:1,root_nin:8
+  keras-roots-benchmark --measure=layers
   keras-roots-benchmark --cost_table=costs.csv
 
-Networks of --models are untrained: that makes no difference to their speed. --layers
-times single convolutions in TensorFlow, forward and with gradient: the native grouped
-operation, one convolution per group, keras.layers.Conv2D and the dense layer.
---cost_table writes the table by which keras-roots-export --pack chooses, for this
-machine.
+Networks of --models are untrained: that makes no difference to their speed.
+--measure=training gives images per second of training steps, of networks with filter
+groups also as keras.layers.Conv2D computes them. --measure=layers times single
+convolutions in TensorFlow, forward and with gradient: the native grouped operation, one
+convolution per group, keras.layers.Conv2D and the dense layer. --cost_table writes the
+table by which keras-roots-export --pack chooses, for this machine.
 """
 
 import contextlib
@@ -24,21 +26,23 @@ from collections.abc import Sequence
 import keras
 from absl import flags
 
-from keras_roots import benchmarking
+from keras_roots import benchmarking, files
 from keras_roots.benchmarking import Case
-from keras_roots.export import files
+from keras_roots.models import registry
 from keras_roots.timers import RUNTIMES
 from keras_roots.training import flags as shared
-from keras_roots.training import layer_benchmark
-from keras_roots.training.export import QUANTIZE, get_model, quiet
+from keras_roots.training import layer_benchmark, throughput
+from keras_roots.training.export import QUANTIZE, quiet
+from keras_roots.training.recipes import PRECISIONS, Recipe
 
 
-def parse_model(text: str) -> keras.Model:
+def parse_model(text: str, **arguments) -> keras.Model:
     """Builds the model that `name:root` or `name:root:topology` stands for.
 
     Args:
         text: For instance `"root_nin:8"`, `"root_nin:8:tree"`, or groups stage by
             stage, `"root_nin:8x4"`.
+        **arguments: Other arguments of its constructor.
 
     Raises:
         ValueError: It stands for nothing.
@@ -51,10 +55,11 @@ def parse_model(text: str) -> keras.Model:
         )
     name, root, topology = match.groups()
     groups = tuple(map(int, root.split("x")))
-    return get_model(
-        name=name,
+    return registry.create_model(
+        name,
         root=groups if len(groups) > 1 else groups[0],
         topology=topology or "root",
+        **arguments,
     )
 
 
@@ -109,21 +114,8 @@ def main(argv) -> None:
         return
     with contextlib.ExitStack() as stack:
         csv = values.csv and stack.enter_context(files.replacing(values.csv))
-        if values.layers:
-            if len(threads) > 1:
-                raise ValueError("--layers takes one number of --threads")
-            rows = layer_benchmark.time_layers(
-                values.runs, values.layer_batch_size, threads[0], progress=_progress
-            )
-            print(layer_benchmark.layer_table(rows))
-        else:
-            rows = benchmarking.compare(
-                _cases(values, threads, batch_sizes),
-                warmup=values.warmup,
-                runs=values.runs,
-                progress=_progress,
-            )
-            print(benchmarking.table(rows))
+        rows, table = _MEASURES[values.measure](values, threads, batch_sizes)
+        print(table)
         if csv:
             benchmarking.write_csv(rows, csv)
 
@@ -152,12 +144,22 @@ def define_flags() -> tuple[str, ...]:
         ),
         flags.DEFINE_bool("pack", False, "For LiteRT, measure packed groups as well."),
         flags.DEFINE_list("threads", ["1"], "Numbers of threads."),
-        flags.DEFINE_list("batch_sizes", ["1"], "Images per call."),
+        flags.DEFINE_list(
+            "batch_sizes",
+            ["1"],
+            "Images per call; by default 128 for --measure=training, 8 for layers.",
+        ),
         flags.DEFINE_integer("runs", 50, "Timed calls of each.", lower_bound=1),
         flags.DEFINE_integer("warmup", 5, "Calls before them.", lower_bound=0),
-        flags.DEFINE_bool("layers", False, "Time single convolutions in TensorFlow."),
-        flags.DEFINE_integer(
-            "layer_batch_size", 8, "Images per call for --layers.", lower_bound=1
+        flags.DEFINE_enum(
+            "measure",
+            "latency",
+            list(_MEASURES),
+            "Latency of networks and files, training steps of networks, or times of "
+            "single convolutions.",
+        ),
+        flags.DEFINE_enum(
+            "precision", "float32", PRECISIONS, "Arithmetic for --measure=training."
         ),
         flags.DEFINE_string(
             "cost_table", None, "File to write the cost table of this machine to."
@@ -171,9 +173,61 @@ def run() -> None:
     shared.launch(main, __doc__, define_flags())
 
 
+def _latency(values, threads, batch_sizes):
+    rows = benchmarking.compare(
+        _cases(values, threads, batch_sizes),
+        warmup=values.warmup,
+        runs=values.runs,
+        progress=_progress,
+    )
+    return rows, benchmarking.table(rows)
+
+
+def _training(values, threads, batch_sizes):
+    if not values.models or values.files:
+        raise ValueError("--measure=training takes --models and no --files")
+    if values["threads"].present:
+        layer_benchmark.use_threads(_only(threads, "threads"))
+    batch_size = _only(batch_sizes, "batch_sizes")
+    recipe = Recipe(
+        epochs=1,
+        batch_size=batch_size if values["batch_sizes"].present else 128,
+        learning_rate=1e-3,
+        precision=values.precision,
+    )
+    models = {
+        text: parse_model(text, classifier_activation=None) for text in values.models
+    }
+    rows = throughput.compare(models, recipe, stock=True, progress=_progress)
+    return rows, throughput.table(rows)
+
+
+def _layers(values, threads, batch_sizes):
+    batch_size = _only(batch_sizes, "batch_sizes")
+    rows = layer_benchmark.time_layers(
+        values.runs,
+        batch_size if values["batch_sizes"].present else 8,
+        _only(threads, "threads"),
+        progress=_progress,
+    )
+    return rows, layer_benchmark.layer_table(rows)
+
+
+_MEASURES = {"latency": _latency, "training": _training, "layers": _layers}
+
+
+def _only(numbers, flag) -> int:
+    if len(numbers) > 1:
+        raise ValueError(
+            f"--measure=training and --measure=layers take one number of --{flag}. "
+            f"Received: {','.join(map(str, numbers))}"
+        )
+    return numbers[0]
+
+
 def _cases(values, threads, batch_sizes) -> dict[str, Case]:
     if not values.models and not values.files:
-        raise ValueError("Give --models, --files, --layers or --cost_table")
+        raise ValueError("Give --models, --files, --measure=layers or --cost_table")
     runtimes = _choices("runtime", values.runtime, RUNTIMES)
     quantize = _choices("quantize", values.quantize, QUANTIZE)
     return make_cases(

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import io
 import math
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_roots.training import files
+from keras_roots import files
 
 LOG = "log.csv"
 LAST = "last.weights.h5"
@@ -60,11 +59,7 @@ class Log(keras.callbacks.Callback):
             "images_per_second": round(self.images / (self._trained or seconds), 1),
         }
         self.rows.append(row)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(row), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        files.write_text(self.path, text.getvalue())
+        files.write_csv(self.path, self.rows)
         if self.echo:
             figures = "  ".join(
                 f"{name} {value:.4g}" for name, value in row.items() if name != "epoch"

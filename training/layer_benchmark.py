@@ -18,6 +18,7 @@ import numpy as np
 from keras_roots import benchmarking
 from keras_roots.export import costs, litert, runner
 from keras_roots.layers import GroupedConv2D
+from keras_roots.tables import format_table
 
 # 3x3 convolutions of ResNets: (height and width, channels and filters, groups).
 LAYERS = ((56, 64, 8), (28, 128, 32), (14, 256, 16), (7, 512, 8))
@@ -129,7 +130,7 @@ def layer_table(rows: Sequence[LayerLatency]) -> str:
         f"batch {rows[0].batch_size}, threads {rows[0].threads}; "
         f"{rows[0].processor}; {rows[0].versions}"
     )
-    return "\n".join([benchmarking.aligned(lines), about])
+    return "\n".join([format_table(lines[0], lines[1:], left=2), about])
 
 
 def use_threads(threads: int) -> None:

@@ -16,6 +16,7 @@ from absl import flags
 
 import keras_roots
 from keras_roots import benchmarking
+from keras_roots.tables import format_table
 from keras_roots.training import data, evaluation, train
 from keras_roots.training import flags as shared
 from keras_roots.training.evaluate import evaluate_on
@@ -86,7 +87,7 @@ def _table(files, models, digits, latencies) -> str:
         f"top-1 on {digits.test.count} test images; median ms of {latencies[0].runs} "
         f"calls; {latencies[0].processor}"
     )
-    return "\n".join([benchmarking.aligned(lines), note])
+    return "\n".join([format_table(lines[0], lines[1:], left=2), note])
 
 
 def main(argv) -> None:

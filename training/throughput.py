@@ -2,13 +2,14 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
 
 from keras_roots import benchmarking, surgery
 from keras_roots.layers import GroupedConv2D
+from keras_roots.tables import format_table
 from keras_roots.training import train
 from keras_roots.training.recipes import Recipe
 
@@ -64,6 +65,7 @@ def compare(
     stock: bool = False,
     turns: int = 5,
     seconds: float = 2.0,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> list[Throughput]:
     """Measures training steps on one batch of random images, the networks in turns.
 
@@ -74,6 +76,7 @@ def compare(
             computes them.
         turns: Turns of each network.
         seconds: Least duration of a turn; at least one step is made.
+        progress: Called with a line of text after each step.
 
     Returns:
         A row for each network and layer, in order.
@@ -90,12 +93,12 @@ def compare(
     for trainee, batch in zip(trainees, batches, strict=True):
         train.compile_model(trainee, recipe, 10_000)
         trainee.train_on_batch(*batch)
-    rates = np.array(
-        [
-            [_rate(*pair, seconds) for pair in zip(trainees, batches, strict=True)]
-            for _ in range(turns)
-        ]
-    )
+        progress(f"loaded {trainee.name}")
+    rates = np.empty((turns, len(trainees)))
+    for turn in range(turns):
+        for i, (trainee, batch) in enumerate(zip(trainees, batches, strict=True)):
+            rates[turn, i] = _rate(trainee, batch, seconds)
+        progress(f"measured turn {turn + 1} of {turns}")
     return [
         Throughput(
             name=name,
@@ -130,7 +133,7 @@ def table(rows: list[Throughput]) -> str:
         for row in rows
     ]
     note = f"{rows[0].processor}; {rows[0].versions}"
-    return "\n".join([benchmarking.aligned(lines), note])
+    return "\n".join([format_table(lines[0], lines[1:], left=2), note])
 
 
 def _batch(model, batch_size):

@@ -27,10 +27,10 @@ import numpy as np
 from absl import flags
 
 import keras_roots
-from keras_roots import surgery
+from keras_roots import files, surgery
 from keras_roots.models import registry
 from keras_roots.training import callbacks as cb
-from keras_roots.training import data, evaluation, files, pipeline
+from keras_roots.training import data, evaluation, output, pipeline
 from keras_roots.training import flags as shared
 from keras_roots.training.augment import AUGMENTATIONS, get_augmentation
 from keras_roots.training.recipes import PRECISIONS, SCHEDULES, Recipe, get_recipe
@@ -118,7 +118,7 @@ def train(
         arguments["input_shape"] = (size, size, 3)
     plain = constructor(weights=config.weights, **arguments)
     image_size = plain.input_shape[1]
-    resuming = files.claim_directory(output_dir, dataclasses.asdict(config))
+    resuming = output.claim_directory(output_dir, dataclasses.asdict(config))
 
     with _scope(distribution) as replicas:
         if "aux_heads" in inspect.signature(constructor).parameters:

@@ -7,7 +7,8 @@ import tempfile
 import keras
 import numpy as np
 
-from keras_roots.export import check, files, images, packing, runner
+from keras_roots import files
+from keras_roots.export import check, images, packing, runner
 from keras_roots.export.lowering import in_float32, write_saved_model
 
 # Quantisation: (tolerance on the relative difference, row of the cost table that

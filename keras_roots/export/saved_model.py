@@ -6,7 +6,8 @@ import os
 import keras
 import numpy as np
 
-from keras_roots.export import check, files, images
+from keras_roots import files
+from keras_roots.export import check, images
 from keras_roots.export.lowering import in_float32, write_saved_model
 from keras_roots.layers.lowering import native_works
 

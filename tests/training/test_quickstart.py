@@ -6,7 +6,7 @@ from keras_roots.training import quickstart
 @pytest.mark.slow
 def test_the_whole_way_in_short(tmp_path):
     table = quickstart.quickstart(tmp_path, roots=(16,), epochs=1, runs=5)
-    header, float32, int8, note = table.splitlines()
+    _, _, float32, int8, note = table.splitlines()
     assert "93,316,490" in float32
     assert "244,682" in float32
     assert float32.split()[:2] == ["root-16", "float32"]

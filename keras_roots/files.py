@@ -1,10 +1,12 @@
 """Outputs that appear whole or not at all."""
 
 import contextlib
+import csv
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -18,7 +20,7 @@ def replacing(path: str | os.PathLike, *, folder: bool = False) -> Iterator[str]
         folder: Whether the output is a folder.
 
     Yields:
-        Path of an empty temporary file or folder beside `path`.
+        Path of an empty temporary file or folder beside `path`, with its suffixes.
 
     Raises:
         OSError: Nothing can be written there; raised before the block runs.
@@ -35,7 +37,7 @@ def replacing(path: str | os.PathLike, *, folder: bool = False) -> Iterator[str]
             f"`path` must not be an existing {'file' if folder else 'folder'}. "
             f"Received: path={path!r}"
         )
-    temporary = os.path.join(parent, f".{name}.{uuid.uuid4().hex[:8]}")
+    temporary = os.path.join(parent, f".{uuid.uuid4().hex[:8]}.{name}")
     try:
         os.mkdir(temporary) if folder else open(temporary, "xb").close()
     except OSError as error:
@@ -49,6 +51,26 @@ def replacing(path: str | os.PathLike, *, folder: bool = False) -> Iterator[str]
     except BaseException:
         _remove(temporary)
         raise
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a text file, whole or not at all."""
+    with replacing(path) as temporary:
+        Path(temporary).write_text(text)
+
+
+def write_csv(path: str | os.PathLike, rows: Sequence[dict]) -> None:
+    """Writes rows as a CSV file with a header, whole or not at all.
+
+    Args:
+        path: File to write.
+        rows: Values by column; a column that a row lacks stays empty there.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def size(path: str | os.PathLike) -> int:

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from keras_roots.export import files
+from keras_roots import files
 
 
 def test_a_file_appears_at_the_end(tmp_path):

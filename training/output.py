@@ -1,32 +1,10 @@
-"""Files of a run: written whole or not at all, and never mixed with another run's."""
+"""Output directories of runs, which are never mixed."""
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-
-@contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[str]:
-    """Yields a temporary name beside `path`, and moves it there if all went well.
-
-    Args:
-        path: File to write. Its suffixes stay, since writers go by them.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        yield str(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a text file, whole or not at all."""
-    with replacing(path) as temporary:
-        Path(temporary).write_text(text)
+from keras_roots import files
 
 
 def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
@@ -72,5 +50,5 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
             "another directory"
         )
     directory.mkdir(parents=True, exist_ok=True)
-    write_text(file, json.dumps(config, indent=2) + "\n")
+    files.write_text(file, json.dumps(config, indent=2) + "\n")
     return False

@@ -1,0 +1,16 @@
+from keras_roots.tables import format_table
+
+
+def test_columns_line_up_under_a_rule():
+    text = format_table(("", "name", "n"), [("a", "bb", "1"), ("x", "b", "22")], left=2)
+    assert text.splitlines() == [
+        "   name   n",
+        "-----------",
+        "a  bb     1",
+        "x  b     22",
+    ]
+
+
+def test_the_total_is_set_apart():
+    text = format_table(("name", "n"), [("a", "1")], ("total", "1"), left=1)
+    assert text.splitlines() == ["name   n", "-" * 8, "a      1", "-" * 8, "total  1"]

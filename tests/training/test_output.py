@@ -1,0 +1,35 @@
+import pytest
+
+from keras_roots.training import output
+
+
+def test_the_same_run_finds_its_directory_again(tmp_path):
+    config = {"model": "root_nin", "root": (8, 4), "recipe": {"epochs": 2}}
+    assert output.claim_directory(tmp_path / "run", config) is False
+    assert output.claim_directory(tmp_path / "run", config) is True
+
+
+def test_another_run_is_refused_and_told_why(tmp_path):
+    output.claim_directory(tmp_path, {"root": 8, "seed": 0})
+    with pytest.raises(ValueError, match="root .there 8, here 4."):
+        output.claim_directory(tmp_path, {"root": 4, "seed": 0})
+    assert output.claim_directory(tmp_path, {"root": 8, "seed": 0})
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path):
+    (tmp_path / "holiday.jpg").write_text("")
+    with pytest.raises(ValueError, match="is not empty"):
+        output.claim_directory(tmp_path, {"root": 8})
+    assert [file.name for file in tmp_path.iterdir()] == ["holiday.jpg"]
+
+
+def test_a_directory_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        output.claim_directory(tmp_path / "file" / "run", {"root": 8})
+
+
+def test_a_damaged_configuration(tmp_path):
+    (tmp_path / "config.json").write_text('{"root"')
+    with pytest.raises(ValueError, match="damaged"):
+        output.claim_directory(tmp_path, {"root": 8})
