@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import keras
 
+from keras_roots.tables import format_table
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerProfile:
@@ -71,36 +73,6 @@ class Profile:
         if self.uncounted:
             table += f"\nweights not counted: {', '.join(self.uncounted)}"
         return table
-
-
-def format_table(
-    header: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    total: Sequence[str] | None = None,
-    left: int = 0,
-) -> str:
-    """Returns an aligned table of texts.
-
-    Args:
-        header: Headings of the columns.
-        rows: Texts of the cells.
-        total: An optional last row, set apart.
-        left: How many columns are flush left; the others are flush right.
-    """
-    every = [header, *rows, *([total] if total else [])]
-    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
-    lines = [
-        "  ".join(
-            text.ljust(width) if column < left else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in every
-    ]
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    lines.insert(1, rule)
-    if total:
-        lines.insert(-1, rule)
-    return "\n".join(lines)
 
 
 def profile(model: keras.Model, input_shape: Sequence | None = None) -> Profile:

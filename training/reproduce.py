@@ -9,19 +9,18 @@ Example, two tables of the five:
   keras-roots-reproduce --table=resnet50 --table=nin --csv=tables.csv
 """
 
-import csv
+import contextlib
 import functools
 import gc
-import io
 import json
+from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 
 from absl import flags
 
 import keras_roots
-from keras_roots.profiling import format_table
-from keras_roots.training import files
+from keras_roots import files
+from keras_roots.tables import format_table
 from keras_roots.training import flags as shared
 
 _ARGUMENTS = ("root", "topology", "aux_heads")
@@ -94,48 +93,54 @@ def _text(value) -> str:
     return value if isinstance(value, str) else f"{value:.4g}"
 
 
-flags.DEFINE_multi_enum(
-    "table",
-    ["all"],
-    ["all", *tables()],
-    "Table to reproduce; may be given several times.",
-)
-shared.define("csv")
+def print_tables(names: Sequence[str], csv: str | None = None) -> None:
+    """Prints tables, paper beside model.
 
+    Args:
+        names: Names of the tables.
+        csv: File to write the rows to as well.
 
-def main(argv) -> None:
-    """Prints the tables that the flags name."""
-    del argv
-    path = shared.FLAGS.csv
-    if path and not Path(path).absolute().parent.is_dir():
-        raise ValueError(f"--csv must be in a folder that exists. Received: {path!r}")
-    chosen = shared.FLAGS.table
-    names = list(tables()) if "all" in chosen else list(dict.fromkeys(chosen))
-    found = {}
-    for name in names:
-        found[name] = reproduce(name)
-        print(f"{tables()[name]['title']}\n\n{render(found[name])}\n")
-        if tables()[name]["note"]:
-            print(f"{tables()[name]['note']}\n")
-    if path:
-        _write_csv(path, found)
-    rows = [row for table in found.values() for row in table]
+    Raises:
+        ValueError: A computed count is not the corrected one, or there is no such
+            table.
+        OSError: `csv` cannot be written; raised before the work.
+    """
+    rows = []
+    with contextlib.ExitStack() as stack:
+        temporary = csv and stack.enter_context(files.replacing(csv))
+        for name in dict.fromkeys(names):
+            found = reproduce(name)
+            print(f"{tables()[name]['title']}\n\n{render(found)}\n")
+            if tables()[name]["note"]:
+                print(f"{tables()[name]['note']}\n")
+            rows += [{"table": name, **row} for row in found]
+        if csv:
+            files.write_csv(temporary, rows)
     wrong = [row for row in rows if not row["match"]]
     print(f"{len(rows) - len(wrong)} of {len(rows)} rows match the corrected counts.")
     if wrong:
         raise ValueError(f"{len(wrong)} rows differ from the corrected counts")
 
 
-def _write_csv(path, found):
-    rows = [{"table": name, **row} for name, rows in found.items() for row in rows]
-    text = io.StringIO()
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    files.write_text(path, text.getvalue())
+def main(argv) -> None:
+    """Prints the tables that the flags name."""
+    del argv
+    chosen = shared.FLAGS.table
+    print_tables(list(tables()) if "all" in chosen else chosen, shared.FLAGS.csv)
+
+
+def define_flags() -> tuple[str, ...]:
+    """Defines the binary's flags and returns their names."""
+    shared.define("csv")
+    flags.DEFINE_multi_enum(
+        "table",
+        ["all"],
+        ["all", *tables()],
+        "Table to reproduce; may be given several times.",
+    )
+    return ("table", "csv")
 
 
 def run() -> None:
     """Runs the binary."""
-    shared.launch(main, __doc__, ("table", "csv"))
+    shared.launch(main, __doc__, define_flags())

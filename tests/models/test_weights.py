@@ -70,13 +70,14 @@ def test_round_trip(saved, model_name, facts):
     np.testing.assert_allclose(bare(normalised), expected, rtol=1e-3, atol=1e-5)
 
 
-def test_from_a_model_without_normalisation(saved, model_name, facts, tmp_path):
-    bare = small(model_name, facts, root=facts.root, include_preprocessing=False)
-    bare.set_weights([value.numpy() for value in saved[0].weights])
+@pytest.mark.parametrize("name", ["root_convnet", "root_nin", "root_resnet20"])
+def test_from_a_model_without_normalisation(name, all_facts, tmp_path):
+    facts = all_facts[name]
+    bare = small(name, facts, root=facts.root, include_preprocessing=False)
     path = str(tmp_path / "bare.weights.h5")
     bare.save_weights(path)
-    model = small(model_name, facts, root=facts.root, weights=path)
-    for mine, theirs in zip(model.weights, saved[0].weights, strict=True):
+    model = small(name, facts, root=facts.root, weights=path)
+    for mine, theirs in zip(model.weights, bare.weights, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
@@ -111,14 +112,21 @@ def test_keras_file_round_trip(name, all_facts, tmp_path):
     np.testing.assert_allclose(from_weights(images), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("part", [0, 0.9])
-def test_truncated_file(saved, model_name, facts, part, tmp_path):
+def test_truncated_file(saved, model_name, facts, tmp_path):
     data = Path(saved[1]).read_bytes()
     path = tmp_path / "part.weights.h5"
-    path.write_bytes(data[: int(len(data) * part)])
+    path.write_bytes(data[: int(len(data) * 0.9)])
     with pytest.raises(ValueError, match="`weights` file .*whole .weights.h5") as error:
         small(model_name, facts, root=facts.root, weights=str(path))
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a weights file at all"])
+def test_no_weights_file(content, tmp_path):
+    path = tmp_path / "other.weights.h5"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="`weights` file .*whole .weights.h5"):
+        create_model("root_nin", weights=str(path))
 
 
 def test_weights_of_another_model(saved, all_facts, model_name):

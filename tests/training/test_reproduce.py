@@ -4,23 +4,8 @@ import copy
 import csv
 
 import pytest
-from absl.testing import flagsaver
 
 from keras_roots.training import reproduce
-
-
-@pytest.fixture
-def flags(monkeypatch):
-    """Sets flags for one test, as `flags(table=["nin"])`."""
-    with flagsaver.flagsaver():
-        if not reproduce.shared.FLAGS.is_parsed():
-            reproduce.shared.FLAGS.mark_as_parsed()
-
-        def set_flags(**values):
-            for name, value in values.items():
-                setattr(reproduce.shared.FLAGS, name, value)
-
-        yield set_flags
 
 
 @pytest.fixture
@@ -78,10 +63,9 @@ def test_columns_that_no_row_has_are_left_out():
     assert reproduce.render(rows).splitlines()[0].split() == ["root", "gpu", "ms"]
 
 
-def test_command(flags, capsys, tmp_path):
+def test_tables_are_printed_and_written(capsys, tmp_path):
     path = tmp_path / "tables.csv"
-    flags(table=["nin", "nin"], csv=str(path))
-    reproduce.main(["keras-roots-reproduce"])
+    reproduce.print_tables(["nin", "nin"], str(path))
     printed = capsys.readouterr().out
     assert "Tables 1 and 2" in printed
     assert printed.count("103,343,498") == 3
@@ -95,39 +79,38 @@ def test_command(flags, capsys, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["tables.csv"]
 
 
-def test_command_fails_where_counts_differ(flags, capsys, wrong_nin, tmp_path):
-    flags(table=["nin"], csv=str(tmp_path / "tables.csv"))
+def test_counts_that_differ_are_an_error(capsys, wrong_nin, tmp_path):
+    path = tmp_path / "tables.csv"
     with pytest.raises(ValueError, match="1 rows differ"):
-        reproduce.main(["keras-roots-reproduce"])
+        reproduce.print_tables(["nin"], str(path))
     assert "2 of 3 rows" in capsys.readouterr().out
-    assert "False" in (tmp_path / "tables.csv").read_text()
+    assert "False" in path.read_text()
 
 
-def test_csv_in_a_folder_that_is_not_there(flags, capsys):
-    flags(table=["nin"], csv="no/such/tables.csv")
-    with pytest.raises(ValueError, match="--csv must be .*'no/such/tables.csv'"):
-        reproduce.main(["keras-roots-reproduce"])
+def test_csv_in_a_folder_that_is_not_there(capsys):
+    with pytest.raises(FileNotFoundError, match="existing folder.*no/such/tables.csv"):
+        reproduce.print_tables(["nin"], "no/such/tables.csv")
     assert not capsys.readouterr().out  # before the work, not after it
 
 
-def test_binary(run_python):
+# Run within a process of its own: absl's flags are global.
+@pytest.mark.parametrize(
+    ("change", "ending"),
+    [(0, "ended with None"), (1, "ended with error: 1 rows differ")],
+)
+def test_binary(run_python, change, ending):
     printed = run_python(
-        """
+        f"""
 import sys
 from keras_roots.training import reproduce
-wrong = reproduce.tables()["nin"]["rows"]
-del wrong[2:]
+rows = reproduce.tables()["nin"]["rows"]
+del rows[2:]
+rows[1]["macs"] += {change}
 sys.argv = ["keras-roots-reproduce", "--table=nin"]
-for change in (0, 1):
-    wrong[1]["macs"] += change
-    try:
-        reproduce.run()
-    except SystemExit as end:
-        print("ended with", end.code)
+try:
+    reproduce.run()
+except SystemExit as end:
+    print("ended with", end.code)
 """
     )
-    assert "2 of 2 rows match the corrected counts.\nended with None\n" in printed
-    assert printed.endswith(
-        "1 of 2 rows match the corrected counts.\n"
-        "ended with error: 1 rows differ from the corrected counts\n"
-    )
+    assert f"{2 - change} of 2 rows match the corrected counts.\n{ending}" in printed
