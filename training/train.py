@@ -27,7 +27,7 @@ import numpy as np
 from absl import flags
 
 import keras_roots
-from keras_roots import files, surgery
+from keras_roots import files, layers, surgery
 from keras_roots.models import registry
 from keras_roots.training import callbacks as cb
 from keras_roots.training import data, evaluation, output, pipeline
@@ -194,6 +194,8 @@ def train(
 def prepare(model: keras.Model, recipe: Recipe, *, synchronized=False) -> keras.Model:
     """Returns a model as a recipe trains it: with its decay, precision and BatchNorm.
 
+    Each BatchNormalization becomes the package's own, which trains faster.
+
     Args:
         model: The constructor's model, without an activation on its outputs.
         recipe: The recipe: weight decay and precision.
@@ -201,14 +203,17 @@ def prepare(model: keras.Model, recipe: Recipe, *, synchronized=False) -> keras.
     """
     multipliers = dict(recipe.decay_multipliers)
 
-    def change(layer):
+    def replace(layer):
+        kind = layer.__class__
         changes = {}
         decay = recipe.weight_decay * multipliers.get(layer.name, 1.0)
         weighted = isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
         if weighted and decay:
             changes["kernel_regularizer"] = keras.regularizers.L2(decay / 2)
-        if isinstance(layer, keras.layers.BatchNormalization) and synchronized:
-            changes["synchronized"] = True
+        if isinstance(layer, keras.layers.BatchNormalization):
+            kind = layers.BatchNormalization
+            if synchronized:
+                changes["synchronized"] = True
         if recipe.precision == "mixed_bfloat16" or (
             recipe.precision == "conv_bfloat16"
             and isinstance(layer, keras.layers.Conv2D)
@@ -216,9 +221,11 @@ def prepare(model: keras.Model, recipe: Recipe, *, synchronized=False) -> keras.
             changes["dtype"] = "mixed_bfloat16"
         if isinstance(layer, keras.layers.Rescaling) or layer.output in model.outputs:
             changes.pop("dtype", None)  # pixels and logits keep their precision
-        return changes
+        if not changes and kind is layer.__class__:
+            return None
+        return kind.from_config({**layer.get_config(), **changes})
 
-    return surgery.reconfigure(model, change)
+    return surgery.rewrite(model, replace)
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:

@@ -111,7 +111,7 @@ def test_the_recipe_reaches_the_model(npz):
     )
     prepared = train.prepare(model, recipe, synchronized=True)
     kinds = {type(layer) for layer in prepared.layers}
-    assert keras.layers.BatchNormalization in kinds
+    assert keras_roots.layers.BatchNormalization in kinds
     for layer in prepared.layers:
         if isinstance(layer, keras.layers.Conv2D):
             assert layer.compute_dtype == "bfloat16"
