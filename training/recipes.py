@@ -28,8 +28,8 @@ class Recipe:
         augmentation: A key of `keras_roots.training.augment.AUGMENTATIONS`.
         ema: Momentum of the moving average of the weights that is evaluated and saved,
             0 for none.
-        precision: `"float32"`, `"conv_bfloat16"` (the convolutions alone, the fastest
-            on a CPU with bfloat16 instructions) or `"mixed_bfloat16"`.
+        precision: `"float32"`, `"conv_bfloat16"` (the convolutions alone) or
+            `"mixed_bfloat16"`, the fastest on a CPU with bfloat16 instructions.
         auxiliary_weight: Weight of the losses of auxiliary heads.
     """
 
@@ -54,6 +54,7 @@ SCHEDULES = ("one_cycle", "step")
 PRECISIONS = ("float32", "conv_bfloat16", "mixed_bfloat16")
 
 _CIFAR = Recipe(60, 128, 0.1, augmentation="pad_crop_mirror")
+_DIGITS = Recipe(12, 32, 0.05, augmentation="pad_crop")
 _PHOTOGRAPHS = Recipe(
     90,
     256,
@@ -68,7 +69,8 @@ _FEW_PHOTOGRAPHS = dataclasses.replace(
     _PHOTOGRAPHS, epochs=80, batch_size=64, learning_rate=0.05, schedule="one_cycle"
 )
 
-# (model, data set); None stands for every other one.
+# (model, data set); None stands for every other one. A row of a model comes before one
+# of a data set.
 RECIPES = {
     ("root_nin", "cifar10"): _CIFAR,
     # Wen et al. train 64,000 steps at batch 128: 0.1, a tenth at 32k and 48k.
@@ -87,7 +89,11 @@ RECIPES = {
         weight_decay=0.004,
         decay_multipliers=(("predictions", 250.0),),
     ),
-    (None, "digits"): Recipe(12, 32, 0.05, augmentation="pad_crop"),
+    (None, "digits"): _DIGITS,
+    # Pixels that are not divided by their deviation, networks without BatchNorm.
+    ("root_convnet", "digits"): dataclasses.replace(_DIGITS, learning_rate=0.001),
+    ("root_convnet", None): dataclasses.replace(_CIFAR, learning_rate=0.001),
+    ("root_alexnet", None): dataclasses.replace(_FEW_PHOTOGRAPHS, learning_rate=0.01),
     ("root_resnet200", "imagenet2012"): dataclasses.replace(
         _PHOTOGRAPHS, augmentation="scale_aspect_colour"
     ),
@@ -112,9 +118,8 @@ def get_recipe(model: str, dataset: str, **changes) -> Recipe:
     Raises:
         ValueError: A field has an impossible value.
     """
-    for key in ((model, dataset), (None, dataset), (None, None)):
-        if key in RECIPES:
-            break
+    keys = ((model, dataset), (model, None), (None, dataset), (None, None))
+    key = next(key for key in keys if key in RECIPES)
     given = {name: value for name, value in changes.items() if value is not None}
     recipe = dataclasses.replace(RECIPES[key], **given)
     _check(recipe)

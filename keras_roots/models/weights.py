@@ -31,7 +31,7 @@ def find(model: str, groups: tuple[int, ...], weights) -> str | None:
     """
     if weights is None:
         return None
-    if os.path.exists(weights):
+    if isinstance(weights, str | os.PathLike) and os.path.isfile(weights):
         return os.fspath(weights)
     choices = [entry for entry in index() if entry["model"] == model]
     for entry in choices:

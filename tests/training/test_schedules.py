@@ -65,6 +65,7 @@ def test_every_recipe_is_possible():
 def test_recipe_takes_the_nearest_row_and_the_changes():
     assert get_recipe("root_nin", "cifar10").epochs == 60
     assert get_recipe("root_nin", "digits") == RECIPES[None, "digits"]
+    assert get_recipe("root_alexnet", "digits") == RECIPES["root_alexnet", None]
     assert get_recipe("root_nin", "/some/folder") == RECIPES[None, None]
     assert get_recipe("root_nin", "cifar10", epochs=3, warmup=None).epochs == 3
 
