@@ -5,7 +5,7 @@ import keras
 from keras_roots.layers import LocalResponseNormalization
 from keras_roots.models import common, predictions
 from keras_roots.models.registry import register
-from keras_roots.topology import Grouped, assign_groups
+from keras_roots.topology import Grouped
 
 FAMILY = common.Family("root_alexnet", "imagenet", size=227, min_size=67, classes=1000)
 
@@ -28,6 +28,7 @@ GROUPED = (
 
 
 @register(FAMILY.name)
+@common.documented(FAMILY, ("conv2", "conv4", "conv5"))
 def RootAlexNet(
     root=2,
     topology="column",
@@ -46,51 +47,10 @@ def RootAlexNet(
     Krizhevsky et al. (2012) as in Caffe, where pooling comes before normalisation.
     Ioannou et al., Deep Roots (CVPR 2017), Figure 2, counts it with 1, 2 and 4 groups.
 
-    Args:
-        root: Filter groups of conv2, or a tuple: groups of conv2, conv4, conv5.
-        topology: How groups go on from stage to stage: `"root"` halves them,
-            `"column"` keeps them, `"tree"` doubles them.
-        weights: `None` (random initialisation), the name of a data set with released
-            weights or the path of a weights file.
-        include_top: Whether to include the classifier: three dense layers with
-            dropout.
-        input_tensor: Optional Keras tensor to use as the images.
-        input_shape: Shape of one image, `(227, 227, 3)` by default; sides of at least
-            67 pixels.
-        pooling: For `include_top=False`: `None` for the last feature map, `"avg"` or
-            `"max"` for its global average or maximum.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; `None` returns logits.
-        include_preprocessing: Whether the model normalises its input itself and takes
-            pixels 0 to 255; if not, use `preprocess_input`.
-        name: Name of the model.
-
-    Returns:
-        A `keras.Model` from images `(batch, 227, 227, 3)` to class probabilities
-        `(batch, classes)`. The output of convolution `k` is `conv{k}_relu`; `fc6` and
-        `fc7` are the dense layers before the classifier.
-
-    Raises:
-        ValueError: An argument is impossible; the message says what would work.
+    The output of convolution `k` is `conv{k}_relu`; `fc6` and `fc7` are the dense
+    layers before the classifier.
     """
-    groups = assign_groups(root, GROUPED, topology)
-    return common.build_model(
-        FAMILY,
-        lambda x: _features(x, groups),
-        _classifier,
-        root=root,
-        topology=topology,
-        groups=groups,
-        weights=weights,
-        include_top=include_top,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        include_preprocessing=include_preprocessing,
-        name=name,
-    )
+    return common.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
 
 
 def preprocess_input(x):

@@ -1,12 +1,14 @@
 """What every model family shares: arguments, input, normalisation, head, weights."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Sequence
 
 import keras
 
 from keras_roots.layers import GroupedConv2D
 from keras_roots.models import weights as released
+from keras_roots.topology import Grouped, assign_groups
 
 # Per-channel mean and standard deviation of the training images, pixels 0 to 255.
 NORMALIZATION = {
@@ -34,6 +36,57 @@ class Family:
     size: int
     min_size: int
     classes: int
+
+
+_ARGUMENTS = """
+
+Args:
+    root: Filter groups of {first} (1 is the dense network), or a tuple: the groups of
+        {stages}.
+    topology: How groups go on from stage to stage: `"root"` halves them, `"column"`
+        keeps them, `"tree"` doubles them.
+    weights: `None` (random initialisation), the name of a data set with released
+        weights or the path of a weights file.
+    include_top: Whether to include the classifier.
+    input_tensor: Optional Keras tensor to use as the images.
+    input_shape: Shape of one image, `({size}, {size}, 3)` by default; sides of at least
+        {min_size} pixels.
+    pooling: For `include_top=False`: `None` for the last feature map, `"avg"` or
+        `"max"` for its global average or maximum.
+    classes: Number of classes.
+    classifier_activation: Activation of the classifier; `None` returns logits.
+    include_preprocessing: Whether the model normalises its input itself and takes
+        pixels 0 to 255; if not, use the family's `preprocess_input`.
+    name: Name of the model.
+
+Returns:
+    A `keras.Model` from images `(batch, {size}, {size}, 3)` to class probabilities
+    `(batch, classes)`.
+
+Raises:
+    ValueError: An argument is impossible; the message says what would work.
+"""
+
+
+def documented(family: Family, stages: Sequence[str]) -> Callable:
+    """Returns a decorator that documents the arguments that every constructor has.
+
+    Args:
+        family: The constructor's family.
+        stages: Names of the stages that take groups.
+    """
+
+    def decorate(constructor):
+        arguments = _ARGUMENTS.format(
+            first=stages[0],
+            stages=", ".join(stages),
+            size=family.size,
+            min_size=family.min_size,
+        )
+        constructor.__doc__ = inspect.cleandoc(constructor.__doc__) + arguments
+        return constructor
+
+    return decorate
 
 
 def channel_axis() -> int:
@@ -73,12 +126,12 @@ def preprocess_input(x, dataset="imagenet"):
 
 def build_model(
     family: Family,
+    grouped: Sequence[Grouped],
     features: Callable,
     classifier: Callable,
     *,
     root,
     topology,
-    groups,
     weights,
     include_top,
     input_tensor,
@@ -93,11 +146,12 @@ def build_model(
 
     Args:
         family: What the family's constructors share.
-        features: Function from the normalised images to the last feature map.
+        grouped: Every convolution that takes groups.
+        features: Function `(images, groups)` from the normalised images and the groups
+            of each stage to the last feature map.
         classifier: Function `(features, classes, activation)` to the predictions.
-        root: The constructor's `root`, for the model's name.
-        topology: The constructor's `topology`, likewise.
-        groups: Groups of each stage, which tell released weights apart.
+        root: Filter groups of the first stage, or of every stage.
+        topology: How groups go on from stage to stage.
         weights: `None`, the name of a data set with released weights, or a path.
         include_top: Whether to add the classifier.
         input_tensor: Optional Keras tensor to use as the images.
@@ -111,6 +165,7 @@ def build_model(
     Raises:
         ValueError: An argument is impossible; the message says what would work.
     """
+    groups = assign_groups(root, grouped, topology)
     if pooling not in (None, "avg", "max"):
         raise ValueError(
             f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}"
@@ -124,7 +179,7 @@ def build_model(
         _check_classifier(weights, classes, classifier_activation)
     images = _images(family, input_tensor, input_shape, include_top, weights)
     x = _normalise(images, family.dataset) if include_preprocessing else images
-    x = features(x)
+    x = features(x, groups)
     if include_top:
         x = classifier(x, classes, classifier_activation)
     elif pooling == "avg":

@@ -5,7 +5,7 @@ import keras
 from keras_roots.layers import LocalResponseNormalization
 from keras_roots.models import common, predictions
 from keras_roots.models.registry import register
-from keras_roots.topology import Grouped, assign_groups
+from keras_roots.topology import Grouped
 
 FAMILY = common.Family("root_convnet", "cifar10_mean", size=32, min_size=4, classes=10)
 
@@ -21,6 +21,7 @@ GROUPED = (Grouped("conv2", 0, 32, 32), Grouped("conv3", 1, 32, 64))
 
 
 @register(FAMILY.name)
+@common.documented(FAMILY, ("conv2", "conv3"))
 def RootConvNet(
     root=1,
     topology="root",
@@ -40,51 +41,11 @@ def RootConvNet(
     not divided by the deviation of the pixels, which its learning rate of 0.001 and its
     initial weights presuppose; at rates for normalised input it diverges.
 
-    Args:
-        root: Filter groups of conv2, or a tuple: groups of conv2 and conv3. Each
-            convolution with groups is followed by a 1x1 that mixes them.
-        topology: How groups go on from stage to stage: `"root"` halves them,
-            `"column"` keeps them, `"tree"` doubles them.
-        weights: `None` (random initialisation), the name of a data set with released
-            weights or the path of a weights file.
-        include_top: Whether to include the classifier, a dense layer on all pixels.
-        input_tensor: Optional Keras tensor to use as the images.
-        input_shape: Shape of one image, `(32, 32, 3)` by default; sides of at least
-            4 pixels.
-        pooling: For `include_top=False`: `None` for the last feature map, `"avg"` or
-            `"max"` for its global average or maximum.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; `None` returns logits.
-        include_preprocessing: Whether the model normalises its input itself and takes
-            pixels 0 to 255; if not, use `preprocess_input`.
-        name: Name of the model.
-
-    Returns:
-        A `keras.Model` from images `(batch, 32, 32, 3)` to class probabilities
-        `(batch, classes)`. The output of convolution `k` is `conv{k}_relu`, and after
-        pooling and normalisation `conv{k}_norm`.
-
-    Raises:
-        ValueError: An argument is impossible; the message says what would work.
+    Each convolution with groups is followed by a 1x1 that mixes them. The output of
+    convolution `k` is `conv{k}_relu`, and after pooling and normalisation
+    `conv{k}_norm`.
     """
-    groups = assign_groups(root, GROUPED, topology)
-    return common.build_model(
-        FAMILY,
-        lambda x: _features(x, groups),
-        _classifier,
-        root=root,
-        topology=topology,
-        groups=groups,
-        weights=weights,
-        include_top=include_top,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        include_preprocessing=include_preprocessing,
-        name=name,
-    )
+    return common.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
 
 
 def preprocess_input(x):

@@ -4,7 +4,7 @@ import keras
 
 from keras_roots.models import common, predictions
 from keras_roots.models.registry import register
-from keras_roots.topology import Grouped, assign_groups
+from keras_roots.topology import Grouped
 
 FAMILY = common.Family(
     "root_googlenet", "imagenet", size=224, min_size=32, classes=1000
@@ -43,6 +43,7 @@ GROUPED = (
 
 
 @register(FAMILY.name)
+@common.documented(FAMILY, STAGES)
 def RootGoogLeNet(
     root=8,
     topology="root",
@@ -70,61 +71,27 @@ def RootGoogLeNet(
     so He et al.'s variance for back-propagation, 2 / (k * k * filters), takes the
     filters of all four together.
 
-    Args:
-        root: Filter groups of conv2, or a tuple: groups of conv2 and of the 3x3 and 5x5
-            convolutions of inception 3, 4 and 5.
-        topology: How groups go on from stage to stage: `"root"` halves them,
-            `"column"` keeps them, `"tree"` doubles them.
-        aux_heads: Whether to add the two auxiliary classifiers, which help training
-            and are not for use; needs `include_top=True`.
-        weights: `None` (random initialisation), the name of a data set with released
-            weights or the path of a weights file.
-        include_top: Whether to include the classifier, average pooling and a dense
-            layer.
-        input_tensor: Optional Keras tensor to use as the images.
-        input_shape: Shape of one image, `(224, 224, 3)` by default; sides of at least
-            32 pixels.
-        pooling: For `include_top=False`: `None` for the last feature map, `"avg"` or
-            `"max"` for its global average or maximum.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; `None` returns logits.
-        include_preprocessing: Whether the model normalises its input itself and takes
-            pixels 0 to 255; if not, use `preprocess_input`.
-        name: Name of the model.
+    `aux_heads=True` adds the two auxiliary classifiers, which help training and are not
+    for use; it needs `include_top=True`. The outputs are then a list: those of the
+    network, of the head on inception 4a and of the head on inception 4d. Train with all
+    three, then drop the heads: `keras.Model(model.input, model.outputs[0])`.
 
-    Returns:
-        A `keras.Model` from images `(batch, 224, 224, 3)` to class probabilities
-        `(batch, classes)`. With `aux_heads` the outputs are a list: those of the
-        network, of the head on inception 4a and of the head on inception 4d. Train with
-        all three, then drop the heads: `keras.Model(model.input, model.outputs[0])`.
-        The output of module `m` is `inception_{m}`.
-
-    Raises:
-        ValueError: An argument is impossible; the message says what would work.
+    The output of module `m` is `inception_{m}`; its 3x3 and 5x5 share a group count.
     """
+    arguments = locals()
+    del arguments["aux_heads"]
     if aux_heads and not include_top:
         raise ValueError(
             "`aux_heads=True` adds classifiers, which needs `include_top=True`. "
             f"Received: aux_heads={aux_heads}, include_top={include_top}"
         )
-    groups = assign_groups(root, GROUPED, topology)
     modules = {}
     return common.build_model(
         FAMILY,
-        lambda x: _features(x, groups, modules),
+        GROUPED,
+        lambda x, groups: _features(x, groups, modules),
         lambda x, *top: _classifier(x, *top, modules if aux_heads else None),
-        root=root,
-        topology=topology,
-        groups=groups,
-        weights=weights,
-        include_top=include_top,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        include_preprocessing=include_preprocessing,
-        name=name,
+        **arguments,
     )
 
 

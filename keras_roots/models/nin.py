@@ -4,7 +4,7 @@ import keras
 
 from keras_roots.models import common, predictions
 from keras_roots.models.registry import register
-from keras_roots.topology import Grouped, assign_groups
+from keras_roots.topology import Grouped
 
 FAMILY = common.Family("root_nin", "cifar10", size=32, min_size=4, classes=10)
 
@@ -21,6 +21,7 @@ GROUPED = (Grouped("conv2a", 0, 96, 192), Grouped("conv3a", 1, 192, 192))
 
 
 @register(FAMILY.name)
+@common.documented(FAMILY, ("conv2", "conv3"))
 def RootNiN(
     root=8,
     topology="root",
@@ -39,51 +40,10 @@ def RootNiN(
     Ioannou et al., Deep Roots (CVPR 2017), Tables 1 and 2: root-8 is as accurate on
     CIFAR-10 as the dense network, `root=1`, at 46 % of its multiply-adds.
 
-    Args:
-        root: Filter groups of conv2, or a tuple: groups of conv2 and conv3.
-        topology: How groups go on from conv2 to conv3: `"root"` halves them,
-            `"column"` keeps them, `"tree"` doubles them.
-        weights: `None` (random initialisation), `"cifar10"` or the path of a
-            weights file.
-        include_top: Whether to include the classifier, a 1x1 convolution and global
-            average pooling.
-        input_tensor: Optional Keras tensor to use as the images.
-        input_shape: Shape of one image, `(32, 32, 3)` by default; sides of at least 4
-            pixels.
-        pooling: For `include_top=False`: `None` for the last feature map, `"avg"` or
-            `"max"` for its global average or maximum.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; `None` returns logits.
-        include_preprocessing: Whether the model normalises its input itself and takes
-            pixels 0 to 255; if not, use `preprocess_input`.
-        name: Name of the model.
-
-    Returns:
-        A `keras.Model` from images `(batch, 32, 32, 3)` to class probabilities
-        `(batch, classes)`. Features are reachable by layer name: the outputs of stage
-        `k` are `conv{k}a_relu`, `conv{k}b_relu`, `conv{k}c_relu`.
-
-    Raises:
-        ValueError: An argument is impossible; the message says what would work.
+    Features are reachable by layer name: the outputs of stage `k` are `conv{k}a_relu`,
+    `conv{k}b_relu`, `conv{k}c_relu`.
     """
-    groups = assign_groups(root, GROUPED, topology)
-    return common.build_model(
-        FAMILY,
-        lambda x: _features(x, groups),
-        _classifier,
-        root=root,
-        topology=topology,
-        groups=groups,
-        weights=weights,
-        include_top=include_top,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        include_preprocessing=include_preprocessing,
-        name=name,
-    )
+    return common.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
 
 
 def preprocess_input(x):

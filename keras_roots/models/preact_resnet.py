@@ -4,7 +4,7 @@ import keras
 
 from keras_roots.models import common, predictions
 from keras_roots.models.registry import register
-from keras_roots.topology import Grouped, assign_groups
+from keras_roots.topology import Grouped
 
 FAMILY = common.Family(
     "root_resnet200", "imagenet", size=224, min_size=32, classes=1000
@@ -28,6 +28,7 @@ GROUPED = tuple(
 
 
 @register(FAMILY.name)
+@common.documented(FAMILY, tuple(STAGES))
 def RootResNet200(
     root=64,
     topology="root",
@@ -47,51 +48,10 @@ def RootResNet200(
     as the dense network, `root=1`, at 52 % of its multiply-adds. The network of He et
     al. (2016): BatchNorm and ReLU come before the convolutions.
 
-    Args:
-        root: Filter groups of stage conv2, or a tuple: groups of conv2 to conv5.
-        topology: How groups go on from stage to stage: `"root"` halves them,
-            `"column"` keeps them, `"tree"` doubles them.
-        weights: `None` (random initialisation), the name of a data set with released
-            weights or the path of a weights file.
-        include_top: Whether to include the classifier, global average pooling and a
-            dense layer.
-        input_tensor: Optional Keras tensor to use as the images.
-        input_shape: Shape of one image, `(224, 224, 3)` by default; sides of at least
-            32 pixels.
-        pooling: For `include_top=False`: `None` for the last feature map, `"avg"` or
-            `"max"` for its global average or maximum.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; `None` returns logits.
-        include_preprocessing: Whether the model normalises its input itself and takes
-            pixels 0 to 255; if not, use `preprocess_input`.
-        name: Name of the model.
-
-    Returns:
-        A `keras.Model` from images `(batch, 224, 224, 3)` to class probabilities
-        `(batch, classes)`. Layers are named as in `keras.applications.ResNet50V2`: the
-        output of block `b` of stage `s` is `conv{s}_block{b}_out`.
-
-    Raises:
-        ValueError: An argument is impossible; the message says what would work.
+    Layers are named as in `keras.applications.ResNet50V2`: the output of block `b` of
+    stage `s` is `conv{s}_block{b}_out`.
     """
-    groups = assign_groups(root, GROUPED, topology)
-    return common.build_model(
-        FAMILY,
-        lambda x: _features(x, groups),
-        _classifier,
-        root=root,
-        topology=topology,
-        groups=groups,
-        weights=weights,
-        include_top=include_top,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        include_preprocessing=include_preprocessing,
-        name=name,
-    )
+    return common.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
 
 
 def preprocess_input(x):

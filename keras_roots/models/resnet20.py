@@ -4,7 +4,7 @@ import keras
 
 from keras_roots.models import common, predictions
 from keras_roots.models.registry import register
-from keras_roots.topology import Grouped, assign_groups
+from keras_roots.topology import Grouped
 
 FAMILY = common.Family("root_resnet20", "cifar10", size=32, min_size=4, classes=10)
 
@@ -30,6 +30,7 @@ GROUPED = tuple(
 
 
 @register(FAMILY.name)
+@common.documented(FAMILY, tuple(STAGES))
 def RootResNet20(
     root=1,
     topology="root",
@@ -49,53 +50,11 @@ def RootResNet20(
     2017), Table 1: shortcuts that change the shape are 1x1 convolutions without bias
     or BatchNorm.
 
-    Args:
-        root: Filter groups of stage conv2, or a tuple: groups of conv2, conv3, conv4.
-            Each convolution with groups is followed by a 1x1 that mixes them.
-        topology: How groups go on from stage to stage: `"root"` halves them,
-            `"column"` keeps them, `"tree"` doubles them.
-        weights: `None` (random initialisation), the name of a data set with released
-            weights or the path of a weights file.
-        include_top: Whether to include the classifier, global average pooling and a
-            dense layer.
-        input_tensor: Optional Keras tensor to use as the images.
-        input_shape: Shape of one image, `(32, 32, 3)` by default; sides of at least 4
-            pixels.
-        pooling: For `include_top=False`: `None` for the last feature map, `"avg"` or
-            `"max"` for its global average or maximum.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; `None` returns logits.
-        include_preprocessing: Whether the model normalises its input itself and takes
-            pixels 0 to 255; if not, use `preprocess_input`.
-        name: Name of the model.
-
-    Returns:
-        A `keras.Model` from images `(batch, 32, 32, 3)` to class probabilities
-        `(batch, classes)`. The output of block `b` of stage `s` is
-        `conv{s}_block{b}_out`, its 3x3 convolutions are `conv{s}_block{b}_1_conv` and
-        `conv{s}_block{b}_2_conv`.
-
-    Raises:
-        ValueError: An argument is impossible; the message says what would work.
+    Each convolution with groups is followed by a 1x1 that mixes them. The output of
+    block `b` of stage `s` is `conv{s}_block{b}_out`, its 3x3 convolutions are
+    `conv{s}_block{b}_1_conv` and `conv{s}_block{b}_2_conv`.
     """
-    groups = assign_groups(root, GROUPED, topology)
-    return common.build_model(
-        FAMILY,
-        lambda x: _features(x, groups),
-        _classifier,
-        root=root,
-        topology=topology,
-        groups=groups,
-        weights=weights,
-        include_top=include_top,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        include_preprocessing=include_preprocessing,
-        name=name,
-    )
+    return common.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
 
 
 def preprocess_input(x):

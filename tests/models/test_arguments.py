@@ -1,5 +1,6 @@
 """Every model takes its arguments as keras.applications does."""
 
+import inspect
 import re
 
 import keras
@@ -35,6 +36,15 @@ def test_constructor_is_exported(model_name, facts):
     constructor = getattr(keras_roots, facts.constructor)
     shape = (facts.side, facts.side, 3)
     assert constructor(input_shape=shape, name="mine").name == "mine"
+
+
+def test_every_argument_is_documented(facts):
+    constructor = getattr(keras_roots, facts.constructor)
+    text = inspect.getdoc(constructor)
+    for name in inspect.signature(constructor).parameters:
+        assert re.search(rf"(\b{name}:|`{name}\b)", text), name
+    assert f"({facts.size}, {facts.size}, 3)" in text
+    assert "{size}" not in text
 
 
 @pytest.mark.parametrize("channels", [1, 4])
