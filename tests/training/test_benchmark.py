@@ -147,7 +147,7 @@ def test_layers_are_timed_by_lowering(any_threads):
             assert row.forward_ms > 0 and row.training_ms > 0
             assert row.runs == 4
     text = layer_benchmark.layer_table(rows)
-    assert len(text.splitlines()) == 1 + 4 + 1
+    assert len(text.splitlines()) == 2 + 4 + 1
     assert "batch 2, threads 1" in text
 
 
