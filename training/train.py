@@ -129,43 +129,24 @@ def train(
         compile_model(trainee, recipe, steps * recipe.epochs)
         first_epoch = _resume(trainee, output_dir, steps) if resuming else 0
 
-    outputs = len(trainee.outputs)
-    monitor = "val_accuracy"
-    if outputs > 1:
-        monitor = f"val_{trainee.output_names[0]}_accuracy"
-    verbose = sys.stdout.isatty() if verbose is None else verbose
-
-    def save_plain(name):
-        copy_weights(trainee, plain)
-        plain.save_weights(name)
-
-    log = cb.Log(
-        output_dir,
-        first_epoch=first_epoch,
-        images=steps * recipe.batch_size,
-        monitor=monitor,
-        echo=not verbose,
-    )
     averaged = None
     if recipe.ema:
         averaged = keras.callbacks.SwapEMAWeights()
         averaged.set_model(trainee)
-    checkpoint = cb.Checkpoint(output_dir, log, save_plain, averaged)
-    followers = [
-        cb.Reseed(config.seed),
-        cb.StopAtNaN(output_dir),
-        averaged,
-        log,
-        checkpoint,
-    ]
-    if importlib.util.find_spec("tensorboard"):
-        board = str(Path(output_dir, "tensorboard"))
-        followers.append(keras.callbacks.TensorBoard(board, write_graph=False))
+    verbose = sys.stdout.isatty() if verbose is None else verbose
+    log = cb.Log(
+        output_dir,
+        first_epoch=first_epoch,
+        images=steps * recipe.batch_size,
+        monitor=_monitor(trainee),
+        echo=not verbose,
+    )
+    followers = _callbacks(trainee, plain, log, averaged, output_dir, config.seed)
     batches = {
         "batch_size": recipe.batch_size,
         "image_size": image_size,
         "classes": len(dataset.class_names),
-        "outputs": outputs,
+        "outputs": len(trainee.outputs),
     }
     if first_epoch < recipe.epochs:
         trainee.fit(
@@ -183,7 +164,7 @@ def train(
             validation_data=pipeline.evaluation_batches(dataset.evaluation, **batches),
             validation_batch_size=recipe.batch_size,
             shuffle=False,  # the batches are shuffled already, reproducibly
-            callbacks=[follower for follower in followers if follower is not None],
+            callbacks=followers,
             verbose=1 if verbose else 0,
         )
     with cb.averaged_weights(averaged):
@@ -287,6 +268,31 @@ def _scope(distribution):
     strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
     with strategy.scope():
         yield strategy.num_replicas_in_sync
+
+
+def _callbacks(trainee, plain, log, averaged, output_dir, seed):
+    def save_plain(name):
+        copy_weights(trainee, plain)
+        plain.save_weights(name)
+
+    callbacks = [
+        cb.Reseed(seed),
+        cb.StopAtNaN(output_dir),
+        *([averaged] if averaged else []),
+        log,
+        cb.Checkpoint(output_dir, log, save_plain, averaged),
+    ]
+    if importlib.util.find_spec("tensorboard"):
+        board = str(Path(output_dir, "tensorboard"))
+        callbacks.append(keras.callbacks.TensorBoard(board, write_graph=False))
+    return callbacks
+
+
+def _monitor(model) -> str:
+    """Name of the accuracy that is watched: the main output's."""
+    if len(model.outputs) == 1:
+        return "val_accuracy"
+    return f"val_{model.output_names[0]}_accuracy"
 
 
 def _resume(model, output_dir, steps) -> int:

@@ -10,6 +10,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import keras_roots
 from keras_roots.training import train
@@ -89,6 +90,26 @@ def test_a_run_learns_and_leaves_its_files(npz, tmp_path):
     assert not model.losses
     for name in ("last", "best"):
         _network(weights=output / f"{name}.weights.h5")
+
+
+def test_a_folder_of_photographs_trains(tmp_path):
+    """Streamed by TensorFlow, unlike the arrays of the other tests."""
+    for split, count in (("train", 8), ("validation", 4)):
+        for label, colour in (("red", (255, 0, 0)), ("blue", (0, 0, 255))):
+            folder = tmp_path / "photos" / split / label
+            folder.mkdir(parents=True)
+            for i in range(count // 2):
+                Image.new("RGB", (12 + i, 9), colour).save(folder / f"{i}.png")
+    config = _config(
+        str(tmp_path / "photos"),
+        image_size=8,
+        batch_size=4,
+        epochs=2,
+        augmentation="scale_aspect_colour",
+    )
+    result = train.train(config, tmp_path / "run", verbose=False)
+    assert result["images"] == 4
+    assert len(_rows(tmp_path / "run")) == 2
 
 
 def test_a_finished_run_is_not_trained_again(npz, tmp_path):
