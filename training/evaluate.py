@@ -27,32 +27,6 @@ _SHARED_FLAGS = (
 )
 
 
-def evaluate_on(
-    predictor: evaluation.Predictor,
-    dataset: data.Dataset,
-    split: str = "test",
-    batch_size: int = 100,
-) -> evaluation.Score:
-    """Returns the accuracy of a predictor on a split of a data set.
-
-    Args:
-        predictor: What to measure.
-        dataset: The data set.
-        split: `"test"` or `"train"`.
-        batch_size: Images per call.
-
-    Raises:
-        ValueError: The predictor has other classes than the data set.
-    """
-    if predictor.classes != len(dataset.class_names):
-        raise ValueError(
-            f"`dataset` {dataset.name!r} has {len(dataset.class_names)} classes. "
-            f"Received: a model with {predictor.classes}"
-        )
-    batches = getattr(dataset, split).batches(batch_size, predictor.image_size)
-    return evaluation.evaluate(predictor.predict, batches)
-
-
 def main(argv) -> None:
     """Measures as the flags say and prints the result."""
     del argv
@@ -75,7 +49,9 @@ def main(argv) -> None:
             classes=len(dataset.class_names),
         )
         predictor = evaluation.model_predictor(model)
-    score = evaluate_on(predictor, dataset, values.split, values.batch_size or 100)
+    score = evaluation.evaluate_on(
+        predictor, dataset, values.split, values.batch_size or 100
+    )
     result = {
         "evaluated": values.file or f"{model.name} with weights {values.weights}",
         "dataset": values.dataset,

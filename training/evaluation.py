@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 import keras
 import numpy as np
 
-from keras_roots.export import LiteRTModel
+from keras_roots.export import LiteRTModel, check
+from keras_roots.training import data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +64,32 @@ class Predictor:
     predict: Callable
     image_size: int
     classes: int
+
+
+def evaluate_on(
+    predictor: Predictor,
+    dataset: data.Dataset,
+    split: str = "test",
+    batch_size: int = 100,
+) -> Score:
+    """Returns the accuracy of a predictor on a split of a data set.
+
+    Args:
+        predictor: What to measure.
+        dataset: The data set.
+        split: `"test"` or `"train"`.
+        batch_size: Images per call.
+
+    Raises:
+        ValueError: The predictor has other classes than the data set.
+    """
+    if predictor.classes != len(dataset.class_names):
+        raise ValueError(
+            f"`dataset` {dataset.name!r} has {len(dataset.class_names)} classes. "
+            f"Received: a model with {predictor.classes}"
+        )
+    batches = getattr(dataset, split).batches(batch_size, predictor.image_size)
+    return evaluate(predictor.predict, batches)
 
 
 def load_predictor(path: str, threads: int = 1) -> Predictor:
@@ -128,7 +155,7 @@ def _saved_model(path):
             f"TensorFlow cannot load the SavedModel {path!r}: {error}"
         ) from error
     ((argument, spec),) = serve.structured_input_signature[1].items()
-    first = min(serve.structured_outputs, key=lambda name: (len(name), name))
+    first = check.in_order(serve.structured_outputs)[0]
 
     def predict(images):
         return serve(**{argument: tf.constant(images, spec.dtype)})[first]

@@ -19,7 +19,6 @@ from keras_roots import benchmarking
 from keras_roots.tables import format_table
 from keras_roots.training import data, evaluation, train
 from keras_roots.training import flags as shared
-from keras_roots.training.evaluate import evaluate_on
 from keras_roots.training.recipes import get_recipe
 
 QUANTIZATIONS = {"float32": None, "int8": "int8"}
@@ -68,7 +67,7 @@ def _table(files, models, digits, latencies) -> str:
     ]
     first = {}
     for ((root, kind), path), latency in zip(files.items(), latencies, strict=True):
-        score = evaluate_on(evaluation.load_predictor(path), digits)
+        score = evaluation.evaluate_on(evaluation.load_predictor(path), digits)
         profile = keras_roots.profile(models[root])
         first.setdefault(kind, latency.median_ms)
         lines.append(

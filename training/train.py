@@ -169,7 +169,7 @@ def train(
         )
     with cb.averaged_weights(averaged):
         copy_weights(trainee, plain)
-    return _finish(plain, dataset, log, image_size, recipe, output_dir)
+    return _finish(plain, dataset, log, recipe, output_dir)
 
 
 def prepare(model: keras.Model, recipe: Recipe, *, synchronized=False) -> keras.Model:
@@ -310,12 +310,11 @@ def _mean_colour(model):
     return -np.array(layer.offset, "float32") / np.array(layer.scale, "float32")
 
 
-def _finish(plain, dataset, log, image_size, recipe, output_dir) -> dict:
+def _finish(plain, dataset, log, recipe, output_dir) -> dict:
     with files.replacing(Path(output_dir, "model.keras")) as name:
         plain.save(name)
-    score = evaluation.evaluate(
-        evaluation.model_predictor(plain).predict,
-        dataset.test.batches(recipe.batch_size, image_size),
+    score = evaluation.evaluate_on(
+        evaluation.model_predictor(plain), dataset, batch_size=recipe.batch_size
     )
     profile = keras_roots.profile(plain)
     result = {

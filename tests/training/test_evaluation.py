@@ -9,7 +9,7 @@ import pytest
 
 import keras_roots
 from keras_roots.training import data, evaluation
-from keras_roots.training.evaluate import evaluate_on
+from keras_roots.training.evaluation import evaluate_on
 
 
 def test_score_counts_as_numpy_sorts():
