@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
+from keras_roots import graph
 from keras_roots.tables import format_table
 
 
@@ -105,16 +106,20 @@ def profile(model: keras.Model, input_shape: Sequence | None = None) -> Profile:
     uncounted: list[str] = []
     seen: set[int] = set()
 
-    def record(name, layer, inputs, output):
-        row = _row(name, layer, inputs, output)
+    def call(name, layer, args, kwargs):
+        if isinstance(layer, keras.Model):
+            graph.check_graph(layer)
+        output = layer.compute_output_spec(*args, **kwargs)
+        row = _row(name, layer, args[0] if args else None, output)
         first = id(layer) not in seen
         seen.add(id(layer))
         if row is not None:
             rows.append(row if first else dataclasses.replace(row, params=0))
         elif first and _has_other_weights(layer):
             uncounted.append(name)
+        return output
 
-    _trace(model, _inputs(model, input_shape), "", record)
+    graph.walk(model, _inputs(model, input_shape), call)
     return Profile(tuple(rows), tuple(uncounted))
 
 
@@ -209,41 +214,8 @@ def _has_other_weights(layer) -> bool:
     )
 
 
-def _trace(model, inputs, prefix, record):
-    """Runs shapes through a model, and records every call of a layer.
-
-    This is what `keras.Function.compute_output_spec` does, which adds no nodes to the
-    layers; Keras offers no public way to look on.
-    """
-
-    def looked_on(operation):
-        name = prefix + operation.name
-
-        def call(*args, **kwargs):
-            if isinstance(operation, keras.Model):
-                _check_graph(operation)
-                return _trace(operation, args[0], f"{name}/", record)
-            outputs = operation.compute_output_spec(*args, **kwargs)
-            record(name, operation, args[0] if args else None, outputs)
-            return outputs
-
-        return call
-
-    graph = keras.Function(model.inputs, model.outputs)
-    return graph._run_through_graph(inputs, operation_fn=looked_on)
-
-
-def _check_graph(model):
-    if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
-        raise ValueError(
-            "`model` must be a functional or Sequential model: the layers of a "
-            "subclassed model cannot be reached through its graph. "
-            f"Received: model={model!r}"
-        )
-
-
 def _built(model, input_shape):
-    _check_graph(model)
+    graph.check_graph(model)
     if not isinstance(model, keras.Sequential) or model.built:
         return model
     if input_shape is None:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from keras_roots import graph
+
 
 class Replacement(NamedTuple):
     """Layers that take the place of one layer, called one after the other.
@@ -37,7 +39,7 @@ def rewrite(
     Raises:
         ValueError: The model is neither functional nor a built Sequential.
     """
-    graph = _graph(model)
+    functional = _functional(model)
     chains: dict[int, list[keras.Layer]] = {}
     weights: list[tuple[keras.Layer, Sequence[np.ndarray]]] = []
 
@@ -54,7 +56,9 @@ def rewrite(
             outputs = layer(outputs)
         return outputs
 
-    copy = keras.models.clone_model(graph, clone_function=chain, call_function=call)
+    copy = keras.models.clone_model(
+        functional, clone_function=chain, call_function=call
+    )
     for layer, values in weights:
         layer.set_weights(values)
     return copy
@@ -83,32 +87,16 @@ def reconfigure(
     return rewrite(model, replace)
 
 
-def _graph(model):
+def _functional(model):
     """Returns an uncompiled functional model over the same layers."""
-    if isinstance(model, keras.Sequential) and not model.built:
-        raise ValueError(
-            "`model` is a Sequential model that is not built. Give it an Input or "
-            f"call `build` with an input shape. Received: model={model.name!r}"
-        )
-    if not _is_graph(model):
-        raise ValueError(
-            "`model` must be a functional or Sequential model: the layers of a "
-            "subclassed model cannot be reached through its graph. "
-            f"Received: model={model!r}"
-        )
+    graph.check_built(model)
     if isinstance(model, keras.Sequential):
         return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     return keras.Model(model.input, model.output, name=model.name)
 
 
-def _is_graph(layer) -> bool:
-    return isinstance(layer, keras.Sequential) or (
-        isinstance(layer, keras.Model) and hasattr(layer, "operations")
-    )
-
-
 def _new_layers(layer, replace, weights) -> list[keras.Layer]:
-    if _is_graph(layer):
+    if graph.is_graph(layer):
         return [rewrite(layer, replace)]
     if not isinstance(layer, keras.Layer):  # an operation of keras.ops
         return [layer.__class__.from_config(layer.get_config())]

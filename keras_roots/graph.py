@@ -1,0 +1,116 @@
+"""The graph of a model: its operations, and running them one by one."""
+
+from collections.abc import Callable, Iterator
+
+import keras
+
+
+def is_graph(layer) -> bool:
+    """Tells whether a layer is a model whose layers can be reached by its graph."""
+    return isinstance(layer, keras.Sequential) or (
+        isinstance(layer, keras.Model) and hasattr(layer, "operations")
+    )
+
+
+def check_graph(model: keras.Model) -> None:
+    """Checks that a model is functional or Sequential.
+
+    Raises:
+        ValueError: It is subclassed, or no model.
+    """
+    if not is_graph(model):
+        raise ValueError(
+            "`model` must be a functional or Sequential model: the layers of a "
+            "subclassed model cannot be reached through its graph. "
+            f"Received: model={model!r}"
+        )
+
+
+def check_built(model: keras.Model) -> None:
+    """Checks that a model has a graph already.
+
+    Raises:
+        ValueError: It is subclassed, no model, or a Sequential that is not built.
+    """
+    check_graph(model)
+    if isinstance(model, keras.Sequential) and not model.built:
+        raise ValueError(
+            "`model` is a Sequential model that is not built. Give it an Input or "
+            f"call `build` with an input shape. Received: model={model.name!r}"
+        )
+
+
+def operations(model: keras.Model) -> Iterator[tuple[str, keras.Operation]]:
+    """Yields the layers and other operations of a model, with those of nested models.
+
+    Each comes once, in the order of the graph, inputs left out. Its name follows those
+    of the models that it is nested in: `"outer/inner"`.
+
+    Args:
+        model: A functional model, or a Sequential one that is built.
+
+    Raises:
+        ValueError: The model is neither.
+    """
+    check_built(model)
+    for operation in keras.Function(model.inputs, model.outputs).operations:
+        if is_graph(operation):
+            for name, inner in operations(operation):
+                yield f"{operation.name}/{name}", inner
+        elif not isinstance(operation, keras.layers.InputLayer):
+            yield operation.name, operation
+
+
+def walk(
+    model: keras.Model,
+    inputs,
+    call: Callable[[str, keras.Operation, tuple, dict], object],
+) -> list:
+    """Runs a model with a function in the place of its operations.
+
+    Models within it are entered. What no later operation needs is let go, so that a
+    walk over tensors takes little more memory than its largest layers. Nothing is added
+    to the model, unlike by a call of it on symbolic tensors.
+
+    Args:
+        model: A functional model, or a Sequential one that is built.
+        inputs: What stands for the model's inputs, in their order or structure:
+            tensors, or specifications of them.
+        call: Function of an operation's name (as from `operations`), the operation, and
+            its positional and named arguments. It returns what stands for the outputs.
+
+    Returns:
+        What stands for the model's outputs, in their order.
+
+    Raises:
+        ValueError: The model has no graph.
+    """
+    check_built(model)
+    return _walk(model, inputs, "", call)
+
+
+def _walk(model, inputs, prefix, call):
+    """Goes through nodes, as Keras does, which has no public way to look on."""
+    graph = keras.Function(model.inputs, model.outputs)
+    values = dict(zip(map(id, graph.inputs), keras.tree.flatten(inputs), strict=True))
+    nodes = [
+        node
+        for depth in sorted(graph._nodes_by_depth, reverse=True)
+        for node in graph._nodes_by_depth[depth]
+        if not node.is_input
+    ]
+    last_use = {id(tensor): node for node in nodes for tensor in node.input_tensors}
+    last_use.update((id(tensor), None) for tensor in graph.outputs)
+    for node in nodes:
+        args, kwargs = node.arguments.fill_in(values)
+        operation = node.operation
+        if is_graph(operation):
+            outputs = _walk(operation, args[0], f"{prefix}{operation.name}/", call)
+        else:
+            outputs = call(prefix + operation.name, operation, args, kwargs)
+        flat = keras.tree.flatten(outputs)
+        values.update(zip(map(id, node.outputs), flat, strict=True))
+        for tensor in node.input_tensors:
+            if last_use[id(tensor)] is node:
+                values.pop(id(tensor), None)
+    return [values[id(tensor)] for tensor in graph.outputs]
