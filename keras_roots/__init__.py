@@ -12,6 +12,7 @@ _LAZY = {
     "export_saved_model": "keras_roots.export",
     "export_tflite": "keras_roots.export",
     "benchmark": "keras_roots.benchmarking",
+    "rank_analysis": "keras_roots.lowrank",
 }
 
 __all__ = ["layers", "models", *models.__all__, *_LAZY]

@@ -1,0 +1,171 @@
+"""Ranks of convolutions by principal component analysis of their filters."""
+
+import dataclasses
+import numbers
+
+import keras
+import numpy as np
+
+from keras_roots.lowrank import kernels
+from keras_roots.lowrank.convolutions import Layers, convolutions
+from keras_roots.tables import format_table
+
+# Rounding must not add one to a rank whose energy is exactly the bound.
+_FUZZ = 1e-12
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerRank:
+    """Rank of one convolution.
+
+    Attributes:
+        name: Name of the layer, after those of the models that it is nested in.
+        groups: Filter groups.
+        rank: M, the sum of the groups' ranks.
+        full: N, the number of filters.
+        group_ranks: Rank of each group; 0 where all weights are zero.
+        eigenvalues: Of the uncentred covariance of each group's filters,
+            `[groups, N / groups]`, descending.
+    """
+
+    name: str
+    groups: int
+    rank: int
+    full: int
+    group_ranks: tuple[int, ...]
+    eigenvalues: np.ndarray = dataclasses.field(repr=False, compare=False)
+
+    @property
+    def ratio(self) -> float:
+        """Rank ratio M / N."""
+        return self.rank / self.full
+
+    @property
+    def leading_energy(self) -> float:
+        """Part of the energy that is in the first direction of each group."""
+        total = self.eigenvalues.sum()
+        return float(self.eigenvalues[:, 0].sum() / total) if total else 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class RankAnalysis:
+    """Ranks of a model's convolutions; prints as a table.
+
+    Attributes:
+        layers: One entry per convolution.
+        error: Bound on the relative squared error of reconstruction.
+    """
+
+    layers: tuple[LayerRank, ...]
+    error: float
+
+    @property
+    def mean_ratio(self) -> float:
+        """Mean rank ratio over the layers."""
+        return sum(layer.ratio for layer in self.layers) / len(self.layers)
+
+    def __str__(self) -> str:
+        rows = [
+            (
+                layer.name,
+                str(layer.groups),
+                str(layer.rank),
+                str(layer.full),
+                f"{layer.ratio:.2%}",
+                f"{layer.leading_energy:.2%}",
+            )
+            for layer in self.layers
+        ]
+        return format_table(
+            ("layer", "groups", "rank", "filters", "ratio", "first direction"),
+            rows,
+            ("mean", "", "", "", f"{self.mean_ratio:.2%}", ""),
+            left=1,
+        )
+
+
+def rank_analysis(
+    model: keras.Model, error: float = 0.05, layers: Layers = None
+) -> RankAnalysis:
+    """Finds the rank of every convolution.
+
+    By uncentred principal component analysis of the filters, as Wen et al., Force
+    Regularization (ICCV 2017), section 3.1 and Table 1: the rank M is the least number
+    of directions that hold `1 - error` of the energy of a layer's N filters. With
+    filter groups, that of every group by itself.
+
+    Args:
+        model: A functional or Sequential model, models within it included.
+        error: Bound on the squared error of reconstruction relative to the energy,
+            between 0 and 1.
+        layers: Which convolutions: their names, or a function of the layer; `None` for
+            all but depthwise ones.
+
+    Returns:
+        A `RankAnalysis`: `.layers`, `.mean_ratio`, and a table when printed.
+
+    Raises:
+        ValueError: `error` is out of bounds, the model is subclassed or has none of the
+            convolutions, or weights are not finite.
+
+    Example:
+        >>> from keras_roots import RootConvNet
+        >>> rank_analysis(RootConvNet()).layers[0].full
+        32
+    """
+    check_error(error)
+    return RankAnalysis(
+        tuple(
+            _layer_rank(name, layer, error)
+            for name, layer in convolutions(model, layers).items()
+        ),
+        float(error),
+    )
+
+
+def check_error(error) -> None:
+    """Raises a ValueError unless an error bound is a number between 0 and 1."""
+    if not isinstance(error, numbers.Real) or not 0 < error < 1:
+        raise ValueError(
+            "`error` must be between 0 and 1: the relative squared error, such as "
+            f"0.05. Received: error={error!r}"
+        )
+
+
+def spectrum(matrices: np.ndarray) -> np.ndarray:
+    """Returns the eigenvalues of `K^T K` of every matrix K, descending.
+
+    Args:
+        matrices: `[groups, D, n]`.
+
+    Returns:
+        `[groups, n]`; zeros at the end where D < n.
+    """
+    # Singular values: squaring the matrix would lose half of their digits.
+    values = np.linalg.svd(matrices, compute_uv=False) ** 2
+    return np.pad(values, ((0, 0), (0, matrices.shape[-1] - values.shape[-1])))
+
+
+def relative_errors(eigenvalues: np.ndarray) -> np.ndarray:
+    """Returns the energy left out by every rank, relative to the whole.
+
+    Args:
+        eigenvalues: `[n]`, descending.
+
+    Returns:
+        `[n + 1]`: entry r is the error at rank r. All 0 if there is no energy.
+    """
+    # Summed from the smallest, so that the last ones are not lost in rounding.
+    tails = np.append(np.cumsum(eigenvalues[::-1])[::-1], 0.0)
+    return tails / tails[0] if tails[0] > 0 else np.zeros_like(tails)
+
+
+def least_rank(errors: np.ndarray, bound: float) -> int:
+    """Returns the first rank whose error is within the bound."""
+    return int(np.argmax(errors <= bound + _FUZZ))
+
+
+def _layer_rank(name, layer, error) -> LayerRank:
+    eigenvalues = spectrum(kernels.to_matrices(kernels.read(name, layer), layer.groups))
+    ranks = tuple(least_rank(relative_errors(group), error) for group in eigenvalues)
+    return LayerRank(name, layer.groups, sum(ranks), layer.filters, ranks, eigenvalues)
