@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import math
+import os
 import time
 from pathlib import Path
 
@@ -14,6 +15,15 @@ from keras_roots import files
 LOG = "log.csv"
 LAST = "last.weights.h5"
 BEST = "best.weights.h5"
+
+
+def read_log(directory: str | os.PathLike) -> list[dict]:
+    """Returns the rows of a run's `log.csv`, none if there is no such file."""
+    path = Path(directory, LOG)
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
 
 
 class Log(keras.callbacks.Callback):
@@ -34,10 +44,7 @@ class Log(keras.callbacks.Callback):
         self.images = images
         self.monitor = monitor
         self.echo = echo
-        self.rows = []
-        if self.path.exists():
-            with open(self.path, newline="") as file:
-                self.rows = list(csv.DictReader(file))[:first_epoch]
+        self.rows = read_log(directory)[:first_epoch]
 
     def on_epoch_begin(self, epoch, logs=None):
         """Starts the clock."""

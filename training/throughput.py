@@ -10,7 +10,7 @@ import numpy as np
 from keras_roots import benchmarking, surgery
 from keras_roots.layers import GroupedConv2D
 from keras_roots.tables import format_table
-from keras_roots.training import train
+from keras_roots.training import fitting
 from keras_roots.training.recipes import Recipe
 
 
@@ -85,13 +85,13 @@ def compare(
     for name, model in models.items():
         grouped = any(isinstance(layer, GroupedConv2D) for layer in model.layers)
         rows.append((name, "GroupedConv2D" if grouped else "keras Conv2D"))
-        trainees.append(train.prepare(model, recipe))
+        trainees.append(fitting.prepare(model, recipe))
         if grouped and stock:
             rows.append((name, "keras Conv2D"))
-            trainees.append(train.prepare(with_stock_layers(model), recipe))
+            trainees.append(fitting.prepare(with_stock_layers(model), recipe))
     batches = [_batch(trainee, recipe.batch_size) for trainee in trainees]
     for trainee, batch in zip(trainees, batches, strict=True):
-        train.compile_model(trainee, recipe, 10_000)
+        fitting.compile_model(trainee, recipe, 10_000)
         trainee.train_on_batch(*batch)
         progress(f"loaded {trainee.name}")
     rates = np.empty((turns, len(trainees)))

@@ -14,27 +14,17 @@ directory holds config.json, log.csv, last.weights.h5 (state of the last epoch, 
 optimiser's), best.weights.h5 and, at the end, model.keras and result.json.
 """
 
-import contextlib
 import dataclasses
-import importlib.util
 import inspect
 import json
-import sys
-from pathlib import Path
 
-import keras
-import numpy as np
 from absl import flags
 
-import keras_roots
-from keras_roots import files, layers, surgery
 from keras_roots.models import registry
-from keras_roots.training import callbacks as cb
-from keras_roots.training import data, evaluation, output, pipeline
+from keras_roots.training import data, fitting, output, pipeline
 from keras_roots.training import flags as shared
 from keras_roots.training.augment import AUGMENTATIONS, get_augmentation
 from keras_roots.training.recipes import PRECISIONS, SCHEDULES, Recipe, get_recipe
-from keras_roots.training.schedules import make_schedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,21 +83,12 @@ def train(
         OSError: The directory cannot be written.
         FloatingPointError: Training diverged; the last good checkpoint is kept.
     """
-    if keras.config.image_data_format() != "channels_last":
-        raise ValueError(
-            "Training takes images with their channels last. Received: "
-            f"image_data_format={keras.config.image_data_format()!r}"
-        )
-    recipe = config.recipe
-    augmentation = get_augmentation(recipe.augmentation)
+    fitting.check_layout()
     constructor = registry.get_constructor(config.model)
     dataset = data.open_dataset(config.dataset, data_dir, config.holdout)
-    steps = pipeline.steps_per_epoch(dataset.train, recipe.batch_size)
-    keras.utils.set_random_seed(config.seed)
-    if config.deterministic and keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
+    pipeline.steps_per_epoch(dataset.train, config.recipe.batch_size)
+    get_augmentation(config.recipe.augmentation)
+    fitting.set_seed(config.seed, config.deterministic)
     arguments = {
         "root": config.root,
         "topology": config.topology,
@@ -117,219 +98,28 @@ def train(
     if size is not None:
         arguments["input_shape"] = (size, size, 3)
     plain = constructor(weights=config.weights, **arguments)
-    image_size = plain.input_shape[1]
-    resuming = output.claim_directory(output_dir, dataclasses.asdict(config))
-
-    with _scope(distribution) as replicas:
-        if "aux_heads" in inspect.signature(constructor).parameters:
-            arguments["aux_heads"] = True
-        trainee = constructor(classifier_activation=None, **arguments)
-        copy_weights(plain, trainee)
-        trainee = prepare(trainee, recipe, synchronized=replicas > 1)
-        compile_model(trainee, recipe, steps * recipe.epochs)
-        first_epoch = _resume(trainee, output_dir, steps) if resuming else 0
-
-    averaged = None
-    if recipe.ema:
-        averaged = keras.callbacks.SwapEMAWeights()
-        averaged.set_model(trainee)
-    verbose = sys.stdout.isatty() if verbose is None else verbose
-    log = cb.Log(
+    network = None
+    if "aux_heads" in inspect.signature(constructor).parameters:
+        network = constructor(aux_heads=True, **arguments)
+    output.claim_directory(output_dir, dataclasses.asdict(config))
+    fitting.fit(
+        plain,
+        dataset,
+        config.recipe,
         output_dir,
-        first_epoch=first_epoch,
-        images=steps * recipe.batch_size,
-        monitor=_monitor(trainee),
-        echo=not verbose,
+        network=network,
+        seed=config.seed,
+        distribution=distribution,
+        verbose=verbose,
     )
-    followers = _callbacks(trainee, plain, log, averaged, output_dir, config.seed)
-    batches = {
-        "batch_size": recipe.batch_size,
-        "image_size": image_size,
-        "classes": len(dataset.class_names),
-        "outputs": len(trainee.outputs),
-    }
-    if first_epoch < recipe.epochs:
-        trainee.fit(
-            pipeline.train_batches(
-                dataset.train,
-                augmentation=augmentation,
-                fill=_mean_colour(plain),
-                seed=config.seed,
-                epochs=range(first_epoch, recipe.epochs),
-                **batches,
-            ),
-            steps_per_epoch=steps,
-            initial_epoch=first_epoch,
-            epochs=recipe.epochs,
-            validation_data=pipeline.evaluation_batches(dataset.evaluation, **batches),
-            validation_batch_size=recipe.batch_size,
-            shuffle=False,  # the batches are shuffled already, reproducibly
-            callbacks=followers,
-            verbose=1 if verbose else 0,
-        )
-    with cb.averaged_weights(averaged):
-        copy_weights(trainee, plain)
-    return _finish(plain, dataset, log, recipe, output_dir)
-
-
-def prepare(model: keras.Model, recipe: Recipe, *, synchronized=False) -> keras.Model:
-    """Returns a model as a recipe trains it: with its decay, precision and BatchNorm.
-
-    Each BatchNormalization becomes the package's own, which trains faster.
-
-    Args:
-        model: The constructor's model, without an activation on its outputs.
-        recipe: The recipe: weight decay and precision.
-        synchronized: Whether BatchNorm takes its statistics from all replicas.
-    """
-    multipliers = dict(recipe.decay_multipliers)
-
-    def replace(layer):
-        kind = layer.__class__
-        changes = {}
-        decay = recipe.weight_decay * multipliers.get(layer.name, 1.0)
-        weighted = isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
-        if weighted and decay:
-            changes["kernel_regularizer"] = keras.regularizers.L2(decay / 2)
-        if isinstance(layer, keras.layers.BatchNormalization):
-            kind = layers.BatchNormalization
-            if synchronized:
-                changes["synchronized"] = True
-        if recipe.precision == "mixed_bfloat16" or (
-            recipe.precision == "conv_bfloat16"
-            and isinstance(layer, keras.layers.Conv2D)
-        ):
-            changes["dtype"] = "mixed_bfloat16"
-        if isinstance(layer, keras.layers.Rescaling) or layer.output in model.outputs:
-            changes.pop("dtype", None)  # pixels and logits keep their precision
-        if not changes and kind is layer.__class__:
-            return None
-        return kind.from_config({**layer.get_config(), **changes})
-
-    return surgery.rewrite(model, replace)
-
-
-def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
-    """Compiles a model with a recipe's loss and optimiser.
-
-    Args:
-        model: Model whose outputs are logits: the main one, then auxiliary ones.
-        recipe: The recipe.
-        steps: Steps of the whole run.
-    """
-    optimizer = keras.optimizers.SGD(
-        make_schedule(recipe, steps),
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        use_ema=recipe.ema > 0,
-        ema_momentum=recipe.ema or 0.99,
+    return fitting.finish(
+        plain,
+        dataset,
+        output_dir,
+        config.recipe.batch_size,
+        epochs=config.recipe.epochs,
+        seconds=fitting.seconds(output_dir),
     )
-    loss = keras.losses.CategoricalCrossentropy(
-        from_logits=True, label_smoothing=recipe.label_smoothing
-    )
-    auxiliary = len(model.outputs) - 1
-    if auxiliary:
-        model.compile(
-            optimizer,
-            loss=[loss] * (1 + auxiliary),
-            loss_weights=[1.0] + [recipe.auxiliary_weight] * auxiliary,
-            metrics=[["accuracy"]] + [[]] * auxiliary,
-        )
-    else:
-        model.compile(optimizer, loss=loss, metrics=["accuracy"])
-    optimizer.build(model.trainable_variables)
-
-
-def copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copies weights between models of one architecture, layer by name.
-
-    Layers that only one of them has, such as auxiliary heads, are left alone.
-    """
-    names = {layer.name for layer in source.layers}
-    for layer in target.layers:
-        if layer.name in names and layer.weights:
-            layer.set_weights(source.get_layer(layer.name).get_weights())
-
-
-@contextlib.contextmanager
-def _scope(distribution):
-    """Yields the number of replicas, within the scope of the strategy."""
-    if keras.backend.backend() != "tensorflow" or distribution == "one_device":
-        yield 1
-        return
-    import tensorflow as tf
-
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices(
-        "CPU"
-    )
-    if len(devices) == 1:
-        yield 1
-        return
-    strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
-    with strategy.scope():
-        yield strategy.num_replicas_in_sync
-
-
-def _callbacks(trainee, plain, log, averaged, output_dir, seed):
-    def save_plain(name):
-        copy_weights(trainee, plain)
-        plain.save_weights(name)
-
-    callbacks = [
-        cb.Reseed(seed),
-        cb.StopAtNaN(output_dir),
-        *([averaged] if averaged else []),
-        log,
-        cb.Checkpoint(output_dir, log, save_plain, averaged),
-    ]
-    if importlib.util.find_spec("tensorboard"):
-        board = str(Path(output_dir, "tensorboard"))
-        callbacks.append(keras.callbacks.TensorBoard(board, write_graph=False))
-    return callbacks
-
-
-def _monitor(model) -> str:
-    """Name of the accuracy that is watched: the main output's."""
-    if len(model.outputs) == 1:
-        return "val_accuracy"
-    return f"val_{model.output_names[0]}_accuracy"
-
-
-def _resume(model, output_dir, steps) -> int:
-    """Loads the last checkpoint, if there is one; returns the epochs done."""
-    checkpoint = Path(output_dir, cb.LAST)
-    if not checkpoint.exists():
-        return 0
-    model.load_weights(checkpoint)
-    return int(model.optimizer.iterations) // steps
-
-
-def _mean_colour(model):
-    """The colour that the model's normalisation maps to zero."""
-    layer = model.get_layer("normalization")
-    return -np.array(layer.offset, "float32") / np.array(layer.scale, "float32")
-
-
-def _finish(plain, dataset, log, recipe, output_dir) -> dict:
-    with files.replacing(Path(output_dir, "model.keras")) as name:
-        plain.save(name)
-    score = evaluation.evaluate_on(
-        evaluation.model_predictor(plain), dataset, batch_size=recipe.batch_size
-    )
-    profile = keras_roots.profile(plain)
-    result = {
-        "model": plain.name,
-        "dataset": dataset.name,
-        **dataclasses.asdict(score),
-        "macs": profile.macs,
-        "params": profile.params,
-        "epochs": recipe.epochs,
-        "seconds": round(sum(float(row["seconds"]) for row in log.rows), 1),
-    }
-    files.write_text(
-        Path(output_dir, "result.json"), json.dumps(result, indent=2) + "\n"
-    )
-    return result
 
 
 _SHARED_FLAGS = (

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import keras_roots
-from keras_roots.training import train
+from keras_roots.training import fitting, train
 from keras_roots.training.recipes import Recipe
 
 RECIPE = Recipe(3, 8, 0.02, augmentation="pad_crop_mirror", warmup=0.1)
@@ -130,7 +130,7 @@ def test_the_recipe_reaches_the_model(npz):
         decay_multipliers=(("predictions", 10.0),),
         precision="conv_bfloat16",
     )
-    prepared = train.prepare(model, recipe, synchronized=True)
+    prepared = fitting.prepare(model, recipe, synchronized=True)
     kinds = {type(layer) for layer in prepared.layers}
     assert keras_roots.layers.BatchNormalization in kinds
     for layer in prepared.layers:
@@ -149,7 +149,7 @@ def test_the_recipe_reaches_the_model(npz):
 
 def test_mixed_bfloat16_keeps_float32_logits(npz, tmp_path):
     model = keras_roots.RootNiN(input_shape=(8, 8, 3), classifier_activation=None)
-    prepared = train.prepare(
+    prepared = fitting.prepare(
         model, dataclasses.replace(RECIPE, precision="mixed_bfloat16")
     )
     assert prepared(np.zeros((1, 8, 8, 3))).dtype == "float32"
@@ -288,12 +288,12 @@ import tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
-from keras_roots.training import train
+from keras_roots.training import fitting, train
 from keras_roots.training.recipes import Recipe
 config = train.Config("root_nin", 8, sys.argv[1], Recipe(2, 8, 1e-4))
 for distribution in ("one_device", "mirrored"):
     train.train(config, f"{sys.argv[2]}/{distribution}", distribution=distribution)
-with train._scope("mirrored") as replicas:
+with fitting._scope("mirrored") as replicas:
     assert replicas == 2
 """
 

@@ -1,0 +1,19 @@
+"""Regularisers of convolution kernels, and how a model gets them."""
+
+from keras_roots.regularizers.attach import (
+    RegularizerSum,
+    paper_layers,
+    relative_force,
+    with_regularizer,
+    without_regularizers,
+)
+from keras_roots.regularizers.force import ForceRegularizer
+
+__all__ = [
+    "ForceRegularizer",
+    "RegularizerSum",
+    "paper_layers",
+    "relative_force",
+    "with_regularizer",
+    "without_regularizers",
+]

@@ -1,0 +1,232 @@
+"""Gives the layers of a model regularisers, and takes them away."""
+
+import re
+from collections.abc import Callable, Iterable
+
+import keras
+import numpy as np
+
+from keras_roots import surgery
+from keras_roots.regularizers.force import ForceRegularizer
+from keras_roots.selection import Selection
+
+# The convolutions that the paper coordinates, by model family. ConvNet and ResNet-20:
+# Table 1; AlexNet: section 5.3, Table 4; GoogLeNet: every one, the 1x1s too.
+PAPER_LAYERS = {
+    "root_convnet": r"conv[123]",
+    "root_resnet20": r"conv\d_block\d_[12]_conv",
+    "root_alexnet": r"conv[345]",
+    "root_googlenet": r".*",
+}
+
+_CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+
+
+@keras.saving.register_keras_serializable(package="keras_roots")
+class RegularizerSum(keras.regularizers.Regularizer):
+    """Several regularisers in the one place that a layer has for them.
+
+    Args:
+        regularizers: The regularisers; sums among them are taken apart.
+    """
+
+    def __init__(self, regularizers):
+        self.regularizers = []
+        for regularizer in map(keras.regularizers.get, regularizers):
+            if isinstance(regularizer, RegularizerSum):
+                self.regularizers += regularizer.regularizers
+            else:
+                self.regularizers.append(regularizer)
+
+    def __call__(self, x):
+        """Returns the sum of their values."""
+        return sum(regularizer(x) for regularizer in self.regularizers)
+
+    def get_config(self):
+        """Returns the regularisers, serialised."""
+        return {
+            "regularizers": [
+                keras.regularizers.serialize(regularizer)
+                for regularizer in self.regularizers
+            ]
+        }
+
+
+def with_regularizer(
+    model: keras.Model,
+    regularizer: keras.regularizers.Regularizer | Callable,
+    layers: Iterable[str] | Callable[[keras.Layer], bool] | None = None,
+) -> keras.Model:
+    """Returns a copy of a model whose convolutions have one more kernel regulariser.
+
+    The copy computes the same from the same weights. What a convolution has already,
+    such as L2, stays and is added to. A `ForceRegularizer` gets the filter groups of
+    each layer.
+
+    Args:
+        model: A functional or Sequential model, nested ones included.
+        regularizer: A regulariser, or a function of a layer that returns one, or `None`
+            for a layer to leave alone.
+        layers: Names of convolutions, or a function of a layer that says whether it is
+            meant, such as `paper_layers("root_resnet20")`; by default all convolutions
+            but depthwise, separable and transposed ones.
+
+    Returns:
+        A functional model, not compiled.
+
+    Raises:
+        ValueError: The model has no such convolutions or is subclassed, or
+            `regularizer` is neither.
+
+    Example:
+        >>> model = keras_roots.RootConvNet()
+        >>> forced = with_regularizer(model, ForceRegularizer(1e-3, norm="l1"))
+    """
+    chosen = Selection(
+        layers, lambda layer: isinstance(layer, _CONVOLUTIONS), "convolutions"
+    )
+
+    def change(layer):
+        if not chosen(layer):
+            return None
+        own = regularizer
+        if not isinstance(own, keras.regularizers.Regularizer):
+            if not callable(own):
+                raise ValueError(
+                    "`regularizer` must be a keras.regularizers.Regularizer or a "
+                    f"function of a layer. Received: regularizer={regularizer!r}"
+                )
+            own = own(layer)
+        if own is None:
+            return None
+        if isinstance(own, ForceRegularizer):
+            own = ForceRegularizer(**{**own.get_config(), "groups": layer.groups})
+        if layer.kernel_regularizer is not None:
+            own = RegularizerSum([layer.kernel_regularizer, own])
+        return {"kernel_regularizer": own}
+
+    copy = surgery.reconfigure(model, change)
+    chosen.check()
+    return copy
+
+
+def without_regularizers(model: keras.Model) -> keras.Model:
+    """Returns a copy of a model without regularisers, as for export.
+
+    Args:
+        model: A functional or Sequential model, nested ones included.
+
+    Returns:
+        A functional model with the same weights and outputs, not compiled, whose file
+        needs nothing of this package to be loaded unless its layers do.
+
+    Raises:
+        ValueError: The model is subclassed.
+    """
+
+    def change(layer):
+        config = layer.get_config()
+        held = [name for name in config if name.endswith("_regularizer")]
+        return dict.fromkeys(name for name in held if config[name] is not None)
+
+    return surgery.reconfigure(model, change)
+
+
+def paper_layers(family: str) -> Callable[[keras.Layer], bool]:
+    """Returns the function that tells the convolutions that the paper coordinates.
+
+    Args:
+        family: Registry name of the network, a key of `PAPER_LAYERS`.
+
+    Raises:
+        ValueError: The paper does not treat that network.
+    """
+    if family not in PAPER_LAYERS:
+        raise ValueError(
+            f"`family` must be one of {sorted(PAPER_LAYERS)}. "
+            f"Received: family={family!r}"
+        )
+    pattern = re.compile(PAPER_LAYERS[family])
+    return lambda layer: pattern.fullmatch(layer.name) is not None
+
+
+def relative_force(
+    model: keras.Model,
+    strength: float,
+    images: np.ndarray,
+    targets: np.ndarray,
+    loss,
+    *,
+    batch_size: int = 128,
+    **force,
+) -> Callable[[keras.Layer], ForceRegularizer]:
+    """Returns a force for each layer, in proportion to the gradient of its data loss.
+
+    The right absolute strength depends on the network: on the lengths of its filters,
+    their number, and how far it is trained. Here, each layer's strength is such that
+    the length of its force is `strength` times the mean length of its gradient over
+    batches of the images, at the model's present weights.
+
+    Args:
+        model: A functional or Sequential model, to be passed to `with_regularizer`.
+        strength: Length of the force over that of the data gradient; negative for
+            Discrimination Regularization.
+        images: Images as the model takes them, a few batches.
+        targets: Their targets, as `loss` takes them.
+        loss: Loss of the training, as for `compile`.
+        batch_size: Images per batch: that of the training.
+        **force: Other arguments of `ForceRegularizer`.
+
+    Returns:
+        A function of a layer, for `with_regularizer`.
+
+    Raises:
+        ValueError: There is not one batch of images, or as `ForceRegularizer` raises.
+
+    Example:
+        >>> force = relative_force(model, 0.5, x[:1280], y[:1280], loss, norm="l2")
+        >>> model = with_regularizer(model, force)
+    """
+    if not 0 < batch_size <= len(images) or len(images) != len(targets):
+        raise ValueError(
+            "`images` must hold at least a batch, with a target each. Received: "
+            f"{len(images)} images, {len(targets)} targets, batch_size={batch_size}"
+        )
+    ForceRegularizer(strength, **force)
+    gradients = _gradient_lengths(model, images, targets, loss, batch_size)
+
+    def regularizer(layer):
+        unit = ForceRegularizer(1.0, **{**force, "groups": layer.groups})
+        length = np.linalg.norm(
+            keras.ops.convert_to_numpy(unit.force(layer.kernel)).ravel()
+        )
+        own = strength * gradients[layer.name] / length if length > 0 else 0.0
+        return ForceRegularizer(own, **{**force, "groups": layer.groups})
+
+    return regularizer
+
+
+def _gradient_lengths(model, images, targets, loss, batch_size) -> dict[str, float]:
+    """Mean length of each convolution's gradient, taken from steps of plain SGD."""
+    copy = without_regularizers(model)
+    weights = copy.get_weights()
+    copy.compile(keras.optimizers.SGD(1.0), loss=loss)
+    convolutions = [
+        layer
+        for layer in copy._flatten_layers(include_self=False)
+        if isinstance(layer, _CONVOLUTIONS)
+    ]
+    before = [np.array(layer.kernel) for layer in convolutions]
+    lengths = []
+    for start in range(0, len(images) - batch_size + 1, batch_size):
+        batch = slice(start, start + batch_size)
+        copy.set_weights(weights)
+        copy.train_on_batch(images[batch], targets[batch])
+        lengths.append(
+            [
+                np.linalg.norm((np.array(layer.kernel) - kernel).ravel())
+                for layer, kernel in zip(convolutions, before, strict=True)
+            ]
+        )
+    names = [layer.name for layer in convolutions]
+    return dict(zip(names, np.mean(lengths, axis=0).tolist(), strict=True))

@@ -1,0 +1,75 @@
+"""Which layers of a model are meant: by name, by a function, or all that qualify."""
+
+from collections.abc import Callable, Iterable
+
+import keras
+
+
+class Selection:
+    """Chooses layers, one after the other, and knows at the end whether it met them.
+
+    Args:
+        layers: Names of layers, or a function of a layer that says whether it is
+            chosen; `None` for all that qualify.
+        qualifies: Function of a layer: whether it is of the kind that can be chosen.
+        kind: What that kind is called, for messages: `"convolutions"`.
+
+    Raises:
+        ValueError: `layers` is neither.
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[str] | Callable[[keras.Layer], bool] | None,
+        qualifies: Callable[[keras.Layer], bool],
+        kind: str,
+    ):
+        self.names = None
+        self.predicate = layers
+        if isinstance(layers, str):
+            raise ValueError(
+                "`layers` must be a list of names, a function of a layer or None. "
+                f"Received: layers={layers!r}; a single layer is [{layers!r}]"
+            )
+        if layers is not None and not callable(layers):
+            self.names = set(layers)
+            self.predicate = None
+        self.qualifies = qualifies
+        self.kind = kind
+        self.candidates: list[str] = []
+        self.chosen: list[str] = []
+
+    def __call__(self, layer: keras.Layer, name: str | None = None) -> bool:
+        """Tells whether a layer is chosen.
+
+        Args:
+            layer: The layer.
+            name: Its name, if it is not the layer's own, as for one in a nested model.
+        """
+        name = name or layer.name
+        if not self.qualifies(layer):
+            return False
+        self.candidates.append(name)
+        if self.names is not None:
+            chosen = bool({name, layer.name} & self.names)
+        else:
+            chosen = self.predicate is None or bool(self.predicate(layer))
+        if chosen:
+            self.chosen += [name, layer.name]
+        return chosen
+
+    def check(self) -> None:
+        """Checks, once every layer was asked about, that the choice makes sense.
+
+        Raises:
+            ValueError: No layer qualifies, none was chosen, or a name is not found.
+        """
+        if not self.candidates:
+            raise ValueError(f"`model` has no {self.kind}")
+        unknown = sorted((self.names or set()) - set(self.chosen))
+        if unknown or not self.chosen:
+            raise ValueError(
+                f"`layers` must name {self.kind} of the model: "
+                f"{', '.join(self.candidates)}. Received: "
+                + (f"{', '.join(unknown)}" if unknown else "a choice of none of them")
+            )
