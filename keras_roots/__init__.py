@@ -2,8 +2,13 @@
 
 import importlib
 
-from keras_roots import layers, models
+from keras_roots import layers, models, regularizers
 from keras_roots.models import *  # noqa: F403
+from keras_roots.regularizers import (
+    ForceRegularizer,
+    with_regularizer,
+    without_regularizers,
+)
 
 # Loaded on first use, so that importing the package stays quick.
 _LAZY = {
@@ -15,7 +20,16 @@ _LAZY = {
     "rank_analysis": "keras_roots.lowrank",
 }
 
-__all__ = ["layers", "models", *models.__all__, *_LAZY]
+__all__ = [
+    "ForceRegularizer",
+    "layers",
+    "models",
+    "regularizers",
+    "with_regularizer",
+    "without_regularizers",
+    *models.__all__,
+    *_LAZY,
+]
 
 
 def __getattr__(name):

@@ -8,9 +8,11 @@ from keras_roots.regularizers.attach import (
     without_regularizers,
 )
 from keras_roots.regularizers.force import ForceRegularizer
+from keras_roots.regularizers.group_lasso import GroupLasso
 
 __all__ = [
     "ForceRegularizer",
+    "GroupLasso",
     "RegularizerSum",
     "paper_layers",
     "relative_force",
