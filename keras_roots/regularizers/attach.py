@@ -220,8 +220,7 @@ def _gradient_lengths(model, images, targets, loss, batch_size) -> dict[str, flo
     lengths = []
     for start in range(0, len(images) - batch_size + 1, batch_size):
         batch = slice(start, start + batch_size)
-        # TensorFlow may take an array's memory for a variable, and train in it.
-        copy.set_weights([weight.copy() for weight in weights])
+        copy.set_weights(weights)
         copy.train_on_batch(images[batch], targets[batch])
         lengths.append(
             [
