@@ -18,6 +18,9 @@ _LAZY = {
     "export_tflite": "keras_roots.export",
     "benchmark": "keras_roots.benchmarking",
     "rank_analysis": "keras_roots.lowrank",
+    "plan_decomposition": "keras_roots.lowrank",
+    "decompose": "keras_roots.lowrank",
+    "recalibrate": "keras_roots.lowrank",
 }
 
 __all__ = [

@@ -160,12 +160,14 @@ def relative_errors(eigenvalues: np.ndarray) -> np.ndarray:
     return tails / tails[0] if tails[0] > 0 else np.zeros_like(tails)
 
 
-def least_rank(errors: np.ndarray, bound: float) -> int:
-    """Returns the first rank whose error is within the bound."""
-    return int(np.argmax(errors <= bound + _FUZZ))
+def within(errors, bound: float):
+    """Tells whether errors are within a bound, rounding aside."""
+    return errors <= bound + _FUZZ
 
 
 def _layer_rank(name, layer, error) -> LayerRank:
     eigenvalues = spectrum(kernels.to_matrices(kernels.read(name, layer), layer.groups))
-    ranks = tuple(least_rank(relative_errors(group), error) for group in eigenvalues)
+    ranks = tuple(
+        int(np.argmax(within(relative_errors(group), error))) for group in eigenvalues
+    )
     return LayerRank(name, layer.groups, sum(ranks), layer.filters, ranks, eigenvalues)

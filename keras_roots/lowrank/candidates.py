@@ -1,0 +1,112 @@
+"""A convolution and a method to decompose it: ranks, errors and costs."""
+
+import bisect
+import dataclasses
+import functools
+import numbers
+
+import numpy as np
+
+from keras_roots.lowrank import costs, ranks
+from keras_roots.lowrank.costs import Convolution, Cost
+from keras_roots.lowrank.methods import METHODS, Errors, Method, Target
+
+_FEW = 16  # ranks to try where each one takes its own factorisation
+_MANY = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A convolution that may be decomposed.
+
+    Attributes:
+        name: Name of the layer.
+        method_name: Key of `METHODS`.
+        target: Its kernel.
+        convolution: What its cost depends on.
+    """
+
+    name: str
+    method_name: str
+    target: Target
+    convolution: Convolution
+
+    @property
+    def method(self) -> Method:
+        """How it would be decomposed."""
+        return METHODS[self.method_name]
+
+    @property
+    def groups(self) -> int:
+        """Filter groups."""
+        return self.target.groups
+
+    @property
+    def full_rank(self) -> int:
+        """Rank over all groups at which nothing is lost."""
+        return self.method.full_rank(self.target.kernel.shape, self.groups)
+
+    @functools.cached_property
+    def errors(self) -> Errors:
+        """Function from rank per group to relative squared error."""
+        return self.method.errors(self.target)
+
+    def error(self, rank: int) -> float:
+        """Returns the relative squared error at a rank over all groups."""
+        return self.errors(rank // self.groups)
+
+    def factors(self, rank: int) -> tuple[Convolution, Convolution]:
+        """Returns what would take its place."""
+        use_bias = self.convolution.use_bias or self.method.by_responses
+        return self.convolution.factors(self.method.scheme, rank, use_bias)
+
+    def cost(self, rank: int) -> Cost:
+        """Returns the cost of what would take its place."""
+        return costs.factors_cost(self.factors(rank))
+
+    def pays(self, rank: int) -> bool:
+        """Tells whether that has fewer multiply-adds."""
+        return self.cost(rank).macs < self.convolution.cost.macs
+
+    def least_rank(self, error: float) -> int:
+        """Returns the least rank over all groups whose error is within a bound."""
+        every = range(self.groups, self.full_rank + 1, self.groups)
+        index = bisect.bisect_left(
+            every, True, key=lambda rank: bool(ranks.within(self.error(rank), error))
+        )
+        return every[min(index, len(every) - 1)]
+
+    def rounded(self, rank: int, multiple: int) -> int:
+        """Returns a rank rounded up to a multiple per group, as far as that pays."""
+        step = multiple * self.groups
+        up = range(rank, min(-(-rank // step) * step, self.full_rank) + 1, self.groups)
+        paying = bisect.bisect_left(up, True, key=lambda rank: not self.pays(rank))
+        return up[-1] if not paying else up[paying - 1]
+
+    def options(self, multiple: int) -> list[int]:
+        """Returns ranks to choose among, evenly spread over all."""
+        step = multiple * self.groups
+        every = [*range(step, self.full_rank, step), self.full_rank]
+        most = _MANY if self.method.every_rank else _FEW
+        chosen = np.linspace(0, len(every) - 1, min(most, len(every)))
+        return [every[index] for index in np.unique(chosen.round().astype(int))]
+
+    def check_rank(self, rank: int) -> None:
+        """Checks a rank that was asked for.
+
+        Raises:
+            ValueError: It is no multiple of the groups up to the full rank.
+        """
+        if (
+            not isinstance(rank, numbers.Integral)
+            or isinstance(rank, bool)
+            or rank % self.groups
+            or not self.groups <= rank <= self.full_rank
+        ):
+            multiple = f"a multiple of its {self.groups} groups"
+            raise ValueError(
+                f"`ranks` must give layer {self.name!r} an integer from {self.groups} "
+                f"to {self.full_rank}, its full rank by {self.method_name!r}"
+                f"{', ' + multiple if self.groups > 1 else ''}. "
+                f"Received: ranks[{self.name!r}]={rank!r}"
+            )

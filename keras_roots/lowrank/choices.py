@@ -1,0 +1,134 @@
+"""Which method each convolution of a model is decomposed by."""
+
+import numbers
+from collections.abc import Callable, Collection, Mapping
+
+import keras
+
+from keras_roots.layers import GroupedConv2D
+from keras_roots.lowrank.methods import METHODS
+from keras_roots.lowrank.ranks import check_error
+
+Methods = str | Mapping[str, str] | Callable[[keras.Layer], str | None]
+
+COSTS = ("macs", "latency", None)
+
+
+def check_arguments(error, method, ranks, cost, macs, rank_multiple) -> None:
+    """Checks the arguments of `plan_decomposition` that can be without the model.
+
+    Raises:
+        ValueError: One is impossible, or two exclude each other.
+    """
+    if ranks is not None and macs is not None:
+        raise ValueError(
+            "`ranks` and `macs` exclude each other: give the ranks, or have them "
+            f"chosen for a budget. Received: ranks={ranks!r}, macs={macs!r}"
+        )
+    if ranks is None and macs is None:
+        check_error(error)
+    if ranks is not None and not isinstance(ranks, Mapping):
+        raise ValueError(
+            "`ranks` must map names of layers to ranks, such as {'conv2': 8}. "
+            f"Received: ranks={ranks!r}"
+        )
+    if cost not in COSTS:
+        raise ValueError(f"`cost` must be one of {COSTS}. Received: cost={cost!r}")
+    if macs is not None and cost == "latency":
+        raise ValueError(
+            "`macs` is a budget of counted multiply-adds: use it with cost='macs' or "
+            f"cost=None. Received: macs={macs!r}, cost={cost!r}"
+        )
+    if (
+        not isinstance(rank_multiple, numbers.Integral)
+        or isinstance(rank_multiple, bool)
+        or rank_multiple < 1
+    ):
+        raise ValueError(
+            "`rank_multiple` must be a positive integer. "
+            f"Received: rank_multiple={rank_multiple!r}"
+        )
+    if isinstance(method, str):
+        _check_method(method)
+    elif not isinstance(method, Mapping) and not callable(method):
+        raise ValueError(
+            f"`method` must be one of {tuple(METHODS)}, a mapping of names of layers "
+            f"to them or a function of a layer. Received: method={method!r}"
+        )
+
+
+def _check_method(method, name=None):
+    if method not in METHODS:
+        of = f" for layer {name!r}" if name else ""
+        raise ValueError(
+            f"`method` must be one of {tuple(METHODS)}{of}. Received: method={method!r}"
+        )
+
+
+def choose_methods(
+    every: Mapping[str, keras.layers.Conv2D],
+    considered: Collection[str],
+    method: Methods,
+    ranks: Mapping[str, int] | None,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns the methods of layers to decompose, and why others stay whole.
+
+    Args:
+        every: The convolutions of a model by name.
+        considered: Names of those that may be decomposed.
+        method: As for `plan_decomposition`.
+        ranks: As for `plan_decomposition`.
+
+    Raises:
+        ValueError: Names or methods are unknown, or a layer that was asked for cannot
+            be decomposed so.
+    """
+    for argument, names in (("method", method), ("ranks", ranks)):
+        if isinstance(names, Mapping):
+            _check_names(names, considered, argument)
+    methods, reasons = {}, {}
+    for name, layer in every.items():
+        asked = _asked(name, layer, method)
+        if name not in considered or (ranks is not None and name not in ranks):
+            reasons[name] = "not chosen"
+            continue
+        obstacle = _obstacle(layer, asked)
+        if not obstacle:
+            methods[name] = asked
+            continue
+        reasons[name] = obstacle
+        if ranks is not None or (asked is not None and not isinstance(method, str)):
+            raise ValueError(
+                f"Layer {name!r} cannot be decomposed: {obstacle}. Leave it out or "
+                f"choose another method. Received: method={asked!r}"
+            )
+    return methods, reasons
+
+
+def _check_names(names, considered, argument):
+    unknown = [name for name in names if name not in considered]
+    if unknown or not names:
+        raise ValueError(
+            f"`{argument}` must name 2D convolutions of the model that `layers` leaves "
+            f"in: {', '.join(considered)}. "
+            f"Received: {', '.join(map(repr, unknown)) or 'no names'}"
+        )
+
+
+def _asked(name, layer, method) -> str | None:
+    if isinstance(method, str):
+        return method
+    asked = method.get(name) if isinstance(method, Mapping) else method(layer)
+    if asked is not None:
+        _check_method(asked, name)
+    return asked
+
+
+def _obstacle(layer, method) -> str:
+    if method is None:
+        return "no method"
+    if type(layer) not in (keras.layers.Conv2D, GroupedConv2D):
+        return f"a {type(layer).__name__}"
+    if METHODS[method].scheme.spatial and layer.kernel_size == (1, 1):
+        return "a 1x1 is not separable"
+    return ""

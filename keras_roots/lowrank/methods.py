@@ -1,0 +1,217 @@
+"""The factorisations: what the two convolutions of a decomposed one hold.
+
+All work on each filter group by itself, in float64, at one rank for all groups.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_roots.clustering import kmeans
+from keras_roots.lowrank import kernels, ranks
+from keras_roots.lowrank.responses import ResponseStatistics
+from keras_roots.lowrank.schemes import CROSS_FILTER, SEPARABLE, Scheme
+
+# Error by rank per group.
+Errors = Callable[[int], float]
+
+
+class Target(NamedTuple):
+    """A convolution to approximate.
+
+    Attributes:
+        kernel: `[height, width, channels / groups, N]`, float64.
+        groups: Filter groups.
+        responses: Statistics of its responses, for the method that goes by them.
+    """
+
+    kernel: np.ndarray
+    groups: int
+    responses: ResponseStatistics | None = None
+
+
+class Factors(NamedTuple):
+    """Kernels of the two convolutions that approximate one.
+
+    Attributes:
+        first: Kernel of the first, `[.., .., channels / groups, M]`.
+        second: Kernel of the second, `[.., .., M / groups, N]`.
+        shift: What the biases of the second are higher than the layer's, `[N]`;
+            `None` for nothing.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    shift: np.ndarray | None = None
+
+
+class Method(NamedTuple):
+    """A way to approximate a convolution by two.
+
+    Attributes:
+        scheme: Which two.
+        errors: Function of a `Target`: the function from rank per group to relative
+            squared error.
+        factorise: Function of a `Target` and the rank per group.
+        full_rank: Function of kernel shape and groups: the highest rank over all
+            groups, at which nothing is lost.
+        by_responses: Whether it goes by statistics of responses, and shifts biases.
+        every_rank: Whether errors at all ranks come at the cost of one.
+    """
+
+    scheme: Scheme
+    errors: Callable[[Target], Errors]
+    factorise: Callable[[Target, int], Factors]
+    full_rank: Callable[[tuple[int, ...], int], int]
+    by_responses: bool = False
+    every_rank: bool = True
+
+
+def _spectral_errors(eigenvalues) -> Errors:
+    """Errors of groups that all keep as many of their leading directions."""
+    errors = ranks.relative_errors(eigenvalues.sum(axis=0))
+    return lambda rank: float(errors[min(rank, len(errors) - 1)])
+
+
+def _filter_errors(target) -> Errors:
+    return _spectral_errors(ranks.spectrum(_matrices(target)))
+
+
+def _separable_errors(target) -> Errors:
+    matrices = kernels.to_separable_matrices(target.kernel, target.groups)
+    return _spectral_errors(ranks.spectrum(matrices))
+
+
+def _response_errors(target) -> Errors:
+    return _spectral_errors(_principal(target.responses.covariance)[0])
+
+
+def _cluster_errors(target) -> Errors:
+    points = _points(target)
+    total = sum((group**2).sum() for group in points)
+
+    @functools.cache
+    def error(rank):
+        if total == 0:
+            return 0.0
+        left = 0.0
+        for group in points:
+            centroids, labels = kmeans(group, rank)
+            left += ((group - centroids[labels]) ** 2).sum()
+        return float(left / total)
+
+    return error
+
+
+def _pca(target, rank) -> Factors:
+    """Leading eigenvectors of the filters, and what combines them."""
+    left, values, right = _svd(_matrices(target), rank)
+    return _cross_filter(target, left, values[..., None] * right)
+
+
+def _svd_shared(target, rank) -> Factors:
+    """The same subspace; each factor gets the root of the singular values."""
+    left, values, right = _svd(_matrices(target), rank)
+    roots = np.sqrt(values)
+    return _cross_filter(target, left * roots[:, None], roots[..., None] * right)
+
+
+def _clusters(target, rank) -> Factors:
+    """Centroids of the filters, each of which takes that of its cluster."""
+    matrices = _matrices(target)
+    basis, chosen = [], []
+    for matrix, points in zip(matrices, _points(target), strict=True):
+        labels = kmeans(points, rank)[1]
+        members = np.eye(rank)[:, labels]
+        basis.append(matrix @ members.T / members.sum(axis=1))
+        chosen.append(members)
+    return _cross_filter(target, np.stack(basis), np.stack(chosen))
+
+
+def _separable(target, rank) -> Factors:
+    """Filters along the height, then along the width (Tai et al., section 3)."""
+    height, width, channels, filters = target.kernel.shape
+    matrices = kernels.to_separable_matrices(target.kernel, target.groups)
+    left, values, right = _svd(matrices, rank)
+    roots = np.sqrt(values)
+    rows = (roots[..., None] * right).reshape(
+        target.groups, rank, width, filters // target.groups
+    )
+    return Factors(
+        kernels.from_matrices(left * roots[:, None], height, 1, channels),
+        rows.transpose(2, 1, 0, 3).reshape(1, width, rank, filters),
+    )
+
+
+def _by_responses(target, rank) -> Factors:
+    """The subspace that holds most of the variance of the responses.
+
+    Zhang et al., Accelerating Very Deep Convolutional Networks (TPAMI 2016), section
+    3.1: with y = W^T x and P its leading principal directions, y is approximated by
+    P P^T (y - mean) + mean.
+    """
+    directions = _principal(target.responses.covariance)[1][..., :rank]
+    transposed = directions.transpose(0, 2, 1)
+    mean = target.responses.mean.reshape(target.groups, -1, 1)
+    shift = mean - directions @ (transposed @ mean)
+    factors = _cross_filter(target, _matrices(target) @ directions, transposed)
+    return factors._replace(shift=shift.ravel())
+
+
+def _matrices(target):
+    return kernels.to_matrices(target.kernel, target.groups)
+
+
+def _points(target) -> list[np.ndarray]:
+    """Filters of each group, turned so that they have no more coordinates than N."""
+    return [np.linalg.qr(matrix)[1].T for matrix in _matrices(target)]
+
+
+def _svd(matrices, rank):
+    left, values, right = np.linalg.svd(matrices, full_matrices=False)
+    return left[..., :rank], values[:, :rank], right[:, :rank]
+
+
+def _principal(covariance):
+    values, directions = np.linalg.eigh(covariance)
+    return np.maximum(values[:, ::-1], 0), directions[..., ::-1]
+
+
+def _cross_filter(target, basis, weights) -> Factors:
+    height, width, channels, _ = target.kernel.shape
+    return Factors(
+        kernels.from_matrices(basis, height, width, channels),
+        kernels.from_matrices(weights, 1, 1, weights.shape[1]),
+    )
+
+
+METHODS = {
+    "pca": Method(CROSS_FILTER, _filter_errors, _pca, CROSS_FILTER.full_rank),
+    "svd": Method(CROSS_FILTER, _filter_errors, _svd_shared, CROSS_FILTER.full_rank),
+    "kmeans": Method(
+        CROSS_FILTER,
+        _cluster_errors,
+        _clusters,
+        lambda kernel_shape, groups: kernel_shape[-1],  # every filter its own cluster
+        every_rank=False,
+    ),
+    "separable": Method(SEPARABLE, _separable_errors, _separable, SEPARABLE.full_rank),
+    "responses": Method(
+        CROSS_FILTER,
+        _response_errors,
+        _by_responses,
+        CROSS_FILTER.full_rank,
+        by_responses=True,
+    ),
+}
+
+# The "LRA" of Force Regularization for AlexNet: separable early, cross-filter late.
+ALEXNET_LRA = {
+    "conv1": "separable",
+    "conv2": "separable",
+    "conv3": "pca",
+    "conv4": "pca",
+    "conv5": "pca",
+}
