@@ -44,7 +44,9 @@ class Log(keras.callbacks.Callback):
         self.images = images
         self.monitor = monitor
         self.echo = echo
-        self.rows = read_log(directory)[:first_epoch]
+        self.rows = [
+            row for row in read_log(directory) if int(row["epoch"]) <= first_epoch
+        ]
 
     def on_epoch_begin(self, epoch, logs=None):
         """Starts the clock."""

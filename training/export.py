@@ -29,6 +29,7 @@ from keras_roots.training import flags as shared
 FORMATS = ("tflite", "saved_model")
 QUANTIZE = {"none": None, "float16": "float16", "dynamic": "dynamic", "int8": "int8"}
 _SHARED_FLAGS = (
+    "from",
     "model",
     "root",
     "topology",
@@ -208,7 +209,6 @@ def define_flags() -> tuple[str, ...]:
     """Defines the binary's flags and returns their names."""
     shared.define(*_SHARED_FLAGS)
     own = (
-        flags.DEFINE_string("from", None, "A .keras file to export instead."),
         flags.DEFINE_string("output", None, "File or folder to write."),
         flags.DEFINE_enum("format", "tflite", FORMATS, "LiteRT file or SavedModel."),
         flags.DEFINE_enum(

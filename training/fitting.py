@@ -124,7 +124,7 @@ def finish(
     plain: keras.Model,
     dataset: data.Dataset,
     output_dir: str | os.PathLike,
-    batch_size: int,
+    batch_size: int = 100,
     **extra,
 ) -> dict:
     """Saves a model as `model.keras`, and what it reaches as `result.json`.

@@ -34,6 +34,9 @@ class _RootParser(flags.ArgumentParser):
 
 
 _SHARED: dict[str, Callable[[], object]] = {
+    "from": lambda: flags.DEFINE_string(
+        "from", None, "A .keras file to take instead of building --model."
+    ),
     "model": lambda: flags.DEFINE_string(
         "model", "root_nin", "Model to build; keras_roots.list_models() names them."
     ),
@@ -82,6 +85,23 @@ _SHARED: dict[str, Callable[[], object]] = {
     ),
     "seed": lambda: flags.DEFINE_integer(
         "seed", 0, "Seed of everything random.", lower_bound=0
+    ),
+    "holdout": lambda: flags.DEFINE_integer(
+        "holdout",
+        0,
+        "Training images to hold out and evaluate on instead of the test images.",
+        lower_bound=0,
+    ),
+    "distribution": lambda: flags.DEFINE_enum(
+        "distribution",
+        "mirrored",
+        ["mirrored", "one_device"],
+        "tf.distribute strategy: mirrored over all local devices, or one device.",
+    ),
+    "deterministic": lambda: flags.DEFINE_bool(
+        "deterministic",
+        False,
+        "Whether the same run gives the same weights, bit for bit.",
     ),
     "csv": lambda: flags.DEFINE_string(
         "csv", None, "File to write the table to as well."

@@ -18,13 +18,11 @@ import dataclasses
 import inspect
 import json
 
-from absl import flags
-
 from keras_roots.models import registry
-from keras_roots.training import data, fitting, output, pipeline
+from keras_roots.training import data, fitting, output, pipeline, recipe_flags
 from keras_roots.training import flags as shared
-from keras_roots.training.augment import AUGMENTATIONS, get_augmentation
-from keras_roots.training.recipes import PRECISIONS, SCHEDULES, Recipe, get_recipe
+from keras_roots.training.augment import get_augmentation
+from keras_roots.training.recipes import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,53 +131,16 @@ _SHARED_FLAGS = (
     "output_dir",
     "batch_size",
     "seed",
+    "holdout",
+    "distribution",
+    "deterministic",
 )
-_RECIPE_FLAGS = {
-    "epochs": (flags.DEFINE_integer, "Passes over the training images."),
-    "learning_rate": (flags.DEFINE_float, "Highest learning rate."),
-    "schedule": (
-        lambda *flag: flags.DEFINE_enum(*flag[:2], SCHEDULES, *flag[2:]),
-        "Learning-rate schedule.",
-    ),
-    "warmup": (flags.DEFINE_float, "Part of the run over which the rate rises."),
-    "momentum": (flags.DEFINE_float, "Momentum of SGD."),
-    "weight_decay": (flags.DEFINE_float, "Coupled weight decay of the kernels."),
-    "label_smoothing": (flags.DEFINE_float, "Label smoothing."),
-    "augmentation": (
-        lambda *flag: flags.DEFINE_enum(*flag[:2], list(AUGMENTATIONS), *flag[2:]),
-        "How training images are varied.",
-    ),
-    "ema": (flags.DEFINE_float, "Momentum of a moving average of the weights."),
-    "precision": (
-        lambda *flag: flags.DEFINE_enum(*flag[:2], PRECISIONS, *flag[2:]),
-        "Arithmetic of the training.",
-    ),
-}
 
 
 def define_flags() -> tuple[str, ...]:
     """Defines the binary's flags and returns their names."""
     shared.define(*_SHARED_FLAGS)
-    for name, (define, text) in _RECIPE_FLAGS.items():
-        define(name, None, f"{text} By default, the recipe's.")
-    flags.DEFINE_integer(
-        "holdout",
-        0,
-        "Training images to hold out and evaluate on instead of the test images.",
-    )
-    flags.DEFINE_enum(
-        "distribution",
-        "mirrored",
-        ["mirrored", "one_device"],
-        "tf.distribute strategy: mirrored over all local devices, or one device.",
-    )
-    flags.DEFINE_bool(
-        "deterministic",
-        False,
-        "Whether the same run gives the same weights, bit for bit.",
-    )
-    own = ("holdout", "distribution", "deterministic")
-    return (*_SHARED_FLAGS, *_RECIPE_FLAGS, *own)
+    return (*_SHARED_FLAGS, *recipe_flags.define())
 
 
 def main(argv) -> None:
@@ -188,13 +149,12 @@ def main(argv) -> None:
     values = shared.FLAGS
     if not values.output_dir:
         raise ValueError("--output_dir is required: a folder for what the run writes")
-    changes = {name: values[name].value for name in (*_RECIPE_FLAGS, "batch_size")}
     config = Config(
         model=values.model,
         root=values.root,
         topology=values.topology,
         dataset=values.dataset,
-        recipe=get_recipe(values.model, values.dataset, **changes),
+        recipe=recipe_flags.recipe(),
         weights=values.weights,
         image_size=values.image_size,
         holdout=values.holdout,

@@ -1,0 +1,261 @@
+r"""Makes a trained network cheaper: coordinates its filters, decomposes it, fine-tunes.
+
+Force Regularization (Wen et al., ICCV 2017) from baseline to exported file:
+
+  baseline    trains a network, or takes one by --from or --weights
+  force       goes on training with forces between the filters: their rank falls
+  ranks       prints the ranks before and after; writes ranks.csv, spectra.png
+  decompose   replaces convolutions by two cheaper ones where that pays
+  finetune    trains the decomposed network
+  export      LiteRT files, float32 and int8, and one table of accuracy, multiply-adds,
+              parameters, bytes and measured latency at every stage: table.csv
+
+Examples, on the embedded digits (a few minutes on two cores):
+
+  keras-roots-compress --model=root_resnet20 --force_strength=0.01 \
+      --output_dir=runs/digits-compressed
+
+and from a trained network, on CIFAR-10:
+
+  keras-roots-compress --from=runs/cifar10/model.keras --dataset=cifar10 \
+      --force_strength=0.005 --error=0.05 --output_dir=runs/cifar10-compressed
+
+The same command goes on where it was stopped; --stage=force,decompose runs some stages
+alone, on what the others left. The right strength depends on the network: choose it on
+images held out of the training split (--holdout), by their accuracy in result.json.
+"""
+
+import dataclasses
+
+import keras
+from absl import flags
+
+from keras_roots.lowrank import METHODS
+from keras_roots.models import registry
+from keras_roots.regularizers import force as forces
+from keras_roots.training import compression, compression_report, recipe_flags
+from keras_roots.training import export as exporting
+from keras_roots.training import flags as shared
+from keras_roots.training.compression import Decomposition, FineTuning, Force, Settings
+
+STAGES = ("baseline", "force", "ranks", "decompose", "finetune", "export")
+_SHARED_FLAGS = (
+    "from",
+    "model",
+    "root",
+    "topology",
+    "weights",
+    "dataset",
+    "data_dir",
+    "image_size",
+    "output_dir",
+    "batch_size",
+    "seed",
+    "holdout",
+    "distribution",
+)
+
+
+def define_flags() -> tuple[str, ...]:
+    """Defines the binary's flags and returns their names."""
+    shared.define(*_SHARED_FLAGS)
+    own = (
+        flags.DEFINE_list("stage", list(STAGES), f"Stages to run, of {STAGES}."),
+        flags.DEFINE_bool(
+            "from_scratch",
+            False,
+            "Whether forces act from random weights on, with no baseline trained.",
+        ),
+        flags.DEFINE_float(
+            "force_strength",
+            1e-3,
+            "Strength of the force, lambda_s; negative to drive filters apart.",
+        ),
+        flags.DEFINE_enum("force_norm", "l2", forces.NORMS, "Norm of the force."),
+        flags.DEFINE_bool(
+            "force_normalize", False, "Mean over the filters in place of the sum."
+        ),
+        flags.DEFINE_enum(
+            "force_scale", "norm", forces.SCALES, "Times or over the filter's length."
+        ),
+        flags.DEFINE_bool(
+            "force_relative",
+            False,
+            "Strength relative to the data gradient, layer by layer.",
+        ),
+        flags.DEFINE_string(
+            "force_layers",
+            "all",
+            "paper (the paper's choice), all, or a regular expression for the names.",
+        ),
+        flags.DEFINE_integer(
+            "force_epochs",
+            None,
+            "Epochs with forces, 0 for none; by default a third.",
+            lower_bound=0,
+        ),
+        flags.DEFINE_float(
+            "force_learning_rate", None, "Highest rate; by default the baseline's."
+        ),
+        flags.DEFINE_float("error", 0.05, "Relative squared error of each layer."),
+        flags.DEFINE_enum("method", "pca", list(METHODS), "How layers are decomposed."),
+        flags.DEFINE_float(
+            "macs",
+            None,
+            "In place of --error: multiply-adds to reach, or below 1 a part of them.",
+        ),
+        flags.DEFINE_enum(
+            "cost",
+            "macs",
+            ["macs", "latency", "none"],
+            "What decomposing a layer must save: counted, or measured on this machine.",
+        ),
+        flags.DEFINE_integer(
+            "rank_multiple", 1, "Rounds ranks up to multiples.", lower_bound=1
+        ),
+        flags.DEFINE_integer(
+            "recalibration_images",
+            1000,
+            "Training images to estimate BatchNorm's statistics anew, 0 for none.",
+            lower_bound=0,
+        ),
+        flags.DEFINE_integer(
+            "finetune_epochs",
+            None,
+            "Epochs after decomposing; by default a third.",
+            lower_bound=0,
+        ),
+        flags.DEFINE_float(
+            "finetune_learning_rate",
+            None,
+            "Highest rate; by default a fifth of the baseline's.",
+        ),
+        flags.DEFINE_float(
+            "distillation",
+            0.0,
+            "Weight of the distance to the undecomposed network's outputs.",
+            lower_bound=0,
+        ),
+        flags.DEFINE_float(
+            "temperature", 2.0, "Temperature of the distillation.", lower_bound=0.1
+        ),
+        flags.DEFINE_integer(
+            "shrink_every",
+            0,
+            "Epochs of fine-tuning after which layers are shrunk further, 0: never.",
+            lower_bound=0,
+        ),
+        flags.DEFINE_float("shrink_error", 0.02, "Relative squared error of that."),
+    )
+    names = tuple(flag.name for flag in own)
+    return (*_SHARED_FLAGS, *recipe_flags.define(), *names)
+
+
+def settings() -> Settings:
+    """Returns what the flags ask for."""
+    values = shared.FLAGS
+    recipe = recipe_flags.recipe()
+    third = max(1, recipe.epochs // 3)
+    forced = recipe.epochs if values.from_scratch else third
+    recipes = {
+        "baseline": recipe,
+        "force": _after(recipe, "force", forced, recipe.learning_rate),
+        "finetune": _after(recipe, "finetune", third, recipe.learning_rate / 5),
+    }
+    if values["from"].value or values.weights or values.from_scratch:
+        del recipes["baseline"]
+    start = {"from": values["from"].value, "model": values.model}
+    if not values["from"].value:
+        names = ("model", "root", "topology", "weights", "image_size")
+        start = {name: values[name].value for name in names}
+    return Settings(
+        dataset=values.dataset,
+        recipes={name: recipe for name, recipe in recipes.items() if recipe},
+        force=_read(Force, "force_"),
+        decomposition=dataclasses.replace(
+            _read(Decomposition),
+            cost=None if values.cost == "none" else values.cost,
+            macs=_budget(values.macs),
+        ),
+        finetuning=_read(FineTuning),
+        holdout=values.holdout,
+        seed=values.seed,
+        start=start,
+    )
+
+
+def main(argv) -> None:
+    """Runs the stages that the flags name."""
+    del argv
+    exporting.quiet()
+    values = shared.FLAGS
+    if not values.output_dir:
+        raise ValueError("--output_dir is required: a folder for what the stages write")
+    unknown = sorted(set(values.stage) - set(STAGES))
+    if unknown:
+        raise ValueError(
+            f"--stage must be of {', '.join(STAGES)}, separated by commas. "
+            f"Received: {', '.join(unknown)}"
+        )
+    run_settings = settings()
+    compression.chosen_layers(
+        run_settings.force.layers, run_settings.start.get("model")
+    )
+    work = compression.Compression(
+        run_settings,
+        values.output_dir,
+        _start,
+        data_dir=values.data_dir,
+        distribution=values.distribution,
+    )
+    for stage in values.stage and [name for name in STAGES if name in values.stage]:
+        if stage == "ranks":
+            for name, analysis in compression_report.ranks(work).items():
+                print(f"\nranks, {name}\n{analysis}\n")
+        elif stage == "export":
+            print(f"\n{compression_report.render(compression_report.export(work))}")
+        else:
+            work.run([stage])
+
+
+def run() -> None:
+    """Runs the binary."""
+    shared.launch(main, __doc__, define_flags())
+
+
+def _after(recipe, stage, epochs, rate):
+    """The recipe of a stage after the baseline; `None` to leave it out."""
+    values = shared.FLAGS
+    given = values[f"{stage}_epochs"].value
+    epochs = epochs if given is None else given
+    if epochs == 0:
+        return None
+    rate = values[f"{stage}_learning_rate"].value or rate
+    return dataclasses.replace(recipe, epochs=epochs, learning_rate=rate)
+
+
+def _read(kind, prefix=""):
+    """Fills a dataclass from the flags of its fields' names."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    return kind(**{name: shared.FLAGS[prefix + name].value for name in names})
+
+
+def _budget(macs):
+    """Multiply-adds are an integer unless they are a part."""
+    return int(macs) if macs is not None and macs >= 1 else macs
+
+
+def _start(dataset) -> keras.Model:
+    values = shared.FLAGS
+    if values["from"].value:
+        return exporting.get_model(values["from"].value)
+    arguments = {
+        "root": values.root,
+        "topology": values.topology,
+        "weights": values.weights,
+        "classes": len(dataset.class_names),
+    }
+    size = values.image_size or dataset.image_size
+    if size is not None:
+        arguments["input_shape"] = (size, size, 3)
+    return registry.create_model(values.model, **arguments)

@@ -1,0 +1,406 @@
+"""The way from a trained network to a cheaper one, in stages.
+
+Every stage reads the model that the one before it left, and leaves its own in a folder
+of its name; a stage that is done is not run again, one that was stopped goes on.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_roots import files, lowrank
+from keras_roots.regularizers import (
+    ForceRegularizer,
+    paper_layers,
+    relative_force,
+    with_regularizer,
+)
+from keras_roots.regularizers.attach import PAPER_LAYERS
+from keras_roots.training import data, distillation, fitting, output
+from keras_roots.training.recipes import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Force:
+    """How filters are coordinated.
+
+    Attributes:
+        strength: As for `ForceRegularizer`; negative to drive filters apart.
+        norm: As for `ForceRegularizer`.
+        normalize: As for `ForceRegularizer`.
+        scale: As for `ForceRegularizer`.
+        relative: Whether the strength is relative to the data gradient at the start of
+            the stage, as for `relative_force`.
+        layers: `"paper"` for the paper's choice, `"all"`, or a regular expression for
+            the names of convolutions.
+    """
+
+    strength: float = 1e-3
+    norm: str = "l2"
+    normalize: bool = False
+    scale: str = "norm"
+    relative: bool = False
+    layers: str = "all"
+
+
+@dataclasses.dataclass(frozen=True)
+class Decomposition:
+    """How the network is decomposed; the arguments of `plan_decomposition`.
+
+    Attributes:
+        error: Bound on the relative squared error of each layer.
+        method: Name of the method.
+        macs: Multiply-adds to reach, in place of `error`: a number, or a part.
+        cost: `"macs"`, `"latency"` or `None`.
+        rank_multiple: What ranks are rounded up to.
+        recalibration_images: Training images on which BatchNorm's statistics are
+            estimated anew, 0 to leave them; also the sample images of the method
+            `"responses"`.
+    """
+
+    error: float = 0.05
+    method: str = "pca"
+    macs: float | None = None
+    cost: str | None = "macs"
+    rank_multiple: int = 1
+    recalibration_images: int = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuning:
+    """What goes with the training of the decomposed network.
+
+    Attributes:
+        distillation: Weight of the distance to the outputs of the network before its
+            decomposition, 0 for none.
+        temperature: Temperature of the distillation.
+        shrink_every: Epochs after which the decomposed layers are analysed again and
+            shrunk, 0 for never.
+        shrink_error: Bound on the relative squared error of each such step.
+    """
+
+    distillation: float = 0.0
+    temperature: float = 2.0
+    shrink_every: int = 0
+    shrink_error: float = 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that decides what the stages compute.
+
+    Attributes:
+        dataset: Data set, as for `open_dataset`.
+        recipes: Recipe of each stage that trains; no entry leaves the stage out.
+        force: How filters are coordinated.
+        decomposition: How the network is decomposed.
+        finetuning: What goes with the training after it.
+        holdout: Training images held out for validation.
+        seed: Seed of everything random.
+        start: What the baseline is: the file or the constructor's arguments that it
+            came from.
+    """
+
+    dataset: str
+    recipes: dict[str, Recipe]
+    force: Force = Force()
+    decomposition: Decomposition = Decomposition()
+    finetuning: FineTuning = FineTuning()
+    holdout: int = 0
+    seed: int = 0
+    start: dict = dataclasses.field(default_factory=dict)
+
+
+# Stages that leave a model, in order, with the settings that each depends on beside
+# those of the stages before it.
+STAGES: dict[str, tuple[str, ...]] = {
+    "baseline": ("dataset", "holdout", "seed", "start"),
+    "force": ("force",),
+    "decompose": ("decomposition",),
+    "finetune": ("finetuning",),
+}
+
+
+class Compression:
+    """Runs stages in an output directory.
+
+    Args:
+        settings: What to compute.
+        output_dir: Directory with a folder per stage.
+        make_start: Function that returns the model to start from; called where the
+            baseline is not done yet.
+        data_dir: Where TensorFlow Datasets keeps its data sets.
+        distribution: As for `fit`.
+        verbose: Whether to show progress bars; by default, on a terminal.
+        say: Called with a line of text at the start and end of stages.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        output_dir: str,
+        make_start: Callable[[data.Dataset], keras.Model],
+        *,
+        data_dir: str | None = None,
+        distribution: str = "mirrored",
+        verbose: bool | None = None,
+        say: Callable[[str], None] = print,
+    ):
+        fitting.check_layout()
+        self.settings = settings
+        self.directory = Path(output_dir)
+        self.make_start = make_start
+        self.dataset = data.open_dataset(settings.dataset, data_dir, settings.holdout)
+        self.distribution = distribution
+        self.verbose = verbose
+        self.say = say
+
+    def run(self, stages: Sequence[str] = tuple(STAGES)) -> None:
+        """Runs stages in their order, but those that are done.
+
+        Args:
+            stages: Names of stages, keys of `STAGES`.
+
+        Raises:
+            ValueError: A stage is unknown, the one before it is not done, or its folder
+                holds something else.
+            FloatingPointError: Training diverged.
+        """
+        unknown = set(stages) - set(STAGES)
+        if unknown:
+            raise ValueError(
+                f"`stages` must be of {list(STAGES)}. Received: {sorted(unknown)}"
+            )
+        for stage in STAGES:
+            if stage in stages and self.is_wanted(stage):
+                self._run(stage)
+
+    def is_wanted(self, stage: str) -> bool:
+        """Tells whether the settings have use for a stage."""
+        return stage in ("baseline", "decompose") or stage in self.settings.recipes
+
+    def is_done(self, stage: str) -> bool:
+        """Tells whether a stage has left its model and result."""
+        return (self.directory / stage / fitting.RESULT).exists()
+
+    def done(self) -> list[str]:
+        """Returns the stages that have left a model, in order."""
+        return [s for s in STAGES if self.is_wanted(s) and self.is_done(s)]
+
+    def model(self, stage: str) -> keras.Model:
+        """Loads the model that a stage has left."""
+        path = self.directory / stage / fitting.MODEL
+        return keras.models.load_model(path, compile=False)
+
+    def result(self, stage: str) -> dict:
+        """Returns what a stage's `result.json` holds."""
+        return json.loads((self.directory / stage / fitting.RESULT).read_text())
+
+    def before(self, stage: str) -> str:
+        """Returns the name of the stage whose model a stage reads."""
+        names = [name for name in STAGES if self.is_wanted(name)]
+        return names[names.index(stage) - 1]
+
+    def sample(self, count: int) -> np.ndarray:
+        """Returns training images, chosen at random."""
+        size = self.dataset.image_size
+        return self.dataset.train.sample(count, size, self.settings.seed)
+
+    def _run(self, stage):
+        folder = self.directory / stage
+        output.claim_directory(folder, self._config(stage))
+        if self.is_done(stage):
+            self.say(f"{stage}: done already, {self.result(stage)['top1']:.2%} top-1")
+            return
+        if stage == "baseline":
+            model = self.make_start(self.dataset)
+        elif self.is_done(self.before(stage)):
+            model = self.model(self.before(stage))
+        else:
+            raise ValueError(
+                f"Stage {stage!r} needs the model of stage {self.before(stage)!r}, "
+                f"which is not in {str(self.directory)!r}: run that one first"
+            )
+        self.say(f"{stage}: starts")
+        fitting.set_seed(self.settings.seed)
+        model, extra = _STAGES[stage](self, model, folder)
+        result = fitting.finish(model, self.dataset, folder, **extra)
+        self.say(f"{stage}: done, {result['top1']:.2%} top-1")
+
+    def _config(self, stage) -> dict:
+        """What a stage depends on: its own settings and those of the ones before."""
+        config = {}
+        for name, fields in STAGES.items():
+            if not self.is_wanted(name):
+                continue
+            own = {field: getattr(self.settings, field) for field in fields}
+            own["recipe"] = self.settings.recipes.get(name)
+            config[name] = {
+                field: dataclasses.asdict(value)
+                if dataclasses.is_dataclass(value)
+                else value
+                for field, value in own.items()
+            }
+            if name == stage:
+                return config
+        raise ValueError(f"no stage {stage!r}")
+
+    def _fit(self, stage, model, folder, **options) -> keras.Model:
+        return fitting.fit(
+            model,
+            self.dataset,
+            self.settings.recipes[stage],
+            folder,
+            seed=self.settings.seed,
+            distribution=self.distribution,
+            verbose=self.verbose,
+            **options,
+        )
+
+    def _baseline(self, model, folder):
+        if "baseline" not in self.settings.recipes:
+            return model, {}
+        self._fit("baseline", model, folder)
+        return model, {"seconds": fitting.seconds(folder)}
+
+    def _force(self, model, folder):
+        force = self.settings.force
+        arguments = {
+            name: getattr(force, name) for name in ("norm", "normalize", "scale")
+        }
+        chosen = chosen_layers(force.layers, self.settings.start.get("model"))
+        recipe = self.settings.recipes["force"]
+
+        def adapt(trainee):
+            regularizer = ForceRegularizer(force.strength, **arguments)
+            if force.relative:
+                regularizer = self._relative(trainee, recipe, arguments)
+            return with_regularizer(trainee, regularizer, chosen)
+
+        self._fit("force", model, folder, adapt=adapt)
+        return model, {"seconds": fitting.seconds(folder)}
+
+    def _relative(self, trainee, recipe, arguments):
+        count = min(10 * recipe.batch_size, self.dataset.train.count)
+        images, labels = next(
+            iter(self.dataset.train.batches(count, trainee.input_shape[1]))
+        )
+        return relative_force(
+            trainee,
+            self.settings.force.strength,
+            images,
+            np.eye(len(self.dataset.class_names), dtype="float32")[labels],
+            keras.losses.CategoricalCrossentropy(from_logits=True),
+            batch_size=recipe.batch_size,
+            **arguments,
+        )
+
+    def _decompose(self, model, folder):
+        how = dataclasses.asdict(self.settings.decomposition)
+        count = how.pop("recalibration_images")
+        images = self.sample(count) if count else None
+        if how["method"] == "responses" and images is None:
+            raise ValueError(
+                "The method 'responses' needs sample images. Received: "
+                "recalibration_images=0"
+            )
+        plan = lowrank.plan_decomposition(
+            model, **how, images=images if how["method"] == "responses" else None
+        )
+        self.say(str(plan))
+        files.write_csv(
+            folder / "plan.csv", [dataclasses.asdict(row) for row in plan.layers]
+        )
+        model = plan.apply()
+        if images is not None:
+            model = lowrank.recalibrate(model, images)
+        return model, {}
+
+    def _finetune(self, model, folder):
+        settings = self.settings.finetuning
+        recipe = self.settings.recipes["finetune"]
+        teacher = (
+            self.model(self.before("decompose")) if settings.distillation else None
+        )
+
+        def adapt(trainee):
+            if teacher is None:
+                return trainee
+            return distillation.with_teacher(
+                trainee, teacher, recipe, settings.distillation, settings.temperature
+            )
+
+        state = None
+        for segment, until in enumerate(_segments(recipe.epochs, settings)):
+            own = folder if until == recipe.epochs else folder / f"segment{segment}"
+            own.mkdir(exist_ok=True)
+            shrunk = own / "shrunk.keras"
+            if not shrunk.exists():
+                trainee = self._fit(
+                    "finetune", model, own, adapt=adapt, until=until, state=state
+                )
+                if until == recipe.epochs:
+                    break
+                _save_shrunk(model, trainee, settings.shrink_error, own)
+            model = keras.models.load_model(shrunk, compile=False)
+            state = own / "shrunk.weights.h5"
+        seconds = sum(map(fitting.seconds, [folder, *folder.glob("segment*")]))
+        return model, {"seconds": round(seconds, 1)}
+
+
+_STAGES = {
+    "baseline": Compression._baseline,
+    "force": Compression._force,
+    "decompose": Compression._decompose,
+    "finetune": Compression._finetune,
+}
+
+
+def chosen_layers(layers: str, family: str | None) -> Callable | None:
+    """Returns the function of a layer that `Force.layers` stands for.
+
+    Args:
+        layers: `"paper"`, `"all"` or a regular expression for whole names.
+        family: Registry name of the network, if it is one of the zoo's.
+
+    Raises:
+        ValueError: The paper does not treat the network, or it is no expression.
+    """
+    if layers == "all":
+        return None
+    if layers == "paper":
+        if family not in PAPER_LAYERS:
+            raise ValueError(
+                "--force_layers=paper is for the paper's networks, "
+                f"{', '.join(sorted(PAPER_LAYERS))}. Received: {family}; "
+                "give --force_layers=all or a regular expression"
+            )
+        return paper_layers(family)
+    try:
+        pattern = re.compile(layers)
+    except re.error as error:
+        raise ValueError(
+            "--force_layers must be paper, all or a regular expression. "
+            f"Received: {layers!r}, which fails with: {error}"
+        ) from error
+    return lambda layer: pattern.fullmatch(layer.name) is not None
+
+
+def _segments(epochs, settings) -> list[int]:
+    """Epochs at whose end the network is shrunk, and the last one."""
+    if not settings.shrink_every:
+        return [epochs]
+    return [*range(settings.shrink_every, epochs, settings.shrink_every), epochs]
+
+
+def _save_shrunk(model, trainee, error, folder):
+    """Shrinks the network and its training state alike, from the same weights."""
+    with files.replacing(folder / "shrunk.weights.h5") as name:
+        lowrank.shrink(trainee, error).save_weights(name)
+    with files.replacing(folder / "shrunk.keras") as name:
+        lowrank.shrink(model, error).save(name)
