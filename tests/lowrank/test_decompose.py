@@ -1,0 +1,252 @@
+"""Decomposed models: what they compute, and that they are ordinary Keras models."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_roots import RootResNet20, decompose, plan_decomposition, profile
+from keras_roots.layers import GroupedConv2D
+from keras_roots.lowrank import METHODS
+
+CONVOLUTIONS = {
+    "plain": {},
+    "strides": {"strides": (2, 3), "padding": "same"},
+    "dilation": {"dilation_rate": (2, 3), "padding": "same"},
+    "valid": {"dilation_rate": 2},
+    "valid strides": {"strides": 2},
+    "groups": {"groups": 2, "padding": "same"},
+    "group strides": {"groups": 2, "strides": 2},
+    "no bias": {"use_bias": False},
+    "activation": {"activation": "relu", "padding": "same"},
+}
+
+
+def _outputs(model, images):
+    return keras.ops.convert_to_numpy(model(images, training=False))
+
+
+def _convolutions(model):
+    return [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
+
+
+def _whole(model, images, method="pca"):
+    """The model decomposed at full rank."""
+    plan = plan_decomposition(model, 0.5, method, cost=None, images=images)
+    ranks = {row.name: row.full_rank for row in plan.layers if row.full_rank}
+    return decompose(model, method=method, ranks=ranks, cost=None, images=images)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_exact_at_full_rank(one_layer, conv, images, case, method):
+    model = one_layer(conv(8, (3, 2), name="conv", **CONVOLUTIONS[case]))
+    small = _whole(model, images, method)
+    first, second = _convolutions(small)
+    assert first.name in ("conv_basis", "conv_vertical")
+    assert second.name == "conv"
+    assert not first.use_bias
+    np.testing.assert_allclose(
+        _outputs(small, images), _outputs(model, images), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_outputs_differ_by_the_error_of_the_plan(one_layer, conv, method):
+    """White images answer by the energy of the difference of the kernels."""
+    images = np.random.default_rng(1).normal(size=(40, 12, 12, 6)).astype("float32")
+    model = one_layer(conv(16, 3, use_bias=False, name="conv"))
+    plan = plan_decomposition(model, 0.2, method, cost=None, images=images)
+    (row,) = plan.layers
+    assert 0.05 < row.error <= 0.2
+    found, exact = _outputs(plan.apply(), images), _outputs(model, images)
+    error = ((found - exact) ** 2).sum() / (exact**2).sum()
+    assert error == pytest.approx(row.error, rel=0.1)
+
+
+def _branches(conv):
+    """Shared, nested and grouped convolutions, BatchNorm and a shortcut."""
+    inner = keras.Sequential(
+        [keras.Input((12, 12, 8)), conv(12, 3, name="deep"), layers.ReLU()],
+        name="inner",
+    )
+    inputs = keras.Input((12, 12, 6))
+    shared = conv(6, 3, padding="same", name="shared")
+    x = layers.BatchNormalization()(shared(shared(inputs)))
+    x = layers.Add()([x, inputs])
+    x = conv(8, 3, groups=2, padding="same", name="grouped")(x)
+    x = layers.DepthwiseConv2D(3, padding="same")(x)
+    x = layers.GlobalAveragePooling2D()(inner(x))
+    return keras.Model(inputs, layers.Dense(3)(x), name="branches")
+
+
+def test_models_within_models(conv, images):
+    model = _branches(conv)
+    small = _whole(model, images)
+    names = {layer.name for layer in small.layers}
+    assert {"shared_basis", "shared", "grouped_basis", "grouped"} <= names
+    assert small.get_layer("inner").get_layer("deep_basis").filters == 12
+    assert isinstance(small.get_layer("grouped_basis"), GroupedConv2D)
+    np.testing.assert_allclose(
+        _outputs(small, images), _outputs(model, images), atol=1e-5
+    )
+    assert small.name == "branches"
+
+
+def test_the_original_stays(conv, images):
+    model = _branches(conv)
+    before = _outputs(model, images)
+    small = decompose(model, 0.5, cost=None)
+    small.set_weights([0 * weight for weight in small.get_weights()])
+    np.testing.assert_array_equal(_outputs(model, images), before)
+
+
+@pytest.mark.parametrize("method", ["pca", "kmeans", "separable"])
+def test_profile_counts_what_the_plan_says(conv, method):
+    model = _branches(conv)
+    plan = plan_decomposition(model, 0.4, method, cost=None)
+    before, after = profile(model), profile(plan.apply())
+    assert (plan.macs, plan.params) == (before.macs, before.params)
+    assert (plan.macs_after, plan.params_after) == (after.macs, after.params)
+
+
+def test_added_biases_count(one_layer, conv, images):
+    model = one_layer(conv(16, 3, use_bias=False, name="conv"))
+    plan = plan_decomposition(
+        model, ranks={"conv": 2}, method="responses", images=images
+    )
+    after = profile(plan.apply())
+    assert (plan.macs_after, plan.params_after) == (after.macs, after.params)
+
+
+def test_saves_loads_and_trains(conv, images, tmp_path):
+    small = decompose(_branches(conv), 0.3, cost=None)
+    path = tmp_path / "small.keras"
+    small.save(path)
+    loaded = keras.saving.load_model(path)
+    np.testing.assert_array_equal(_outputs(loaded, images), _outputs(small, images))
+    loaded.compile("sgd", "mse")
+    before = [np.copy(weight) for weight in loaded.get_weights()]
+    loaded.fit(images, np.zeros((len(images), 3)), verbose=0)
+    changed = [
+        np.abs(new - old).max() > 0
+        for new, old in zip(loaded.get_weights(), before, strict=True)
+    ]
+    assert all(changed)
+
+
+def test_settings_of_the_layer(one_layer, conv):
+    layer = conv(
+        8,
+        3,
+        groups=2,
+        name="conv",
+        padding="same",
+        activation="relu",
+        lowering="split",
+        dtype="mixed_bfloat16",
+        kernel_regularizer=keras.regularizers.L2(0.1),
+        bias_regularizer=keras.regularizers.L1(0.2),
+        activity_regularizer=keras.regularizers.L2(0.3),
+        kernel_constraint="max_norm",
+        kernel_initializer="he_normal",
+    )
+    layer.trainable = False
+    first, second = _convolutions(decompose(one_layer(layer), 0.5, cost=None))
+    for part in (first, second):
+        assert isinstance(part, GroupedConv2D)
+        assert (part.groups, part.lowering, part.padding) == (2, "split", "same")
+        assert part.dtype_policy.name == "mixed_bfloat16"
+        assert part.kernel_regularizer.l2 == pytest.approx(0.1)
+        assert part.kernel_constraint is None
+        assert isinstance(part.kernel_initializer, keras.initializers.HeNormal)
+        assert not part.trainable
+    assert first.bias_regularizer is None and first.activity_regularizer is None
+    assert first.activation is keras.activations.linear
+    assert second.activation is keras.activations.relu
+    assert second.bias_regularizer.l1 == pytest.approx(0.2)
+    assert second.activity_regularizer.l2 == pytest.approx(0.3)
+
+
+def test_stock_groups_become_fast_ones(one_layer, images):
+    model = one_layer(layers.Conv2D(8, 3, groups=2, name="conv"))
+    small = _whole(model, images)
+    assert all(isinstance(layer, GroupedConv2D) for layer in _convolutions(small))
+    np.testing.assert_allclose(
+        _outputs(small, images), _outputs(model, images), atol=1e-5
+    )
+
+
+def test_a_layer_can_be_decomposed_again(one_layer, conv, images):
+    model = one_layer(conv(8, 3, name="conv"))
+    once = decompose(model, ranks={"conv": 6}, cost=None)
+    twice = decompose(once, ranks={"conv": 6, "conv_basis": 6}, cost=None)
+    assert [layer.name for layer in _convolutions(twice)] == [
+        "conv_basis_basis",
+        "conv_basis",
+        "conv_basis_2",
+        "conv",
+    ]
+    np.testing.assert_allclose(
+        _outputs(twice, images), _outputs(once, images), atol=1e-5
+    )
+
+
+def test_channels_first(conv):
+    layer = conv(8, 3, data_format="channels_first", name="conv")
+    model = keras.Sequential([keras.Input((6, 12, 10)), layer])
+    small = decompose(model, ranks={"conv": 8}, cost=None)
+    assert [part.data_format for part in _convolutions(small)] == ["channels_first"] * 2
+    assert small.output_shape == model.output_shape
+    images = np.random.default_rng(0).normal(size=(2, 6, 12, 10)).astype("float32")
+    np.testing.assert_allclose(
+        _outputs(small, images), _outputs(model, images), atol=1e-5
+    )
+
+
+def test_filters_that_are_all_zero(one_layer, conv, images):
+    layer = conv(8, 3, groups=2, name="conv")
+    model = one_layer(layer, np.zeros((3, 3, 3, 8)))
+    plan = plan_decomposition(model)
+    assert (plan.layers[0].rank, plan.layers[0].error) == (2, 0)
+    np.testing.assert_array_equal(
+        _outputs(plan.apply(), images), _outputs(model, images)
+    )
+
+
+def test_low_rank_networks_lose_nothing(one_layer, conv, kernel_of, images):
+    kernel = kernel_of([np.ones(3), np.ones(2)], (3, 3, 3, 16))
+    model = one_layer(conv(16, 3, groups=2, name="conv"), kernel)
+    small = decompose(model, 1e-9)
+    assert small.get_layer("conv_basis").filters == 6
+    np.testing.assert_allclose(
+        _outputs(small, images), _outputs(model, images), atol=1e-5
+    )
+
+
+def test_grouped_networks():
+    model = RootResNet20(root=4, classifier_activation=None)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    plan = plan_decomposition(model, 0.3)
+    assert plan.macs_after < 0.8 * plan.macs
+    assert profile(plan.apply()).macs == plan.macs_after
+    exact = decompose(model, 1e-12, cost=None)
+    np.testing.assert_allclose(
+        _outputs(exact, pixels), _outputs(model, pixels), atol=1e-4
+    )
+
+
+@pytest.mark.slow
+def test_keras_applications():
+    model = keras.applications.MobileNetV2(
+        (32, 32, 3), alpha=0.35, weights=None, classes=5, classifier_activation=None
+    )
+    pixels = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype("float32")
+    plan = plan_decomposition(model, 0.4)
+    assert plan.macs_after < plan.macs
+    small = plan.apply()
+    assert profile(small).macs == plan.macs_after
+    exact = decompose(model, 1e-12, cost=None)
+    np.testing.assert_allclose(
+        _outputs(exact, pixels), _outputs(model, pixels), rtol=1e-3, atol=1e-5
+    )
