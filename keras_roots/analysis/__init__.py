@@ -1,0 +1,16 @@
+"""Pictures of what happens to filters: spectra, clusters, training curves, trade-offs.
+
+They need matplotlib: pip install 'keras_roots[plots]'.
+"""
+
+from keras_roots.analysis.curves import plot_curves, plot_tradeoff
+from keras_roots.analysis.filters import plot_filters, project_filters
+from keras_roots.analysis.spectra import plot_spectra
+
+__all__ = [
+    "plot_curves",
+    "plot_filters",
+    "plot_spectra",
+    "plot_tradeoff",
+    "project_filters",
+]
