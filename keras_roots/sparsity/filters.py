@@ -137,7 +137,7 @@ def dead_filters(model: keras.Model, threshold: float = 1e-3) -> DeadFilters:
             LayerFilters(
                 name,
                 layer.filters,
-                tuple(dead[id(layer)]),
+                tuple(sorted(dead[id(layer)])),
                 tuple(flow.removed(layer)),
                 flow.reasons(layer),
             )
