@@ -20,6 +20,7 @@ _LAZY = {
     "rank_analysis": "keras_roots.lowrank",
     "plan_decomposition": "keras_roots.lowrank",
     "decompose": "keras_roots.lowrank",
+    "shrink": "keras_roots.lowrank",
     "recalibrate": "keras_roots.lowrank",
 }
 

@@ -6,6 +6,7 @@ from keras_roots.lowrank.methods import ALEXNET_LRA, METHODS
 from keras_roots.lowrank.plan import LayerPlan, Plan, plan_decomposition
 from keras_roots.lowrank.ranks import LayerRank, RankAnalysis, rank_analysis
 from keras_roots.lowrank.recalibration import recalibrate
+from keras_roots.lowrank.shrink import shrink
 
 __all__ = [
     "ALEXNET_LRA",
@@ -19,5 +20,6 @@ __all__ = [
     "plan_decomposition",
     "rank_analysis",
     "recalibrate",
+    "shrink",
     "theoretical_speedup",
 ]

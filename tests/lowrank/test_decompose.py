@@ -157,15 +157,15 @@ def test_settings_of_the_layer(one_layer, conv):
         assert isinstance(part, GroupedConv2D)
         assert (part.groups, part.lowering, part.padding) == (2, "split", "same")
         assert part.dtype_policy.name == "mixed_bfloat16"
-        assert part.kernel_regularizer.l2 == pytest.approx(0.1)
+        assert float(part.kernel_regularizer.l2) == pytest.approx(0.1)
         assert part.kernel_constraint is None
         assert isinstance(part.kernel_initializer, keras.initializers.HeNormal)
         assert not part.trainable
     assert first.bias_regularizer is None and first.activity_regularizer is None
     assert first.activation is keras.activations.linear
     assert second.activation is keras.activations.relu
-    assert second.bias_regularizer.l1 == pytest.approx(0.2)
-    assert second.activity_regularizer.l2 == pytest.approx(0.3)
+    assert float(second.bias_regularizer.l1) == pytest.approx(0.2)
+    assert float(second.activity_regularizer.l2) == pytest.approx(0.3)
 
 
 def test_stock_groups_become_fast_ones(one_layer, images):
