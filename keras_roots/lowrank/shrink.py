@@ -99,12 +99,13 @@ def find_pairs(
 
     def use(arguments, consumer):
         for tensor in keras.tree.flatten(arguments):
-            maker = makers.get(id(tensor))
-            consumers.setdefault(id(maker), []).append(consumer)
-            sources.setdefault(id(consumer), []).append(maker)
+            if isinstance(tensor, keras.KerasTensor):
+                maker = makers.get(id(tensor))
+                consumers.setdefault(id(maker), []).append(consumer)
+                sources.setdefault(id(consumer), []).append(maker)
 
     def call(name, operation, args, kwargs):
-        use(args, operation)
+        use((args, kwargs), operation)
         outputs = operation.compute_output_spec(*args, **kwargs)
         for tensor in keras.tree.flatten(outputs):
             makers[id(tensor)] = operation
