@@ -2,7 +2,7 @@
 
 import importlib
 
-from keras_roots import layers, models, regularizers
+from keras_roots import layers, models, regularizers, sparsity
 from keras_roots.models import *  # noqa: F403
 from keras_roots.regularizers import (
     ForceRegularizer,
@@ -29,6 +29,7 @@ __all__ = [
     "layers",
     "models",
     "regularizers",
+    "sparsity",
     "with_regularizer",
     "without_regularizers",
     *models.__all__,

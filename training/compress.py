@@ -7,6 +7,7 @@ Force Regularization (Wen et al., ICCV 2017) from baseline to exported file:
   ranks       prints the ranks before and after; writes ranks.csv, spectra.png
   decompose   replaces convolutions by two cheaper ones where that pays
   finetune    trains the decomposed network
+  sparsify    with --sparsify_epochs: removes dead filters, prunes weights, trains
   export      LiteRT files, float32 and int8, and one table of accuracy, multiply-adds,
               parameters, bytes and measured latency at every stage: table.csv
 
@@ -25,6 +26,7 @@ alone, on what the others left. The right strength depends on the network: choos
 images held out of the training split (--holdout), by their accuracy in result.json.
 """
 
+import csv
 import dataclasses
 
 import keras
@@ -36,9 +38,15 @@ from keras_roots.regularizers import force as forces
 from keras_roots.training import compression, compression_report, recipe_flags
 from keras_roots.training import export as exporting
 from keras_roots.training import flags as shared
-from keras_roots.training.compression import Decomposition, FineTuning, Force, Settings
+from keras_roots.training.compression import (
+    Decomposition,
+    FineTuning,
+    Force,
+    Settings,
+    Sparsification,
+)
 
-STAGES = ("baseline", "force", "ranks", "decompose", "finetune", "export")
+STAGES = ("baseline", "force", "ranks", "decompose", "finetune", "sparsify", "export")
 _SHARED_FLAGS = (
     "from",
     "model",
@@ -98,6 +106,12 @@ def define_flags() -> tuple[str, ...]:
             "force_learning_rate", None, "Highest rate; by default the baseline's."
         ),
         flags.DEFINE_float("error", 0.05, "Relative squared error of each layer."),
+        flags.DEFINE_string(
+            "ranks",
+            None,
+            "In place of --error: ranks of layers, conv2=12,conv3=20, or the plan.csv "
+            "of another compression.",
+        ),
         flags.DEFINE_enum("method", "pca", list(METHODS), "How layers are decomposed."),
         flags.DEFINE_float(
             "macs",
@@ -147,6 +161,29 @@ def define_flags() -> tuple[str, ...]:
         ),
         flags.DEFINE_float("shrink_error", 0.02, "Relative squared error of that."),
     )
+    own += (
+        flags.DEFINE_integer(
+            "sparsify_epochs",
+            0,
+            "Epochs of each training of that stage.",
+            lower_bound=0,
+        ),
+        flags.DEFINE_float(
+            "sparsify_learning_rate",
+            None,
+            "Highest rate; by default a fifth of the baseline's.",
+        ),
+        flags.DEFINE_float(
+            "group_lasso",
+            0.0,
+            "Strength of a group lasso over filters, 0 to leave that training out.",
+            lower_bound=0,
+        ),
+        flags.DEFINE_float(
+            "threshold", 0.02, "Norm of dead filters over the layer's largest."
+        ),
+        flags.DEFINE_float("sparsity", 0.0, "Part of the weights to prune."),
+    )
     names = tuple(flag.name for flag in own)
     return (*_SHARED_FLAGS, *recipe_flags.define(), *names)
 
@@ -161,6 +198,7 @@ def settings() -> Settings:
         "baseline": recipe,
         "force": _after(recipe, "force", forced, recipe.learning_rate),
         "finetune": _after(recipe, "finetune", third, recipe.learning_rate / 5),
+        "sparsify": _after(recipe, "sparsify", 0, recipe.learning_rate / 5),
     }
     if values["from"].value or values.weights or values.from_scratch:
         del recipes["baseline"]
@@ -176,8 +214,10 @@ def settings() -> Settings:
             _read(Decomposition),
             cost=None if values.cost == "none" else values.cost,
             macs=_budget(values.macs),
+            ranks=_ranks(values.ranks),
         ),
         finetuning=_read(FineTuning),
+        sparsification=_read(Sparsification),
         holdout=values.holdout,
         seed=values.seed,
         start=start,
@@ -243,6 +283,28 @@ def _read(kind, prefix=""):
 def _budget(macs):
     """Multiply-adds are an integer unless they are a part."""
     return int(macs) if macs is not None and macs >= 1 else macs
+
+
+def _ranks(text) -> dict[str, int] | None:
+    """Reads `--ranks`."""
+    if text is None:
+        return None
+    try:
+        if text.endswith(".csv"):
+            with open(text, newline="") as file:
+                rows = list(csv.DictReader(file))
+            return {
+                row["name"]: int(row["rank"])
+                for row in rows
+                if row["decomposed"] == "True"
+            }
+        pairs = (pair.rsplit("=", 1) for pair in text.split(","))
+        return {name.strip(): int(rank) for name, rank in pairs}
+    except (ValueError, KeyError) as error:
+        raise ValueError(
+            "--ranks must be layer=rank,layer=rank or the plan.csv of a compression. "
+            f"Received: {text!r}"
+        ) from error
 
 
 def _start(dataset) -> keras.Model:

@@ -13,9 +13,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_roots import files, lowrank
+from keras_roots import files, lowrank, sparsity
 from keras_roots.regularizers import (
     ForceRegularizer,
+    GroupLasso,
     paper_layers,
     relative_force,
     with_regularizer,
@@ -54,6 +55,7 @@ class Decomposition:
 
     Attributes:
         error: Bound on the relative squared error of each layer.
+        ranks: Ranks by name of layer, in place of `error`.
         method: Name of the method.
         macs: Multiply-adds to reach, in place of `error`: a number, or a part.
         cost: `"macs"`, `"latency"` or `None`.
@@ -64,6 +66,7 @@ class Decomposition:
     """
 
     error: float = 0.05
+    ranks: dict[str, int] | None = None
     method: str = "pca"
     macs: float | None = None
     cost: str | None = "macs"
@@ -91,6 +94,23 @@ class FineTuning:
 
 
 @dataclasses.dataclass(frozen=True)
+class Sparsification:
+    """How the small network is made sparse as well (the paper's section 5.4).
+
+    Attributes:
+        group_lasso: Strength of a group lasso over filters in a first training, after
+            which dead filters are removed; 0 for none.
+        threshold: As for `remove_dead_filters`.
+        sparsity: Part of the weights that is pruned, by magnitude, before the last
+            training.
+    """
+
+    group_lasso: float = 0.0
+    threshold: float = 0.02
+    sparsity: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """Everything that decides what the stages compute.
 
@@ -100,6 +120,7 @@ class Settings:
         force: How filters are coordinated.
         decomposition: How the network is decomposed.
         finetuning: What goes with the training after it.
+        sparsification: How it is made sparse at the end.
         holdout: Training images held out for validation.
         seed: Seed of everything random.
         start: What the baseline is: the file or the constructor's arguments that it
@@ -111,6 +132,7 @@ class Settings:
     force: Force = Force()
     decomposition: Decomposition = Decomposition()
     finetuning: FineTuning = FineTuning()
+    sparsification: Sparsification = Sparsification()
     holdout: int = 0
     seed: int = 0
     start: dict = dataclasses.field(default_factory=dict)
@@ -123,6 +145,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "force": ("force",),
     "decompose": ("decomposition",),
     "finetune": ("finetuning",),
+    "sparsify": ("sparsification",),
 }
 
 
@@ -352,12 +375,32 @@ class Compression:
         seconds = sum(map(fitting.seconds, [folder, *folder.glob("segment*")]))
         return model, {"seconds": round(seconds, 1)}
 
+    def _sparsify(self, model, folder):
+        settings = self.settings.sparsification
+        if settings.group_lasso:
+            first = folder / "group_lasso"
+            first.mkdir(exist_ok=True)
+            lasso = GroupLasso(settings.group_lasso)
+            self._fit(
+                "sparsify",
+                model,
+                first,
+                adapt=lambda trainee: with_regularizer(trainee, lasso),
+            )
+            self.say(str(sparsity.dead_filters(model, settings.threshold)))
+            model = sparsity.remove_dead_filters(model, settings.threshold)
+        model = sparsity.prune(model, settings.sparsity)
+        self._fit("sparsify", model, folder)
+        zeros = round(sparsity.sparsity_report(model).fraction, 4)
+        return model, {"seconds": fitting.seconds(folder), "zeros": zeros}
+
 
 _STAGES = {
     "baseline": Compression._baseline,
     "force": Compression._force,
     "decompose": Compression._decompose,
     "finetune": Compression._finetune,
+    "sparsify": Compression._sparsify,
 }
 
 

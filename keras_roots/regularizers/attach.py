@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_roots import surgery
 from keras_roots.regularizers.force import ForceRegularizer
+from keras_roots.regularizers.group_lasso import GroupLasso
 from keras_roots.selection import Selection
 
 # The convolutions that the paper coordinates, by model family. ConvNet and ResNet-20:
@@ -60,8 +61,8 @@ def with_regularizer(
     """Returns a copy of a model whose convolutions have one more kernel regulariser.
 
     The copy computes the same from the same weights. What a convolution has already,
-    such as L2, stays and is added to. A `ForceRegularizer` gets the filter groups of
-    each layer.
+    such as L2, stays and is added to. A `ForceRegularizer` or `GroupLasso` gets the
+    filter groups of each layer.
 
     Args:
         model: A functional or Sequential model, nested ones included.
@@ -99,8 +100,8 @@ def with_regularizer(
             own = own(layer)
         if own is None:
             return None
-        if isinstance(own, ForceRegularizer):
-            own = ForceRegularizer(**{**own.get_config(), "groups": layer.groups})
+        if isinstance(own, ForceRegularizer | GroupLasso):
+            own = own.from_config({**own.get_config(), "groups": layer.groups})
         if layer.kernel_regularizer is not None:
             own = RegularizerSum([layer.kernel_regularizer, own])
         return {"kernel_regularizer": own}

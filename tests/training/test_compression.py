@@ -1,0 +1,270 @@
+import csv
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import keras_roots
+from keras_roots.training import compression, compression_report, fitting
+from keras_roots.training.compression import Decomposition, FineTuning, Force, Settings
+from keras_roots.training.recipes import Recipe
+
+RECIPE = Recipe(2, 8, 0.02, warmup=0.1)
+
+
+@pytest.fixture(scope="module")
+def npz(tmp_path_factory):
+    """Classes that differ in their colour."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, count in (("train", 40), ("test", 12)):
+        labels = np.arange(count) % 3
+        images = rng.integers(0, 100, (count, 8, 8, 3))
+        images[np.arange(count), :, :, labels] += 150
+        arrays |= {f"x_{split}": images.astype("uint8"), f"y_{split}": labels}
+    path = tmp_path_factory.mktemp("data") / "colours.npz"
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def start(dataset):
+    return keras_roots.RootResNet20(
+        classes=len(dataset.class_names), input_shape=(8, 8, 3)
+    )
+
+
+def work(npz, directory, make_start=start, lines=None, **changes):
+    """A compression of a small ResNet-20, told to be quiet."""
+    recipes = dict.fromkeys(("baseline", "force", "finetune"), RECIPE)
+    settings = {
+        "dataset": npz,
+        "recipes": recipes,
+        "force": Force(0.05, layers="paper"),
+        "decomposition": Decomposition(error=0.3, recalibration_images=16),
+        "holdout": 8,
+        "start": {"model": "root_resnet20"},
+    }
+    return compression.Compression(
+        Settings(**{**settings, **changes}),
+        directory,
+        make_start,
+        verbose=False,
+        say=[].append if lines is None else lines.append,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(npz, tmp_path_factory):
+    """A compression of which every stage is done."""
+    run = work(npz, tmp_path_factory.mktemp("compression") / "run")
+    run.run()
+    return run
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_stage_leaves_its_model(finished):
+    assert finished.done() == ["baseline", "force", "decompose", "finetune"]
+    models = {stage: finished.model(stage) for stage in finished.done()}
+    macs = {name: keras_roots.profile(model).macs for name, model in models.items()}
+    assert macs["baseline"] == macs["force"] > macs["decompose"] == macs["finetune"]
+    for stage, model in models.items():
+        result = finished.result(stage)
+        assert result["macs"] == macs[stage]
+        assert result["validation_images"] == 8
+        assert not model.losses
+        assert model.output_shape == (None, 3)
+    before, after = (models[name].get_weights() for name in ("baseline", "force"))
+    assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(before, after, strict=True))
+    plan = rows(finished.directory / "decompose" / "plan.csv")
+    assert sum(int(row["macs_after"]) for row in plan) < macs["decompose"]
+    decomposed = {row["name"] for row in plan if row["decomposed"] == "True"}
+    names = {layer.name for layer in models["finetune"].layers}
+    assert decomposed and {f"{name}_basis" for name in decomposed} <= names
+
+
+def test_recalibration_takes_the_statistics_of_the_decomposed_network(finished):
+    mean = "conv3_block2_1_bn"
+    before, after = (
+        finished.model(stage).get_layer(mean).get_weights()
+        for stage in ("force", "decompose")
+    )
+    for old, new in zip(before[:2], after[:2], strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert np.abs(before[2] - after[2]).max() > 1e-3
+
+
+def test_what_is_done_is_not_done_again(npz, finished):
+    lines = []
+
+    def fail(dataset):
+        raise AssertionError("the baseline is done")
+
+    times = [
+        (finished.directory / stage / "model.keras").stat().st_mtime_ns
+        for stage in finished.done()
+    ]
+    work(npz, finished.directory, fail, lines).run()
+    assert [line.split(":")[1].split(",")[0] for line in lines] == [" done already"] * 4
+    assert times == [
+        (finished.directory / stage / "model.keras").stat().st_mtime_ns
+        for stage in finished.done()
+    ]
+
+
+def test_other_settings_need_another_directory(npz, finished):
+    with pytest.raises(ValueError, match="another.*configuration.*strength"):
+        work(npz, finished.directory, force=Force(0.5, layers="paper")).run(["force"])
+    # Those of a later stage do not matter to an earlier one.
+    other = work(npz, finished.directory, finetuning=FineTuning(distillation=1.0))
+    other.run(["baseline", "force", "decompose"])
+    with pytest.raises(ValueError, match="distillation"):
+        other.run(["finetune"])
+
+
+def test_forces_coordinate_the_chosen_layers(npz, tmp_path):
+    """The energy in the first direction rises, where forces act; seeds are equal."""
+    leading = {}
+    for strength in (0.0, 1.0):
+        force = Force(strength, layers="conv4_block3_2_conv")
+        run = work(npz, tmp_path / str(strength), force=force)
+        run.run(["baseline", "force"])
+        layers = keras_roots.rank_analysis(run.model("force")).layers
+        leading[strength] = {layer.name: layer.leading_energy for layer in layers}
+    name = "conv4_block3_2_conv"
+    assert leading[1.0][name] > leading[0.0][name] + 0.05
+    name = "conv2_block1_1_conv"
+    assert leading[1.0][name] == pytest.approx(leading[0.0][name], abs=0.05)
+
+
+def test_a_stage_alone_needs_the_one_before(npz, tmp_path):
+    with pytest.raises(ValueError, match="'decompose' needs the model of .* 'force'"):
+        work(npz, tmp_path / "run").run(["decompose"])
+    with pytest.raises(ValueError, match=r"of \['baseline'.*Received: \['quantise'\]"):
+        work(npz, tmp_path / "run").run(["quantise"])
+
+
+def test_stages_without_a_recipe_are_left_out(npz, tmp_path):
+    run = work(npz, tmp_path / "run", recipes={})
+    run.run()
+    assert run.done() == ["baseline", "decompose"]
+    assert run.before("decompose") == "baseline"
+
+
+def test_distillation_and_shrinking_go_on_where_they_were(npz, tmp_path):
+    """Two segments, each smaller than the one before, in one course of training."""
+    recipe = dataclasses.replace(RECIPE, epochs=3)
+    options = {
+        "recipes": {"finetune": recipe},
+        "finetuning": FineTuning(distillation=1.0, shrink_every=1, shrink_error=0.3),
+    }
+    run = work(npz, tmp_path / "run", **options)
+    run.run()
+    folder = run.directory / "finetune"
+    macs = [
+        keras_roots.profile(keras.models.load_model(path, compile=False)).macs
+        for path in (
+            run.directory / "decompose" / "model.keras",
+            folder / "segment0" / "shrunk.keras",
+            folder / "segment1" / "shrunk.keras",
+            folder / "model.keras",
+        )
+    ]
+    assert macs[0] > macs[1] > macs[2] == macs[3]
+    logs = [folder / "segment0", folder / "segment1", folder]
+    epochs = [[row["epoch"] for row in rows(log / "log.csv")] for log in logs]
+    assert epochs == [["1"], ["2"], ["3"]]
+    assert not any(layer.name == "teacher" for layer in run.model("finetune").layers)
+    # As if it had been stopped after the first segment.
+    whole = run.model("finetune").get_weights()
+    for name in ("model.keras", "result.json", "last.weights.h5", "log.csv"):
+        (folder / name).unlink()
+    for name in ("shrunk.keras", "shrunk.weights.h5", "last.weights.h5", "log.csv"):
+        (folder / "segment1" / name).unlink()
+    again = work(npz, tmp_path / "run", **options)
+    again.run()
+    for one, two in zip(whole, again.model("finetune").get_weights(), strict=True):
+        np.testing.assert_allclose(one, two, atol=2e-3)
+
+
+def test_relative_strength(npz, tmp_path):
+    run = work(npz, tmp_path / "run", force=Force(0.5, relative=True))
+    run.run(["baseline", "force"])
+    assert run.is_done("force")
+
+
+def test_ranks(finished, npz):
+    found = compression_report.ranks(finished)
+    assert list(found) == ["baseline", "force"]
+    assert len(found["force"].layers) == 19  # 3x3 alone, as in the paper's Table 1
+    table = rows(finished.directory / "ranks.csv")
+    assert len(table) == 2 * 19
+    assert (finished.directory / "spectra.png").stat().st_size > 1000
+    first = keras.ops.convert_to_numpy(
+        finished.model("force").get_layer("conv1_conv").kernel
+    )
+    values = np.linalg.svd(first.reshape(-1, 16), compute_uv=False) ** 2
+    rank = int((np.cumsum(values) / values.sum() < 0.95).sum()) + 1
+    row = next(
+        row for row in table if (row["stage"], row["layer"]) == ("force", "conv1_conv")
+    )
+    assert int(row["rank"]) == rank
+    with pytest.raises(ValueError, match="has none: run one first"):
+        compression_report.ranks(work(npz, finished.directory / "nothing"))
+
+
+@pytest.mark.slow
+def test_export_measures_every_stage(finished, npz):
+    table = compression_report.export(finished, runs=5)
+    assert [row["stage"] for row in table] == finished.done()
+    for row in table:
+        for kind in ("float32", "int8"):
+            path = finished.directory / "export" / f"{row['stage']}-{kind}.tflite"
+            assert row[f"{kind}_bytes"] == path.stat().st_size
+            assert row[f"{kind}_ms"] > 0
+        assert row["float32_top1"] == row["top1"]
+    assert table[0]["float32_ratio"] == 1
+    assert len(rows(finished.directory / "table.csv")) == 4
+    text = compression_report.render(table)
+    assert f"{table[2]['macs']:,}" in text
+    with pytest.raises(ValueError, match="nothing to export"):
+        compression_report.export(work(npz, finished.directory / "nothing"))
+
+
+@pytest.mark.parametrize(
+    "layers, family, message",
+    [
+        ("paper", "root_nin", "paper is for the paper's networks.*root_nin"),
+        ("paper", None, "root_convnet"),
+        ("conv(", None, "regular expression.*fails with"),
+    ],
+)
+def test_impossible_layers(layers, family, message):
+    with pytest.raises(ValueError, match=message):
+        compression.chosen_layers(layers, family)
+
+
+def test_layers_by_expression():
+    chosen = compression.chosen_layers(r"conv\d", None)
+    names = ["conv1", "conv12", "conv2"]
+    layers = [keras.layers.Conv2D(1, 1, name=name) for name in names]
+    assert list(map(chosen, layers)) == [True, False, True]
+    assert compression.chosen_layers("all", None) is None
+
+
+def test_a_network_that_is_no_classifier_is_refused(npz, tmp_path):
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(3, 3)(inputs))
+    model = keras.Model(inputs, keras.layers.Activation("relu")(x))
+    with pytest.raises(ValueError, match="must end in a softmax or in logits.*relu"):
+        fitting.prepare(model, RECIPE)
+    run = work(npz, tmp_path / "run", lambda dataset: model)
+    with pytest.raises(ValueError, match="must end in a softmax"):
+        run.run(["baseline"])
+    config = json.loads((tmp_path / "run" / "baseline" / "config.json").read_text())
+    assert config["baseline"]["dataset"] == npz
