@@ -6,9 +6,9 @@ Example, over the output directories of keras-roots-compress in a folder:
 
 Writes force.csv, a row per network: error, ranks, mean rank ratio, and error and
 multiply-adds after decomposition and fine-tuning; tradeoff-MODEL.png, error against
-rank over the strengths (Figure 6); curves-MODEL.png, the fine-tuning of decomposed networks
-(Figure 7); spectra-MODEL.png, eigenvalues of the filters; filters-MODEL.png, those of
-the first layer in the plane (Figure 2). Prints Table 1 with the paper's rows.
+rank over the strengths (Figure 6); curves-MODEL.png, the fine-tuning of decomposed
+networks (Figure 7); spectra-MODEL.png, eigenvalues of the filters; filters-MODEL.png,
+those of the first layer in the plane (Figure 2). Prints Table 1 with the paper's rows.
 """
 
 import importlib.util

@@ -69,11 +69,7 @@ def test_same_function_and_what_there_was_stays():
 )
 def test_chosen_layers(layers, names):
     forced = with_regularizer(network(), ForceRegularizer(0.1), layers)
-    found = {
-        layer.name
-        for layer in forced._flatten_layers()
-        if force_of(layer)
-    }
+    found = {layer.name for layer in forced._flatten_layers() if force_of(layer)}
     assert found == names
 
 
