@@ -1,0 +1,136 @@
+"""The binary: flags to settings, and stages as a user runs them."""
+
+import csv
+import subprocess
+import sys
+
+import pytest
+from absl.testing import flagsaver
+
+from keras_roots.training import compress
+from keras_roots.training import flags as shared
+
+
+@pytest.fixture
+def parse():
+    """Function of command-line arguments that returns the settings they ask for."""
+    if "force_strength" not in shared.FLAGS:
+        compress.define_flags()
+
+    def settings(*arguments):
+        shared.FLAGS(["keras-roots-compress", *arguments])
+        return compress.settings()
+
+    # An unparsed FLAGS cannot be saved.
+    shared.FLAGS(["keras-roots-compress"])
+    with flagsaver.flagsaver():
+        yield settings
+    shared.FLAGS.unparse_flags()
+
+
+def test_defaults(parse):
+    settings = parse("--model=root_resnet20", "--dataset=cifar10")
+    recipes = settings.recipes
+    assert list(recipes) == ["baseline", "force", "finetune"]
+    assert recipes["baseline"].epochs == 164
+    assert recipes["force"].epochs == recipes["finetune"].epochs == 54
+    # Force training at the baseline's own rate (papers.md 2.3).
+    assert recipes["force"].learning_rate == recipes["baseline"].learning_rate
+    assert recipes["finetune"].learning_rate == pytest.approx(0.02)
+    assert settings.start["model"] == "root_resnet20"
+    assert settings.decomposition.error == 0.05
+    assert settings.decomposition.ranks is None
+
+
+def test_flags_reach_the_settings(parse, tmp_path):
+    plan = tmp_path / "plan.csv"
+    plan.write_text("name,rank,decomposed\na,3,True\nb,5,False\nc,,False\nd,8,True\n")
+    settings = parse(
+        "--from=net.keras",
+        "--force_strength=-0.5",
+        "--force_norm=l1",
+        "--force_normalize",
+        "--force_layers=paper",
+        "--force_epochs=4",
+        "--force_learning_rate=0.5",
+        "--finetune_epochs=0",
+        "--cost=none",
+        "--macs=1000000",
+        f"--ranks={plan}",
+        "--sparsify_epochs=2",
+        "--group_lasso=0.01",
+        "--distillation=2",
+        "--shrink_every=3",
+    )
+    assert list(settings.recipes) == ["force", "sparsify"]
+    assert settings.recipes["force"].epochs == 4
+    assert settings.recipes["force"].learning_rate == 0.5
+    assert settings.start == {"from": "net.keras", "model": "root_nin"}
+    force = settings.force
+    assert (force.strength, force.norm, force.normalize) == (-0.5, "l1", True)
+    assert force.layers == "paper"
+    assert settings.decomposition.cost is None
+    assert settings.decomposition.macs == 1_000_000
+    assert settings.decomposition.ranks == {"a": 3, "d": 8}
+    assert settings.sparsification.group_lasso == 0.01
+    assert settings.finetuning.distillation == 2
+    assert settings.finetuning.shrink_every == 3
+
+
+def test_other_ways_to_say_it(parse):
+    assert parse("--ranks=a=3, b=4").decomposition.ranks == {"a": 3, "b": 4}
+    assert parse("--macs=0.5").decomposition.macs == 0.5
+    scratch = parse("--from_scratch").recipes
+    assert "baseline" not in scratch
+    assert scratch["force"].epochs == 12  # as many as the baseline would have had
+
+
+@pytest.mark.parametrize("text", ["a", "a=b", "a=1,b"])
+def test_impossible_ranks(parse, text):
+    with pytest.raises(ValueError, match="--ranks must be layer=rank"):
+        parse(f"--ranks={text}")
+
+
+def _run(*arguments):
+    code = "from keras_roots.training import compress; compress.run()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_the_whole_way_on_digits(tmp_path):
+    """Every stage on the embedded digits, then what a user gets wrong."""
+    command = [
+        "--model=root_convnet",
+        "--epochs=6",
+        "--force_epochs=1",
+        "--finetune_epochs=1",
+        "--error=0.2",
+        "--sparsify_epochs=1",
+        "--sparsity=0.5",
+        f"--output_dir={tmp_path / 'run'}",
+    ]
+    done = _run(*command)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "ranks, force" in done.stdout
+    with open(tmp_path / "run" / "table.csv", newline="") as file:
+        table = {row["stage"]: row for row in csv.DictReader(file)}
+    assert list(table) == ["baseline", "force", "decompose", "finetune", "sparsify"]
+    assert float(table["finetune"]["top1"]) > 0.8
+    assert int(table["finetune"]["macs"]) < int(table["baseline"]["macs"])
+    for stage, row in table.items():
+        assert f"{float(row['top1']):.2%}" in done.stdout, stage
+    for wrong, message in (
+        (["--stage=quantise"], "--stage must be of baseline, force"),
+        (["--force_strength=2"], "another configuration"),
+        (["--from=none.keras", f"--output_dir={tmp_path / 'b'}"], "existing .keras"),
+        (["--force_layers=paper", "--model=root_nin"], "paper's networks"),
+    ):
+        failed = _run(*command, *wrong)
+        assert failed.returncode == 1
+        assert message in failed.stderr
+        assert "Traceback" not in failed.stderr
