@@ -230,6 +230,7 @@ def _row(run, folder) -> dict:
             "method": how["method"],
             "bound": None if how["ranks"] else how["error"],
         }
+        row |= {"recalibration_images": how["recalibration_images"]}
         row |= {"decomposed_error": _error(result, "top1")}
         row |= {f"{name}_after": result[name] for name in ("macs", "params")}
     if (run / "finetune" / RESULT).exists():

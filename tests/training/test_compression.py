@@ -30,21 +30,30 @@ def npz(tmp_path_factory):
 
 
 def start(dataset):
-    return keras_roots.RootResNet20(
-        classes=len(dataset.class_names), input_shape=(8, 8, 3)
-    )
+    """A network of three convolutions, quickly compiled."""
+    inputs = keras.Input((8, 8, 3))
+    x = inputs
+    for name, filters in (("conv1", 8), ("conv2", 12), ("conv3", 16)):
+        x = keras.layers.Conv2D(filters, 3, padding="same", name=name)(x)
+        x = keras.layers.BatchNormalization(momentum=0.5, name=f"{name}_bn")(x)
+        x = keras.layers.ReLU(name=f"{name}_relu")(x)
+    x = keras.layers.Conv2D(16, 1, name="mix")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    classes = len(dataset.class_names)
+    outputs = keras.layers.Dense(classes, activation="softmax", name="predictions")(x)
+    return keras.Model(inputs, outputs, name="small")
 
 
 def work(npz, directory, make_start=start, lines=None, **changes):
-    """A compression of a small ResNet-20, told to be quiet."""
+    """A compression of that network, told to be quiet."""
     recipes = dict.fromkeys(("baseline", "force", "finetune"), RECIPE)
     settings = {
         "dataset": npz,
         "recipes": recipes,
-        "force": Force(0.05, layers="paper"),
+        "force": Force(0.05),
         "decomposition": Decomposition(error=0.3, recalibration_images=16),
         "holdout": 8,
-        "start": {"model": "root_resnet20"},
+        "start": {"model": "small"},
     }
     return compression.Compression(
         Settings(**{**settings, **changes}),
@@ -89,7 +98,7 @@ def test_every_stage_leaves_its_model(finished):
 
 
 def test_recalibration_takes_the_statistics_of_the_decomposed_network(finished):
-    mean = "conv3_block2_1_bn"
+    mean = "conv2_bn"
     before, after = (
         finished.model(stage).get_layer(mean).get_weights()
         for stage in ("force", "decompose")
@@ -119,7 +128,7 @@ def test_what_is_done_is_not_done_again(npz, finished):
 
 def test_other_settings_need_another_directory(npz, finished):
     with pytest.raises(ValueError, match="another.*configuration.*strength"):
-        work(npz, finished.directory, force=Force(0.5, layers="paper")).run(["force"])
+        work(npz, finished.directory, force=Force(0.5)).run(["force"])
     # Those of a later stage do not matter to an earlier one.
     other = work(npz, finished.directory, finetuning=FineTuning(distillation=1.0))
     other.run(["baseline", "force", "decompose"])
@@ -131,14 +140,14 @@ def test_forces_coordinate_the_chosen_layers(npz, tmp_path):
     """The energy in the first direction rises, where forces act; seeds are equal."""
     leading = {}
     for strength in (0.0, 1.0):
-        force = Force(strength, layers="conv4_block3_2_conv")
+        force = Force(strength, layers="conv3")
         run = work(npz, tmp_path / str(strength), force=force)
         run.run(["baseline", "force"])
         layers = keras_roots.rank_analysis(run.model("force")).layers
         leading[strength] = {layer.name: layer.leading_energy for layer in layers}
-    name = "conv4_block3_2_conv"
+    name = "conv3"
     assert leading[1.0][name] > leading[0.0][name] + 0.05
-    name = "conv2_block1_1_conv"
+    name = "conv2"
     assert leading[1.0][name] == pytest.approx(leading[0.0][name], abs=0.05)
 
 
@@ -201,17 +210,17 @@ def test_relative_strength(npz, tmp_path):
 def test_ranks(finished, npz):
     found = compression_report.ranks(finished)
     assert list(found) == ["baseline", "force"]
-    assert len(found["force"].layers) == 19  # 3x3 alone, as in the paper's Table 1
+    assert len(found["force"].layers) == 3  # without the 1x1
     table = rows(finished.directory / "ranks.csv")
-    assert len(table) == 2 * 19
+    assert len(table) == 2 * 3
     assert (finished.directory / "spectra.png").stat().st_size > 1000
     first = keras.ops.convert_to_numpy(
-        finished.model("force").get_layer("conv1_conv").kernel
+        finished.model("force").get_layer("conv1").kernel
     )
-    values = np.linalg.svd(first.reshape(-1, 16), compute_uv=False) ** 2
+    values = np.linalg.svd(first.reshape(-1, 8), compute_uv=False) ** 2
     rank = int((np.cumsum(values) / values.sum() < 0.95).sum()) + 1
     row = next(
-        row for row in table if (row["stage"], row["layer"]) == ("force", "conv1_conv")
+        row for row in table if (row["stage"], row["layer"]) == ("force", "conv1")
     )
     assert int(row["rank"]) == rank
     with pytest.raises(ValueError, match="has none: run one first"):
