@@ -5,11 +5,14 @@ Examples:
   keras-roots-benchmark --files=dense.tflite,root8.tflite --threads=1,2 --csv=times.csv
   keras-roots-benchmark --models=root_resnet50:1,root_resnet50:64 \
       --runtime=litert,tensorflow
+  keras-roots-benchmark --models=keras.applications.VGG16 --decompose=0.5
   keras-roots-benchmark --measure=training --models=root_nin:1,root_nin:8
   keras-roots-benchmark --measure=layers
   keras-roots-benchmark --cost_table=costs.csv
 
 Networks of --models are untrained: that makes no difference to their speed.
+--decompose measures each also with its convolutions decomposed to that part of its
+multiply-adds (keras_roots.decompose).
 --measure=training gives images per second of training steps, of networks with filter
 groups also as keras.layers.Conv2D computes them. --measure=layers times single
 convolutions in TensorFlow, forward and with gradient: the native grouped operation, one
@@ -21,11 +24,12 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 from absl import flags
 
+import keras_roots
 from keras_roots import benchmarking, files
 from keras_roots.benchmarking import Case
 from keras_roots.models import registry
@@ -35,23 +39,28 @@ from keras_roots.training import layer_benchmark, throughput
 from keras_roots.training.export import QUANTIZE, quiet
 from keras_roots.training.recipes import PRECISIONS, Recipe
 
+_APPLICATIONS = "keras.applications."
+
 
 def parse_model(text: str, **arguments) -> keras.Model:
     """Builds the model that `name:root` or `name:root:topology` stands for.
 
     Args:
         text: For instance `"root_nin:8"`, `"root_nin:8:tree"`, or groups stage by
-            stage, `"root_nin:8x4"`.
+            stage, `"root_nin:8x4"`; or `"keras.applications.VGG16"`.
         **arguments: Other arguments of its constructor.
 
     Raises:
         ValueError: It stands for nothing.
     """
+    if text.startswith(_APPLICATIONS):
+        return _application(text.removeprefix(_APPLICATIONS), **arguments)
     match = re.fullmatch(r"(\w+):(\d+(?:x\d+)*)(?::(\w+))?", text)
     if match is None:
         raise ValueError(
             "--models must be name:root or name:root:topology, separated by commas, "
-            f"such as root_nin:1,root_nin:8 or root_nin:8x4. Received: {text!r}"
+            "such as root_nin:1,root_nin:8 or root_nin:8x4, or "
+            f"keras.applications.VGG16. Received: {text!r}"
         )
     name, root, topology = match.groups()
     groups = tuple(map(int, root.split("x")))
@@ -61,6 +70,39 @@ def parse_model(text: str, **arguments) -> keras.Model:
         topology=topology or "root",
         **arguments,
     )
+
+
+def _application(name, **arguments) -> keras.Model:
+    constructors = {
+        other: value
+        for other, value in vars(keras.applications).items()
+        if other[0].isupper() and callable(value)
+    }
+    if name not in constructors:
+        raise ValueError(
+            f"--models=keras.applications.NAME needs one of {', '.join(constructors)}. "
+            f"Received: {name!r}"
+        )
+    return constructors[name](weights=None, **arguments)
+
+
+def with_decomposed(
+    models: Iterable[keras.Model], macs: float | None
+) -> list[keras.Model]:
+    """Returns models, each followed by its decomposition.
+
+    Args:
+        models: Keras models.
+        macs: Part of the multiply-adds that a decomposition has; `None` for none.
+    """
+    if macs is None:
+        return list(models)
+    every = []
+    for model in models:
+        small = keras_roots.decompose(model, macs=macs)
+        small.name = f"{model.name}_decomposed_{macs:g}"
+        every += [model, small]
+    return every
 
 
 def make_cases(
@@ -127,8 +169,15 @@ def define_flags() -> tuple[str, ...]:
         flags.DEFINE_list(
             "models",
             [],
-            "Models to measure, name:root or name:root:topology; "
-            "keras_roots.list_models() names them.",
+            "Models to measure, name:root or name:root:topology "
+            "(keras_roots.list_models() names them), or keras.applications.NAME.",
+        ),
+        flags.DEFINE_float(
+            "decompose",
+            None,
+            "Measure --models also decomposed to this part of their multiply-adds.",
+            lower_bound=0,
+            upper_bound=1,
         ),
         flags.DEFINE_list("files", [], "LiteRT files, Keras files and SavedModels."),
         flags.DEFINE_list(
@@ -231,7 +280,7 @@ def _cases(values, threads, batch_sizes) -> dict[str, Case]:
     runtimes = _choices("runtime", values.runtime, RUNTIMES)
     quantize = _choices("quantize", values.quantize, QUANTIZE)
     return make_cases(
-        [parse_model(text) for text in values.models],
+        with_decomposed(map(parse_model, values.models), values.decompose),
         values.files,
         runtimes=runtimes,
         quantize=[QUANTIZE[name] for name in quantize],

@@ -201,3 +201,9 @@ def test_a_subclassed_model_is_refused():
 
     with pytest.raises(ValueError, match="functional or Sequential"):
         pack_groups(Subclassed())
+
+
+def test_a_constraint_on_the_kernel_is_left_behind():
+    """It was on a kernel of another shape, such as the mask of a pruned one."""
+    model = _layer(8, 8, 4, kernel_constraint="non_neg")
+    assert pack_groups(model, 4).get_layer("grouped").kernel_constraint is None

@@ -6,6 +6,7 @@ import keras
 import pytest
 from keras import layers
 
+import keras_roots
 from keras_roots.benchmarking import Case
 from keras_roots.export import costs
 from keras_roots.training import benchmark, layer_benchmark
@@ -42,6 +43,22 @@ def test_unknown_models_and_topologies_are_refused():
         benchmark.parse_model("no_model:8")
     with pytest.raises(ValueError, match="`topology` must be one of"):
         benchmark.parse_model("root_nin:8:bush")
+
+
+def test_keras_applications_and_decompositions():
+    shape = (32, 32, 3)
+    model = benchmark.parse_model(
+        "keras.applications.MobileNet", input_shape=shape, classes=5
+    )
+    assert model.output_shape == (None, 5)
+    with pytest.raises(ValueError, match="needs one of .*VGG16.*Received: 'VGG17'"):
+        benchmark.parse_model("keras.applications.VGG17")
+    assert benchmark.with_decomposed([model], None) == [model]
+    first, small = benchmark.with_decomposed([model], 0.7)
+    assert first is model
+    assert small.name == f"{model.name}_decomposed_0.7"
+    ratio = keras_roots.profile(small).macs / keras_roots.profile(model).macs
+    assert 0.6 < ratio <= 0.7
 
 
 def test_every_combination_is_a_case(tmp_path):
