@@ -13,13 +13,15 @@ Force Regularization (Wen et al., ICCV 2017) from baseline to exported file:
 
 Examples, on the embedded digits (a few minutes on two cores):
 
-  keras-roots-compress --model=root_resnet20 --force_strength=0.01 \
+  keras-roots-compress --model=root_resnet20 --force_strength=1e-4 \
       --output_dir=runs/digits-compressed
 
 and from a trained network, on CIFAR-10:
 
-  keras-roots-compress --from=runs/cifar10/model.keras --dataset=cifar10 \
-      --force_strength=0.005 --error=0.05 --output_dir=runs/cifar10-compressed
+  keras-roots-compress --from=runs/cifar10/model.keras --model=root_resnet20 \
+      --dataset=cifar10 --force_strength=3e-5 --output_dir=runs/cifar10-compressed
+
+where --model tells the recipe, and the layers of --force_layers=paper.
 
 The same command goes on where it was stopped; --stage=force,decompose runs some stages
 alone, on what the others left. The right strength depends on the network: choose it on
@@ -248,7 +250,7 @@ def main(argv) -> None:
         data_dir=values.data_dir,
         distribution=values.distribution,
     )
-    for stage in values.stage and [name for name in STAGES if name in values.stage]:
+    for stage in (name for name in STAGES if name in values.stage):
         if stage == "ranks":
             for name, analysis in compression_report.ranks(work).items():
                 print(f"\nranks, {name}\n{analysis}\n")
