@@ -37,7 +37,12 @@ __all__ = [
 ]
 
 
+_LAZY_MODULES = ("analysis", "lowrank")
+
+
 def __getattr__(name):
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f"keras_roots.{name}")
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'keras_roots' has no attribute {name!r}")

@@ -26,10 +26,13 @@ class Selection:
     ):
         self.names = None
         self.predicate = layers
-        if isinstance(layers, str):
+        iterable = isinstance(layers, Iterable)
+        if isinstance(layers, str) or not (
+            layers is None or callable(layers) or iterable
+        ):
             raise ValueError(
                 "`layers` must be a list of names, a function of a layer or None. "
-                f"Received: layers={layers!r}; a single layer is [{layers!r}]"
+                f"Received: layers={layers!r}; a single layer is ['its name']"
             )
         if layers is not None and not callable(layers):
             self.names = set(layers)

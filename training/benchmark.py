@@ -148,6 +148,8 @@ def main(argv) -> None:
     values = shared.FLAGS
     threads = _counts("threads", values.threads)
     batch_sizes = _counts("batch_sizes", values.batch_sizes)
+    if values.decompose and (values.measure != "latency" or not values.models):
+        raise ValueError("--decompose is for the latency of --models")
     if values.cost_table:
         with files.replacing(values.cost_table) as temporary:
             table = layer_benchmark.measure_costs(progress=_progress)

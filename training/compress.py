@@ -204,6 +204,7 @@ def settings() -> Settings:
     }
     if values["from"].value or values.weights or values.from_scratch:
         del recipes["baseline"]
+    _check_use(recipes)
     start = {"from": values["from"].value, "model": values.model}
     if not values["from"].value:
         names = ("model", "root", "topology", "weights", "image_size")
@@ -240,9 +241,6 @@ def main(argv) -> None:
             f"Received: {', '.join(unknown)}"
         )
     run_settings = settings()
-    compression.chosen_layers(
-        run_settings.force.layers, run_settings.start.get("model")
-    )
     work = compression.Compression(
         run_settings,
         values.output_dir,
@@ -265,6 +263,31 @@ def run() -> None:
     shared.launch(main, __doc__, define_flags())
 
 
+# Flags that only have an effect in a stage that trains.
+_NEEDS = {
+    "group_lasso": "sparsify",
+    "sparsity": "sparsify",
+    "distillation": "finetune",
+    "shrink_every": "finetune",
+}
+
+
+def _check_use(recipes):
+    """Refuses what would have no effect."""
+    values = shared.FLAGS
+    for name, stage in _NEEDS.items():
+        if values[name].value and recipes[stage] is None:
+            raise ValueError(
+                f"--{name} needs --{stage}_epochs above 0. "
+                f"Received: --{name}={values[name].value}"
+            )
+    if values.from_scratch and (values["from"].value or values.weights):
+        raise ValueError("Give --from_scratch, or --from or --weights, not both")
+    for stage in ("force", "finetune", "sparsify"):
+        if values["stage"].present and stage in values.stage and not recipes[stage]:
+            raise ValueError(f"--stage={stage} needs --{stage}_epochs above 0")
+
+
 def _after(recipe, stage, epochs, rate):
     """The recipe of a stage after the baseline; `None` to leave it out."""
     values = shared.FLAGS
@@ -272,7 +295,8 @@ def _after(recipe, stage, epochs, rate):
     epochs = epochs if given is None else given
     if epochs == 0:
         return None
-    rate = values[f"{stage}_learning_rate"].value or rate
+    given = values[f"{stage}_learning_rate"].value
+    rate = rate if given is None else given
     return dataclasses.replace(recipe, epochs=epochs, learning_rate=rate)
 
 

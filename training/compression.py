@@ -5,6 +5,7 @@ of its name; a stage that is done is not run again, one that was stopped goes on
 """
 
 import dataclasses
+import itertools
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import keras
 import numpy as np
 
 from keras_roots import files, lowrank, sparsity
+from keras_roots.lowrank import choices, ranks
 from keras_roots.regularizers import (
     ForceRegularizer,
     GroupLasso,
@@ -22,7 +24,8 @@ from keras_roots.regularizers import (
     with_regularizer,
 )
 from keras_roots.regularizers.attach import PAPER_LAYERS
-from keras_roots.training import data, distillation, fitting, output
+from keras_roots.training import data, distillation, fitting, output, pipeline
+from keras_roots.training.augment import get_augmentation
 from keras_roots.training.recipes import Recipe
 
 
@@ -138,6 +141,8 @@ class Settings:
     start: dict = dataclasses.field(default_factory=dict)
 
 
+_GRADIENT_BATCHES = 10  # for the strength relative to the gradient
+
 # Stages that leave a model, in order, with the settings that each depends on beside
 # those of the stages before it.
 STAGES: dict[str, tuple[str, ...]] = {
@@ -175,6 +180,7 @@ class Compression:
         say: Callable[[str], None] = print,
     ):
         fitting.check_layout()
+        _check(settings)
         self.settings = settings
         self.directory = Path(output_dir)
         self.make_start = make_start
@@ -212,8 +218,15 @@ class Compression:
         return (self.directory / stage / fitting.RESULT).exists()
 
     def done(self) -> list[str]:
-        """Returns the stages that have left a model, in order."""
-        return [s for s in STAGES if self.is_wanted(s) and self.is_done(s)]
+        """Returns the stages that have left a model, in order.
+
+        Raises:
+            ValueError: One of them did so with other settings.
+        """
+        stages = [s for s in STAGES if self.is_wanted(s) and self.is_done(s)]
+        for stage in stages:
+            output.claim_directory(self.directory / stage, self._config(stage))
+        return stages
 
     def model(self, stage: str) -> keras.Model:
         """Loads the model that a stage has left."""
@@ -229,17 +242,18 @@ class Compression:
         names = [name for name in STAGES if self.is_wanted(name)]
         return names[names.index(stage) - 1]
 
-    def sample(self, count: int) -> np.ndarray:
-        """Returns training images, chosen at random."""
-        size = self.dataset.image_size
+    def sample(self, model: keras.Model, count: int) -> np.ndarray:
+        """Returns training images of a model's size, chosen at random."""
+        size = model.input_shape[1]
         return self.dataset.train.sample(count, size, self.settings.seed)
 
     def _run(self, stage):
         folder = self.directory / stage
-        output.claim_directory(folder, self._config(stage))
         if self.is_done(stage):
+            output.claim_directory(folder, self._config(stage))
             self.say(f"{stage}: done already, {self.result(stage)['top1']:.2%} top-1")
             return
+        fitting.set_seed(self.settings.seed)
         if stage == "baseline":
             model = self.make_start(self.dataset)
         elif self.is_done(self.before(stage)):
@@ -249,9 +263,13 @@ class Compression:
                 f"Stage {stage!r} needs the model of stage {self.before(stage)!r}, "
                 f"which is not in {str(self.directory)!r}: run that one first"
             )
+        output.claim_directory(folder, self._config(stage))
         self.say(f"{stage}: starts")
-        fitting.set_seed(self.settings.seed)
-        model, extra = _STAGES[stage](self, model, folder)
+        try:
+            model, extra = _STAGES[stage](self, model, folder)
+        except ValueError:
+            output.release_directory(folder)
+            raise
         result = fitting.finish(model, self.dataset, folder, **extra)
         self.say(f"{stage}: done, {result['top1']:.2%} top-1")
 
@@ -309,15 +327,23 @@ class Compression:
         return model, {"seconds": fitting.seconds(folder)}
 
     def _relative(self, trainee, recipe, arguments):
-        count = min(10 * recipe.batch_size, self.dataset.train.count)
-        images, labels = next(
-            iter(self.dataset.train.batches(count, trainee.input_shape[1]))
+        batches = pipeline.train_batches(
+            self.dataset.train,
+            augmentation=get_augmentation("none"),
+            batch_size=recipe.batch_size,
+            image_size=trainee.input_shape[1],
+            classes=len(self.dataset.class_names),
+            fill=0.0,
+            seed=self.settings.seed,
+            epochs=range(1),
         )
+        pairs = itertools.islice(batches, _GRADIENT_BATCHES)
+        images, targets = zip(*pairs, strict=True)
         return relative_force(
             trainee,
             self.settings.force.strength,
-            images,
-            np.eye(len(self.dataset.class_names), dtype="float32")[labels],
+            np.concatenate(list(map(keras.ops.convert_to_numpy, images))),
+            np.concatenate(list(map(keras.ops.convert_to_numpy, targets))),
             keras.losses.CategoricalCrossentropy(from_logits=True),
             batch_size=recipe.batch_size,
             **arguments,
@@ -326,20 +352,15 @@ class Compression:
     def _decompose(self, model, folder):
         how = dataclasses.asdict(self.settings.decomposition)
         count = how.pop("recalibration_images")
-        images = self.sample(count) if count else None
-        if how["method"] == "responses" and images is None:
-            raise ValueError(
-                "The method 'responses' needs sample images. Received: "
-                "recalibration_images=0"
-            )
+        images = self.sample(model, count) if count else None
         plan = lowrank.plan_decomposition(
             model, **how, images=images if how["method"] == "responses" else None
         )
         self.say(str(plan))
+        model = plan.apply()
         files.write_csv(
             folder / "plan.csv", [dataclasses.asdict(row) for row in plan.layers]
         )
-        model = plan.apply()
         if images is not None:
             model = lowrank.recalibrate(model, images)
         return model, {}
@@ -392,7 +413,8 @@ class Compression:
         model = sparsity.prune(model, settings.sparsity)
         self._fit("sparsify", model, folder)
         zeros = round(sparsity.sparsity_report(model).fraction, 4)
-        return model, {"seconds": fitting.seconds(folder), "zeros": zeros}
+        seconds = sum(map(fitting.seconds, [folder, folder / "group_lasso"]))
+        return model, {"seconds": round(seconds, 1), "zeros": zeros}
 
 
 _STAGES = {
@@ -402,6 +424,34 @@ _STAGES = {
     "finetune": Compression._finetune,
     "sparsify": Compression._sparsify,
 }
+
+
+def _check(settings):
+    """Checks what a stage would find wrong only hours later."""
+    how = settings.decomposition
+    choices.check_arguments(
+        how.error, how.method, how.ranks, how.cost, how.macs, how.rank_multiple
+    )
+    if how.method == "responses" and not how.recalibration_images:
+        raise ValueError(
+            "`method` 'responses' needs sample images. Received: recalibration_images=0"
+        )
+    chosen_layers(settings.force.layers, settings.start.get("model"))
+    ranks.check_error(settings.finetuning.shrink_error)
+    ema = any(recipe.ema for recipe in settings.recipes.values())
+    if settings.finetuning.shrink_every and ema:
+        raise ValueError(
+            "`shrink_every` cannot be combined with a moving average of the weights. "
+            f"Received: shrink_every={settings.finetuning.shrink_every} and ema"
+        )
+    for name, value in (
+        ("threshold", settings.sparsification.threshold),
+        ("sparsity", settings.sparsification.sparsity),
+    ):
+        if not 0 <= value < 1:
+            raise ValueError(
+                f"`{name}` must be at least 0 and below 1. Received: {name}={value}"
+            )
 
 
 def chosen_layers(layers: str, family: str | None) -> Callable | None:

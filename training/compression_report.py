@@ -8,6 +8,7 @@ import keras
 
 import keras_roots
 from keras_roots import benchmarking, files
+from keras_roots.export import ExportError
 from keras_roots.lowrank import RankAnalysis
 from keras_roots.tables import format_table
 from keras_roots.training import evaluation
@@ -16,14 +17,26 @@ from keras_roots.training.compression import Compression
 CALIBRATION_IMAGES = 500
 QUANTIZATIONS = {"float32": None, "int8": "int8"}
 _RANKED = ("baseline", "force")
+_COLUMNS = {
+    "top1": "{:.2%}",
+    "int8_top1": "{:.2%}",
+    "mean_rank_ratio": "{:.2%}",
+    "macs": "{:,}",
+    "params": "{:,}",
+    "float32_bytes": "{:,}",
+    "int8_bytes": "{:,}",
+    "float32_ms": "{:.3f}",
+    "float32_ratio": "{:.3f}",
+    "int8_ms": "{:.3f}",
+    "int8_ratio": "{:.3f}",
+}
 
 
-def ranks(compression: Compression, error: float = 0.05) -> dict[str, RankAnalysis]:
+def ranks(compression: Compression) -> dict[str, RankAnalysis]:
     """Analyses the networks before decomposition; writes `ranks.csv` and a picture.
 
     Args:
-        compression: Where stages that are done lie.
-        error: Bound on the relative squared error.
+        compression: Where stages that are done lie; its settings say the error.
 
     Returns:
         Analyses of the spatial convolutions, by stage. The picture, `spectra.png`, is
@@ -38,6 +51,7 @@ def ranks(compression: Compression, error: float = 0.05) -> dict[str, RankAnalys
             f"Ranks need the model of a stage of {_RANKED}, and "
             f"{str(compression.directory)!r} has none: run one first"
         )
+    error = compression.settings.decomposition.error
     found = {stage: analyse(compression.model(stage), error) for stage in stages}
     rows = [
         {
@@ -85,7 +99,9 @@ def export(compression: Compression, runs: int = 50) -> list[dict]:
     Returns:
         A row per stage: top-1 of the Keras model and of the int8 file on the test
         split, mean rank ratio, multiply-adds, parameters, bytes and milliseconds of
-        both files, and the ratios of the times to those of the first row.
+        both files, and the ratios of the times to those of the first row. A network
+        whose file does not agree with it, such as an untrained one, has no figures of
+        the file.
 
     Raises:
         ValueError: No stage is done.
@@ -99,16 +115,16 @@ def export(compression: Compression, runs: int = 50) -> list[dict]:
         )
     folder = compression.directory / "export"
     folder.mkdir(exist_ok=True)
-    images = compression.sample(CALIBRATION_IMAGES)
-    rows = [_export(compression, stage, folder, images) for stage in stages]
-    times = {
-        kind: benchmarking.compare(
-            {stage: str(_path(folder, stage, kind)) for stage in stages}, runs=runs
+    rows = [_export(compression, stage, folder) for stage in stages]
+    for kind in QUANTIZATIONS:
+        exported = [row for row in rows if row[f"{kind}_bytes"] is not None]
+        if not exported:
+            continue
+        measured = benchmarking.compare(
+            {row["stage"]: str(_path(folder, row["stage"], kind)) for row in exported},
+            runs=runs,
         )
-        for kind in QUANTIZATIONS
-    }
-    for kind, measured in times.items():
-        for row, latency in zip(rows, measured, strict=True):
+        for row, latency in zip(exported, measured, strict=True):
             row[f"{kind}_ms"] = round(latency.median_ms, 4)
             row[f"{kind}_ratio"] = round(latency.ratio, 4)
     machine = {
@@ -127,17 +143,9 @@ def render(rows: Sequence[dict]) -> str:
     cells = [
         (
             row["stage"],
-            f"{row['top1']:.2%}",
-            f"{row['int8_top1']:.2%}",
-            f"{row['mean_rank_ratio']:.2%}" if row["mean_rank_ratio"] else "",
-            f"{row['macs']:,}",
-            f"{row['params']:,}",
-            f"{row['float32_bytes']:,}",
-            f"{row['int8_bytes']:,}",
             *(
-                text
-                for kind in QUANTIZATIONS
-                for text in (f"{row[f'{kind}_ms']:.3f}", f"{row[f'{kind}_ratio']:.3f}")
+                "" if row.get(name) is None else template.format(row[name])
+                for name, template in _COLUMNS.items()
             ),
         )
         for row in rows
@@ -146,8 +154,9 @@ def render(rows: Sequence[dict]) -> str:
     return f"{table}\n{rows[0]['processor']}; {rows[0]['versions']}"
 
 
-def _export(compression, stage, folder, images) -> dict:
+def _export(compression, stage, folder) -> dict:
     model = compression.model(stage)
+    images = compression.sample(model, CALIBRATION_IMAGES)
     result = compression.result(stage)
     row = {"stage": stage, "top1": result["top1"]}
     if "validation_top1" in result:
@@ -157,7 +166,12 @@ def _export(compression, stage, folder, images) -> dict:
     row |= {name: result[name] for name in ("macs", "params")}
     for kind, quantize in QUANTIZATIONS.items():
         path = _path(folder, stage, kind)
-        keras_roots.export_tflite(model, path, quantize, images)
+        row |= {f"{kind}_top1": None, f"{kind}_bytes": None}
+        try:
+            keras_roots.export_tflite(model, path, quantize, images)
+        except ExportError as error:
+            compression.say(f"{stage}: no {kind} file: {error}")
+            continue
         score = evaluation.evaluate_on(
             evaluation.load_predictor(str(path)), compression.dataset
         )

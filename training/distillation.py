@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_roots import surgery
 from keras_roots.training import fitting
 from keras_roots.training.recipes import Recipe
 
@@ -68,10 +69,24 @@ def with_teacher(
             "`teacher` must have the student's input and output shapes, "
             f"{shapes[0]}. Received: {shapes[1]}"
         )
-    silent = fitting.prepare(teacher, recipe)
+    silent = surgery.rewrite(fitting.prepare(teacher, recipe), _without_noise)
     silent.trainable = False
     silent.name = "teacher"
     images = student.inputs[0]
     layer = Distillation(weight, temperature, dtype="float32", name="distillation")
     outputs = layer([student.outputs[0], silent(images)])
     return keras.Model(images, outputs, name=student.name)
+
+
+# Random in training, also in a model with `trainable=False`; within a functional model
+# there is no calling it in inference mode.
+_NOISE = (
+    keras.layers.Dropout,
+    keras.layers.AlphaDropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+)
+
+
+def _without_noise(layer):
+    return surgery.Replacement([], []) if isinstance(layer, _NOISE) else None

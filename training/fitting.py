@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 import keras_roots
-from keras_roots import files, layers, surgery
+from keras_roots import files, graph, layers, surgery
 from keras_roots.training import callbacks as cb
 from keras_roots.training import data, evaluation, pipeline
 from keras_roots.training.augment import get_augmentation
@@ -201,7 +201,7 @@ def prepare(model: keras.Model, recipe: Recipe, *, synchronized=False) -> keras.
         ValueError: An output is neither, or the model is subclassed.
     """
     multipliers = dict(recipe.decay_multipliers)
-    outputs = {id(tensor._keras_history.operation) for tensor in model.outputs}
+    outputs = set(map(id, _output_layers(model)))
 
     def replace(layer):
         kind = layer.__class__
@@ -238,10 +238,20 @@ def logits(model: keras.Model) -> keras.Model:
     return prepare(model, plain)
 
 
+def _output_layers(model) -> list[keras.Operation]:
+    """Returns the layers that make the outputs, in models within the model too."""
+    layers = [tensor._keras_history.operation for tensor in model.outputs]
+    return [
+        inner
+        for layer in layers
+        for inner in (_output_layers(layer) if graph.is_graph(layer) else [layer])
+    ]
+
+
 def _to_logits(layer) -> dict:
     """What to change in an output layer so that it gives logits."""
     activation = layer.get_config().get("activation")
-    if isinstance(layer, keras.Model) or activation not in ("softmax", "linear", None):
+    if activation not in ("softmax", "linear", None):
         raise ValueError(
             "`model` must end in a softmax or in logits to be trained as a classifier. "
             f"Received: model with output layer {layer.name!r}, "
@@ -347,8 +357,8 @@ def _resume(model, checkpoint, state, steps) -> int:
 
 def _mean_colour(model):
     """The colour that the model's normalisation maps to zero; black without one."""
-    names = [layer.name for layer in model.layers]
-    if "normalization" not in names:
+    named = [layer for layer in model.layers if layer.name == "normalization"]
+    if not named or not isinstance(named[0], keras.layers.Rescaling):
         return np.zeros(model.input_shape[-1], "float32")
-    layer = model.get_layer("normalization")
+    layer = named[0]
     return -np.array(layer.offset, "float32") / np.array(layer.scale, "float32")

@@ -22,13 +22,15 @@ import keras
 from absl import flags
 
 from keras_roots import files
+from keras_roots.lowrank.convolutions import convolutions
 from keras_roots.tables import format_table
 from keras_roots.training import compression_report
 from keras_roots.training import flags as shared
-from keras_roots.training.callbacks import LOG
+from keras_roots.training.callbacks import read_log
 from keras_roots.training.fitting import MODEL, RESULT
 
 TABLE = "force.csv"
+CLUSTERS = 4  # of the filters in the plane
 
 
 def paper_rows() -> list[dict]:
@@ -44,7 +46,11 @@ def find_runs(folder: str | os.PathLike) -> list[Path]:
         ValueError: There is none.
     """
     results = Path(folder).rglob(f"baseline/{RESULT}")
-    found = sorted(path.parent.parent for path in results)
+    found = sorted(
+        path.parent.parent
+        for path in results
+        if "baseline" in _config(path.parent.parent, "baseline")
+    )
     if not found:
         raise ValueError(
             "`runs` must be a folder with output directories of keras-roots-compress. "
@@ -141,8 +147,10 @@ def draw(
             and row["mean_rank_ratio"] is not None
         ]
         if sum(row["strength"] > 0 for row in swept) > 2:
+            validated = all(row["validation_error"] is not None for row in swept)
+            error = "validation_error" if validated else "error"
             analysis.plot_tradeoff(
-                [row | {"error": row["validation_error"]} for row in swept],
+                [row | {"error": row[error]} for row in swept],
                 picture(f"tradeoff-{network}"),
             )
         chosen = {
@@ -160,14 +168,13 @@ def draw(
             {name: compression_report.analyse(m) for name, m in models.items()},
             picture(f"spectra-{network}"),
         )
-        analysis.plot_filters(
-            {name: _first_kernel(model) for name, model in models.items()},
-            picture(f"filters-{network}"),
-        )
+        kernels = {name: _first_kernel(model) for name, model in models.items()}
+        if all(kernel.shape[-1] > CLUSTERS for kernel in kernels.values()):
+            analysis.plot_filters(kernels, picture(f"filters-{network}"), CLUSTERS)
         curves = {
-            name: run / "finetune" / LOG
+            name: _finetuning_log(run)
             for run, name in runs.items()
-            if _model_name(run) == network and (run / "finetune" / LOG).exists()
+            if _model_name(run) == network and (run / "finetune" / RESULT).exists()
         }
         if curves:
             analysis.plot_curves(curves, picture(f"curves-{network}"))
@@ -283,8 +290,13 @@ def _load(run, stage) -> keras.Model:
     return keras.models.load_model(run / stage / MODEL, compile=False)
 
 
+def _finetuning_log(run) -> list[dict]:
+    """The log of the fine-tuning, over all its segments."""
+    folder = run / "finetune"
+    segments = sorted(folder.glob("segment*"), key=lambda path: int(path.name[7:]))
+    return [row for part in [*segments, folder] for row in read_log(part)]
+
+
 def _first_kernel(model):
-    first = next(
-        layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)
-    )
+    first = next(iter(convolutions(model).values()))
     return keras.ops.convert_to_numpy(first.kernel)

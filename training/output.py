@@ -52,3 +52,14 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
     directory.mkdir(parents=True, exist_ok=True)
     files.write_text(file, json.dumps(config, indent=2) + "\n")
     return False
+
+
+def release_directory(directory: str | os.PathLike) -> None:
+    """Lets a directory go to another run, if this one has left nothing in it.
+
+    Args:
+        directory: An output directory that was claimed.
+    """
+    paths = list(Path(directory).iterdir())
+    if [path.name for path in paths] == ["config.json"]:
+        paths[0].unlink()

@@ -2,6 +2,7 @@
 
 from keras_roots.lowrank.costs import break_even_rank, theoretical_speedup
 from keras_roots.lowrank.decompose import decompose
+from keras_roots.lowrank.latency import ConvSpec, LatencyTable
 from keras_roots.lowrank.methods import ALEXNET_LRA, METHODS
 from keras_roots.lowrank.plan import LayerPlan, Plan, plan_decomposition
 from keras_roots.lowrank.ranks import LayerRank, RankAnalysis, rank_analysis
@@ -11,6 +12,8 @@ from keras_roots.lowrank.shrink import shrink
 __all__ = [
     "ALEXNET_LRA",
     "METHODS",
+    "ConvSpec",
+    "LatencyTable",
     "LayerPlan",
     "LayerRank",
     "Plan",

@@ -30,7 +30,8 @@ def shrink(model: keras.Model, error: float) -> keras.Model:
             between 0 and 1.
 
     Returns:
-        A copy of the model. Layers that the bound does not let shrink are the same.
+        A copy of the model. Layers that the bound does not let shrink are the same,
+        and so are those with `trainable=False`.
 
     Raises:
         ValueError: `error` is out of bounds, the model is subclassed or has no
@@ -43,7 +44,7 @@ def shrink(model: keras.Model, error: float) -> keras.Model:
         True
     """
     ranks.check_error(error)
-    pairs = find_pairs(model)
+    pairs = [pair for pair in find_pairs(model) if pair[0].trainable]
     if not pairs:
         raise ValueError(
             "`model` must have convolutions that `decompose` has decomposed: a layer "
@@ -65,6 +66,7 @@ def shrink(model: keras.Model, error: float) -> keras.Model:
         config = layer.get_config()
         if change.filters is not None:
             config["filters"] = change.filters
+        config["kernel_constraint"] = None  # it was on a kernel of another shape
         return surgery.Replacement(
             [layer.__class__.from_config(config)], [[kernel, *bias]]
         )

@@ -201,7 +201,7 @@ def _name(family, root, topology):
 
 
 def _check_classifier(weights, classes, activation):
-    known = released.CLASSES.get(weights)
+    known = released.classes(weights)
     if known is not None and classes != known:
         raise ValueError(
             f"If using `weights={weights!r}` with `include_top=True`, `classes` should "

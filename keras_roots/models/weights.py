@@ -8,7 +8,7 @@ from importlib import resources
 
 import keras
 
-CLASSES = {"cifar10": 10, "imagenette": 10}
+_CLASSES = {"cifar10": 10, "imagenette": 10}
 
 
 @functools.cache
@@ -16,6 +16,18 @@ def index() -> list[dict]:
     """Returns the released weights: the entries of the zoo's index."""
     path = resources.files("keras_roots.zoo") / "index.json"
     return json.loads(path.read_text())["weights"]
+
+
+def classes(weights) -> int | None:
+    """Returns the classes of released weights; `None` if the name is not known.
+
+    Args:
+        weights: Name of a data set, perhaps with how it was trained after a hyphen,
+            `"cifar10-force-l2"`; anything else is not known.
+    """
+    if not isinstance(weights, str):
+        return None
+    return _CLASSES.get(weights.partition("-")[0])
 
 
 def find(model: str, groups: tuple[int, ...], weights) -> str | None:

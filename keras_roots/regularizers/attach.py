@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import keras
 import numpy as np
 
-from keras_roots import surgery
+from keras_roots import graph, surgery
 from keras_roots.regularizers.force import ForceRegularizer
 from keras_roots.regularizers.group_lasso import GroupLasso
 from keras_roots.selection import Selection
@@ -83,12 +83,12 @@ def with_regularizer(
         >>> model = keras_roots.RootConvNet()
         >>> forced = with_regularizer(model, ForceRegularizer(1e-3, norm="l1"))
     """
-    chosen = Selection(
-        layers, lambda layer: isinstance(layer, _CONVOLUTIONS), "convolutions"
-    )
+    chosen = Selection(layers, _is_convolution, "convolutions")
+
+    names = _paths(model)
 
     def change(layer):
-        if not chosen(layer):
+        if not chosen(layer, names.get(id(layer))):
             return None
         own = regularizer
         if not isinstance(own, keras.regularizers.Regularizer):
@@ -195,16 +195,27 @@ def relative_force(
         )
     ForceRegularizer(strength, **force)
     gradients = _gradient_lengths(model, images, targets, loss, batch_size)
+    names = _paths(model)
 
     def regularizer(layer):
         unit = ForceRegularizer(1.0, **{**force, "groups": layer.groups})
         length = np.linalg.norm(
             keras.ops.convert_to_numpy(unit.force(layer.kernel)).ravel()
         )
-        own = strength * gradients[layer.name] / length if length > 0 else 0.0
+        gradient = gradients[names.get(id(layer), layer.name)]
+        own = strength * gradient / length if length > 0 else 0.0
         return ForceRegularizer(own, **{**force, "groups": layer.groups})
 
     return regularizer
+
+
+def _is_convolution(layer) -> bool:
+    return isinstance(layer, _CONVOLUTIONS)
+
+
+def _paths(model) -> dict[int, str]:
+    """Names of layers with those of the models that they are nested in, by `id`."""
+    return {id(layer): name for name, layer in graph.operations(model)}
 
 
 def _gradient_lengths(model, images, targets, loss, batch_size) -> dict[str, float]:
@@ -212,11 +223,8 @@ def _gradient_lengths(model, images, targets, loss, batch_size) -> dict[str, flo
     copy = without_regularizers(model)
     weights = copy.get_weights()
     copy.compile(keras.optimizers.SGD(1.0), loss=loss)
-    convolutions = [
-        layer
-        for layer in copy._flatten_layers(include_self=False)
-        if isinstance(layer, _CONVOLUTIONS)
-    ]
+    named = [pair for pair in graph.operations(copy) if _is_convolution(pair[1])]
+    names, convolutions = zip(*named, strict=True)
     before = [np.array(layer.kernel) for layer in convolutions]
     lengths = []
     for start in range(0, len(images) - batch_size + 1, batch_size):
@@ -229,5 +237,4 @@ def _gradient_lengths(model, images, targets, loss, batch_size) -> dict[str, flo
                 for layer, kernel in zip(convolutions, before, strict=True)
             ]
         )
-    names = [layer.name for layer in convolutions]
     return dict(zip(names, np.mean(lengths, axis=0).tolist(), strict=True))

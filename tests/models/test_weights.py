@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_roots import create_model, list_models
+from keras_roots import create_model, list_models, profile
 from keras_roots.models import common, weights
 
 pytestmark = pytest.mark.usefixtures("shallow")
@@ -164,6 +164,24 @@ ENTRY = {
     "file": "missing.weights.h5",
     "sha256": "0" * 64,
 }
+
+
+RELEASED = {
+    f"{entry['model']}-{entry['root']}-{entry['dataset']}": entry
+    for entry in weights.index()
+}
+
+
+@pytest.mark.parametrize("released", RELEASED)
+def test_released_weights_load_and_are_what_the_index_says(released):
+    entry = RELEASED[released]
+    arguments = {"root": entry["root"], "topology": entry["topology"]}
+    model = create_model(entry["model"], weights=entry["dataset"], **arguments)
+    assert profile(model).macs == entry["macs"]
+    assert profile(model).params == entry["params"]
+    plain = create_model(entry["model"], **arguments)
+    images = pixels(32)
+    assert np.abs(np.asarray(model(images)) - np.asarray(plain(images))).max() > 1e-3
 
 
 def test_released_weights_that_are_damaged(monkeypatch):

@@ -172,11 +172,11 @@ def test_relative_force_is_in_proportion_to_the_gradient():
         ),
         (
             lambda: with_regularizer(network(), ForceRegularizer(1.0), ["fist"]),
-            "first, inner_conv. Received: fist",
+            "first, inner/inner_conv. Received: fist",
         ),
         (
             lambda: with_regularizer(network(), ForceRegularizer(1.0), "first"),
-            re.escape("a single layer is ['first']"),
+            re.escape("a single layer is ['its name']"),
         ),
         (
             lambda: with_regularizer(network(), ForceRegularizer(1.0), lambda _: False),

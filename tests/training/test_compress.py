@@ -53,7 +53,7 @@ def test_flags_reach_the_settings(parse, tmp_path):
         "--force_layers=paper",
         "--force_epochs=4",
         "--force_learning_rate=0.5",
-        "--finetune_epochs=0",
+        "--finetune_epochs=5",
         "--cost=none",
         "--macs=1000000",
         f"--ranks={plan}",
@@ -62,7 +62,7 @@ def test_flags_reach_the_settings(parse, tmp_path):
         "--distillation=2",
         "--shrink_every=3",
     )
-    assert list(settings.recipes) == ["force", "sparsify"]
+    assert list(settings.recipes) == ["force", "finetune", "sparsify"]
     assert settings.recipes["force"].epochs == 4
     assert settings.recipes["force"].learning_rate == 0.5
     assert settings.start == {"from": "net.keras", "model": "root_nin"}
@@ -134,3 +134,17 @@ def test_the_whole_way_on_digits(tmp_path):
         assert failed.returncode == 1
         assert message in failed.stderr
         assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--sparsity=0.5"], "--sparsity needs --sparsify_epochs"),
+        (["--distillation=1", "--finetune_epochs=0"], "needs --finetune_epochs"),
+        (["--from_scratch", "--from=a.keras"], "not both"),
+        (["--stage=sparsify"], "--stage=sparsify needs --sparsify_epochs"),
+    ],
+)
+def test_flags_without_effect_are_refused(parse, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        parse(*arguments)

@@ -14,7 +14,7 @@ def classifier(classes=3, name="net"):
     inputs = keras.Input((4, 4, 2))
     x = keras.layers.Conv2D(5, 3, name="conv")(inputs)
     x = keras.layers.BatchNormalization(name="bn")(x)
-    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dropout(0.5)(keras.layers.GlobalAveragePooling2D()(x))
     outputs = keras.layers.Dense(classes, activation="softmax", name="top")(x)
     return keras.Model(inputs, outputs, name=name)
 
@@ -59,6 +59,16 @@ def test_a_student_nears_its_teacher():
     assert losses[-1] < 0.5 * losses[0]
     copy = distillation.Distillation.from_config(layer.get_config())
     assert (copy.weight, copy.temperature) == (1.0, 2.0)
+
+
+def test_a_teacher_is_in_inference_mode():
+    student = fitting.logits(classifier())
+    model = distillation.with_teacher(student, classifier(), RECIPE)
+    images = np.random.default_rng(0).normal(size=(4, 4, 4, 2))
+    images = images.astype("float32")
+    teacher = keras.Model(model.inputs, model.get_layer("distillation").input[1])
+    once, again = (np.asarray(teacher(images, training=True)) for _ in range(2))
+    np.testing.assert_array_equal(once, again)
 
 
 def test_other_classes_are_refused():

@@ -33,3 +33,13 @@ def test_a_damaged_configuration(tmp_path):
     (tmp_path / "config.json").write_text('{"root"')
     with pytest.raises(ValueError, match="damaged"):
         output.claim_directory(tmp_path, {"root": 8})
+
+
+def test_a_run_that_left_nothing_makes_room(tmp_path):
+    output.claim_directory(tmp_path, {"root": 8})
+    (tmp_path / "log.csv").write_text("")
+    output.release_directory(tmp_path)
+    assert output.claim_directory(tmp_path, {"root": 8})
+    (tmp_path / "log.csv").unlink()
+    output.release_directory(tmp_path)
+    assert not output.claim_directory(tmp_path, {"root": 4})

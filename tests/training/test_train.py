@@ -147,6 +147,26 @@ def test_the_recipe_reaches_the_model(npz):
     assert float(sum(prepared.losses)) == pytest.approx(want, rel=1e-4)
 
 
+@pytest.mark.parametrize("activation", ["softmax", "linear"])
+def test_a_classifier_within_a_model_gives_logits(activation):
+    inner = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, activation=activation),
+        ]
+    )
+    outer = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Normalization(), inner]
+    )
+    prepared = fitting.prepare(outer, RECIPE)
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+    kernel, bias = inner.get_weights()
+    want = images.reshape(2, -1) @ kernel + bias
+    np.testing.assert_allclose(np.asarray(prepared(images)), want, atol=1e-4)
+    assert fitting._mean_colour(outer).tolist() == [0, 0, 0]
+
+
 def test_mixed_bfloat16_keeps_float32_logits(npz, tmp_path):
     model = keras_roots.RootNiN(input_shape=(8, 8, 3), classifier_activation=None)
     prepared = fitting.prepare(
