@@ -1,5 +1,6 @@
 """Ranks of all layers together, for a budget of multiply-adds."""
 
+import math
 import numbers
 from collections.abc import Mapping, Sequence
 
@@ -8,6 +9,7 @@ import numpy as np
 from keras_roots.lowrank.candidates import Candidate
 from keras_roots.lowrank.costs import Cost
 
+_WORST = 1 - 1e-9  # an error of 1 would have no logarithm
 _STEPS = 100  # of the bisection: more than a float64 resolves
 
 
@@ -19,6 +21,10 @@ def ranks_within(
     multiple: int,
 ) -> dict[str, int | None]:
     """Chooses the ranks of all layers for a budget.
+
+    For the largest product of the energies, `1 - error`, that the layers keep: what a
+    network answers has passed all of them (Zhang et al., Accelerating Very Deep
+    Convolutional Networks, TPAMI 2016, section 3.3).
 
     Args:
         candidates: The layers to choose for, by name.
@@ -40,7 +46,7 @@ def ranks_within(
         if cost is not None:
             ranks = [None, *filter(candidate.pays, ranks)]
         options.append(ranks)
-        errors.append(np.array([_error(candidate, rank) for rank in ranks]))
+        errors.append(np.array([_loss(candidate, rank) for rank in ranks]))
         counts.append(np.array([_cost(candidate, rank).macs for rank in ranks]))
     rest = total - sum(_cost(candidate, None).macs for candidate in candidates.values())
     least = rest + sum(int(count.min()) for count in counts)
@@ -142,8 +148,10 @@ def _limit(macs, total) -> int:
     )
 
 
-def _error(candidate, rank) -> float:
-    return 0.0 if rank is None else candidate.error(rank)
+def _loss(candidate, rank) -> float:
+    """What a layer adds to the logarithm of the product of kept energies, negated."""
+    error = 0.0 if rank is None else min(candidate.error(rank), _WORST)
+    return -math.log1p(-error)
 
 
 def _cost(candidate, rank) -> Cost:

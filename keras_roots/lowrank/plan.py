@@ -160,8 +160,9 @@ def plan_decomposition(
         cost: What decomposing a layer must save: `"macs"`, counted, or `"latency"`,
             measured in LiteRT on this machine; `None` for nothing.
         macs: Instead of `error`, multiply-adds of the whole model: a number, or a part
-            of what it has as a float below 1. Ranks are chosen for the least sum of
-            relative errors.
+            of what it has as a float below 1. Ranks are chosen for the largest
+            product of the energies, `1 - error`, that layers keep (Zhang et al., TPAMI
+            2016, section 3.3).
         layers: Which convolutions to consider: names, or a function of the layer.
         images: Sample images, as the model takes them, for the method `"responses"`.
         latency_table: For `cost="latency"`, a `LatencyTable`, or the path of its file,

@@ -160,6 +160,42 @@ def test_budget(model, part, method):
     assert [row.rank for row in same.layers] == [row.rank for row in plan.layers]
 
 
+def test_a_budget_starves_no_layer(conv):
+    """Errors multiply: a layer that keeps nothing is not made good by whole ones."""
+    inputs = keras.Input((32, 32, 3))
+    x = conv(32, 5, name="small", padding="same")(inputs)
+    x = conv(32, 5, name="large", padding="same", strides=2)(x)
+    x = conv(64, 5, name="last", padding="same", strides=2)(x)
+    model = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
+    plan = plan_decomposition(model, macs=0.5)
+    ranks = {
+        row.name: [*range(1, row.full_rank + 1)] for row in plan.layers if row.rank
+    }
+    kept = np.prod([1 - (row.error or 0.0) for row in plan.layers])
+    spectra = {
+        name: np.linalg.svd(
+            keras.ops.convert_to_numpy(model.get_layer(name).kernel)
+            .astype("float64")
+            .reshape(-1, model.get_layer(name).filters),
+            compute_uv=False,
+        )
+        ** 2
+        for name in ("small", "large", "last")
+    }
+    best = 0.0
+    costs = {"small": (1024, 75, 32), "large": (256, 800, 32), "last": (64, 800, 64)}
+    for part in np.linspace(0.05, 0.95, 19):  # the same part of every layer's rank
+        macs, energy = 0, 1.0
+        for name, (positions, rows, filters) in costs.items():
+            rank = max(1, int(part * filters))
+            macs += positions * rank * (rows + filters)
+            energy *= spectra[name][:rank].sum() / spectra[name].sum()
+        if macs <= 0.5 * plan.macs:
+            best = max(best, energy)
+    assert kept >= best > 0
+    assert max(row.error or 0.0 for row in plan.layers) < 0.9
+
+
 def test_ample_budget_changes_nothing(model):
     plan = plan_decomposition(model, macs=10 * 10**9)
     assert plan.macs_after == plan.macs
