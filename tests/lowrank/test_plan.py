@@ -168,9 +168,6 @@ def test_a_budget_starves_no_layer(conv):
     x = conv(64, 5, name="last", padding="same", strides=2)(x)
     model = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
     plan = plan_decomposition(model, macs=0.5)
-    ranks = {
-        row.name: [*range(1, row.full_rank + 1)] for row in plan.layers if row.rank
-    }
     kept = np.prod([1 - (row.error or 0.0) for row in plan.layers])
     spectra = {
         name: np.linalg.svd(
