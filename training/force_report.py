@@ -14,6 +14,7 @@ those of the first layer in the plane (Figure 2). Prints Table 1 with the paper'
 import importlib.util
 import json
 import os
+import statistics
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -108,7 +109,7 @@ def render(rows: Sequence[dict]) -> str:
             _text(row.get("decomposed_error"), "{:.2%}"),
             _text(row.get("finetuned_error"), "{:.2%}"),
             _text(row.get("macs_after"), "{:,}"),
-            row.get("ranks") or "",
+            " ".join(part.split("/")[0] for part in (row.get("ranks") or "").split()),
         )
         for row in [*paper_rows(), *rows]
     ]
@@ -146,7 +147,15 @@ def draw(
             and not row["from_scratch"]
             and row["mean_rank_ratio"] is not None
         ]
-        if sum(row["strength"] > 0 for row in swept) > 2:
+        lengths = [row["force_epochs"] for row in swept if row["strength"] > 0]
+        if len(lengths) > 2:
+            # One line joins runs of one length; the most common one.
+            usual = statistics.mode(lengths)
+            swept = [
+                row
+                for row in swept
+                if not row["strength"] or row["force_epochs"] == usual
+            ]
             validated = all(row["validation_error"] is not None for row in swept)
             error = "validation_error" if validated else "error"
             analysis.plot_tradeoff(

@@ -97,7 +97,7 @@ def plot_filters(
                 alpha=0.85,
             )
         axes.set_aspect("equal", adjustable="datalim")
-        axes.set_title(f"{name}: {len(points)} filters, {clusters} clusters")
+        axes.set_title(f"{name} ({len(points)} filters)", fontsize=10)
     figure.supxlabel("first discriminant (deviations within clusters)", fontsize=10)
     figure.supylabel("second discriminant", fontsize=10)
     figures.save(figure, path)
