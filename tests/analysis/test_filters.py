@@ -106,8 +106,8 @@ def test_the_picture_has_a_panel_per_network(drawn, tmp_path):
     plot_filters(kernels, tmp_path / "filters.png", clusters=5, seed=3)
     (figure,) = drawn
     assert [axes.get_title() for axes in figure.axes] == [
-        "baseline: 120 filters, 5 clusters",
-        "coordinated: 40 filters, 5 clusters",
+        "baseline (120 filters)",
+        "coordinated (40 filters)",
     ]
     for axes, kernel in zip(figure.axes, kernels.values(), strict=True):
         points, labels = project_filters(kernel, 5, 3)
