@@ -13,8 +13,8 @@ Force Regularization (Wen et al., ICCV 2017) from baseline to exported file:
 
 Examples, on the embedded digits (a few minutes on two cores):
 
-  keras-roots-compress --model=root_resnet20 --force_strength=1e-4 \
-      --output_dir=runs/digits-compressed
+  keras-roots-compress --model=root_resnet20 --epochs=6 --force_strength=1e-3 \
+      --macs=0.5 --method=responses --output_dir=runs/digits-compressed
 
 and from a trained network, on CIFAR-10:
 
