@@ -119,7 +119,7 @@ def profile(model: keras.Model, input_shape: Sequence | None = None) -> Profile:
             uncounted.append(name)
         return output
 
-    graph.walk(model, _inputs(model, input_shape), call)
+    graph.walk(model, symbolic_inputs(model, input_shape), call)
     return Profile(tuple(rows), tuple(uncounted))
 
 
@@ -228,8 +228,18 @@ def _built(model, input_shape):
     return copy
 
 
-def _inputs(model, input_shape):
-    """Returns the specification of every input, unknown sides filled in."""
+def symbolic_inputs(
+    model: keras.Model, input_shape: Sequence | None = None
+) -> list[keras.KerasTensor]:
+    """Returns the specification of every input, unknown sides filled in.
+
+    Args:
+        model: A functional model, or a Sequential one that is built.
+        input_shape: As for `profile`.
+
+    Raises:
+        ValueError: `input_shape` is not one of the model's input shapes.
+    """
     own = [tensor.shape[1:] for tensor in model.inputs]
     given = own if input_shape is None else input_shape
     if not any(isinstance(side, Sequence) for side in given):

@@ -37,7 +37,7 @@ from absl import flags
 from keras_roots.lowrank import METHODS
 from keras_roots.models import registry
 from keras_roots.regularizers import force as forces
-from keras_roots.training import compression, compression_report, recipe_flags
+from keras_roots.training import compression, compression_report, data, recipe_flags
 from keras_roots.training import export as exporting
 from keras_roots.training import flags as shared
 from keras_roots.training.compression import (
@@ -337,13 +337,10 @@ def _start(dataset) -> keras.Model:
     values = shared.FLAGS
     if values["from"].value:
         return exporting.get_model(values["from"].value)
-    arguments = {
-        "root": values.root,
-        "topology": values.topology,
-        "weights": values.weights,
-        "classes": len(dataset.class_names),
-    }
-    size = values.image_size or dataset.image_size
-    if size is not None:
-        arguments["input_shape"] = (size, size, 3)
-    return registry.create_model(values.model, **arguments)
+    return registry.create_model(
+        values.model,
+        root=values.root,
+        topology=values.topology,
+        weights=values.weights,
+        **data.model_arguments(dataset, values.image_size),
+    )

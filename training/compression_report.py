@@ -10,6 +10,7 @@ import keras_roots
 from keras_roots import benchmarking, files
 from keras_roots.export import ExportError
 from keras_roots.lowrank import RankAnalysis
+from keras_roots.lowrank.convolutions import convolutions
 from keras_roots.tables import format_table
 from keras_roots.training import evaluation
 from keras_roots.training.compression import Compression
@@ -78,14 +79,10 @@ def analyse(model: keras.Model, error: float = 0.05) -> RankAnalysis:
 
     1x1 convolutions are left out, unless there is no other.
     """
-    kernels = [
-        layer.kernel_size
-        for layer in model._flatten_layers(include_self=False)
-        if isinstance(layer, keras.layers.Conv2D)
-    ]
-    only_1x1 = all(size == (1, 1) for size in kernels)
+    every = convolutions(model).values()
+    spatial = any(layer.kernel_size != (1, 1) for layer in every)
     return keras_roots.rank_analysis(
-        model, error, lambda layer: only_1x1 or layer.kernel_size != (1, 1)
+        model, error, lambda layer: layer.kernel_size != (1, 1) if spatial else True
     )
 
 

@@ -132,6 +132,20 @@ def open_dataset(name: str, data_dir: str | None = None, holdout: int = 0) -> Da
     return _tfds(name, data_dir, holdout)
 
 
+def model_arguments(dataset: Dataset, image_size: int | None = None) -> dict:
+    """Returns the arguments of a model's constructor that a data set decides.
+
+    Args:
+        dataset: The data set.
+        image_size: Height and width of the images, if not the data set's own.
+    """
+    arguments = {"classes": len(dataset.class_names)}
+    size = image_size or dataset.image_size
+    if size is not None:
+        arguments["input_shape"] = (size, size, 3)
+    return arguments
+
+
 def sample_images(
     dataset: str,
     count: int,

@@ -90,11 +90,8 @@ def train(
     arguments = {
         "root": config.root,
         "topology": config.topology,
-        "classes": len(dataset.class_names),
+        **data.model_arguments(dataset, config.image_size),
     }
-    size = config.image_size or dataset.image_size
-    if size is not None:
-        arguments["input_shape"] = (size, size, 3)
     plain = constructor(weights=config.weights, **arguments)
     network = None
     if "aux_heads" in inspect.signature(constructor).parameters:

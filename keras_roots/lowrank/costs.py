@@ -9,6 +9,7 @@ import keras
 
 from keras_roots import graph
 from keras_roots.lowrank.schemes import KernelShape, Pair, Scheme
+from keras_roots.profiling import symbolic_inputs
 
 
 class Cost(NamedTuple):
@@ -165,14 +166,6 @@ def input_sides(
     Returns:
         For the `id` of each 2D convolution, an entry per call of it.
     """
-    own = [tensor.shape[1:] for tensor in model.inputs]
-    shapes = own if input_shape is None else input_shape
-    if not any(isinstance(side, Sequence) for side in shapes):
-        shapes = [shapes]
-    inputs = [
-        keras.KerasTensor((tensor.shape[0], *shape), dtype=tensor.dtype)
-        for tensor, shape in zip(model.inputs, shapes, strict=True)
-    ]
     sides: dict[int, list[Pair]] = {}
 
     def call(name, layer, args, kwargs):
@@ -182,5 +175,5 @@ def input_sides(
             sides.setdefault(id(layer), []).append(shape[2:] if first else shape[1:3])
         return layer.compute_output_spec(*args, **kwargs)
 
-    graph.walk(model, inputs, call)
+    graph.walk(model, symbolic_inputs(model, input_shape), call)
     return sides

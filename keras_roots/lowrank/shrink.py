@@ -8,6 +8,7 @@ from keras_roots.layers import GroupedConv2D
 from keras_roots.lowrank import kernels, ranks
 from keras_roots.lowrank.optimizer_state import Change, carry_over
 from keras_roots.lowrank.schemes import CROSS_FILTER, SEPARABLE
+from keras_roots.profiling import symbolic_inputs
 
 
 def shrink(model: keras.Model, error: float) -> keras.Model:
@@ -114,10 +115,7 @@ def find_pairs(
             tensors.append(tensor)
         return outputs
 
-    inputs = [
-        keras.KerasTensor(tensor.shape, dtype=tensor.dtype) for tensor in model.inputs
-    ]
-    use(graph.walk(model, inputs, call), None)
+    use(graph.walk(model, symbolic_inputs(model), call), None)
     return [
         (first, second)
         for first in {id(maker): maker for maker in makers.values()}.values()

@@ -84,7 +84,6 @@ def with_regularizer(
         >>> forced = with_regularizer(model, ForceRegularizer(1e-3, norm="l1"))
     """
     chosen = Selection(layers, _is_convolution, "convolutions")
-
     names = _paths(model)
 
     def change(layer):
