@@ -26,7 +26,7 @@ class Latency:
         name: Name of the network.
         runtime: As in `Case`.
         quantize: As in `Case`; `None` for files, which do not tell.
-        pack: As in `Case`.
+        optimize: As in `Case`.
         threads: Number of threads.
         batch_size: Images per call.
         median_ms: Median time of a call, in milliseconds.
@@ -45,7 +45,7 @@ class Latency:
     name: str
     runtime: str
     quantize: str | None
-    pack: bool
+    optimize: str | None
     threads: int
     batch_size: int
     median_ms: float
@@ -74,7 +74,7 @@ def benchmark(
     runs: int = 50,
     input_shape: tuple[int, int, int] | None = None,
     quantize: str | None = None,
-    pack: bool = False,
+    optimize: str | None = None,
 ) -> Latency:
     """Measures the latency of a model or an exported file.
 
@@ -90,7 +90,7 @@ def benchmark(
         runs: Timed calls.
         input_shape: As for `Case`.
         quantize: As for `Case`.
-        pack: As for `Case`.
+        optimize: As for `Case`.
 
     Returns:
         A `Latency`; prints as a table.
@@ -103,7 +103,7 @@ def benchmark(
     Example:
         >>> benchmark(keras_roots.RootNiN(root=8), quantize="int8").median_ms
     """
-    case = Case(target, runtime, threads, batch_size, input_shape, quantize, pack)
+    case = Case(target, runtime, threads, batch_size, input_shape, quantize, optimize)
     name = getattr(target, "name", None) or os.path.basename(os.path.normpath(target))
     return compare({name: case}, warmup=warmup, runs=runs)[0]
 
@@ -184,7 +184,7 @@ def table(rows: list[Latency]) -> str:
         )
     ]
     for row in rows:
-        how = [row.runtime, row.quantize, "packed" if row.pack else None]
+        how = [row.runtime, row.quantize, row.optimize]
         lines.append(
             (
                 row.name,
@@ -238,7 +238,7 @@ def _latency(name, case, timer, times, first) -> Latency:
         name=case.label or name,
         runtime=case.runtime,
         quantize=case.quantize,
-        pack=case.pack,
+        optimize=_joined(case.optimize),
         threads=case.threads,
         batch_size=case.batch_size,
         median_ms=float(np.median(times)),
@@ -253,3 +253,7 @@ def _latency(name, case, timer, times, first) -> Latency:
         processor=processor(),
         versions=versions(),
     )
+
+
+def _joined(names) -> str | None:
+    return names if names is None or isinstance(names, str) else ",".join(names)

@@ -51,6 +51,8 @@ def rewrite(
     def call(layers, *args, **kwargs):
         if not layers:
             return args[0]
+        # Keras names arguments that were not given, which other layers may not have.
+        kwargs = {name: value for name, value in kwargs.items() if value is not None}
         outputs = layers[0](*args, **kwargs)
         for layer in layers[1:]:
             outputs = layer(outputs)

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 import keras
 import numpy as np
 
 from keras_roots import files
-from keras_roots.export import check, images, litert, packing, runner
+from keras_roots.export import check, images, litert, rewrites, runner
 from keras_roots.profiling import profile
 
 RUNTIMES = ("litert", "tensorflow", "keras")
@@ -36,7 +37,7 @@ class Case:
         input_shape: Shape of one image, where the target leaves sides open.
         quantize: Quantisation of a Keras model for LiteRT, as for `export_tflite`;
             int8 is calibrated on random pixels, which its speed does not depend on.
-        pack: Whether to apply `pack_groups` to a Keras model for LiteRT.
+        optimize: Rewrites of a Keras model for LiteRT, as for `export_tflite`.
         label: Name for the results, if not that given to `compare`.
     """
 
@@ -46,7 +47,7 @@ class Case:
     batch_size: int = 1
     input_shape: tuple[int, int, int] | None = None
     quantize: str | None = None
-    pack: bool = False
+    optimize: str | Sequence[str] | None = None
     label: str | None = None
 
 
@@ -94,10 +95,11 @@ def check_case(case: Case) -> None:
             f"Received: quantize={case.quantize!r}"
         )
     converts = case.runtime == "litert" and kind != "a .tflite file"
-    if not converts and (case.quantize or case.pack):
+    rewrites.names(case.optimize, litert.QUANTIZATIONS[case.quantize][1])
+    if not converts and (case.quantize or case.optimize):
         raise ValueError(
-            "`quantize` and `pack` are for Keras models with runtime='litert'. "
-            f"Received: quantize={case.quantize!r}, pack={case.pack}, "
+            "`quantize` and `optimize` are for Keras models with runtime='litert'. "
+            f"Received: quantize={case.quantize!r}, optimize={case.optimize!r}, "
             f"runtime={case.runtime!r}, target={case.target!r}"
         )
     if kind != "a .tflite file":
@@ -202,10 +204,9 @@ class _LiteRTTimer:
 
 
 def _converted(case, model) -> bytes:
-    if case.pack:
-        model, _ = packing.pack(model, dtype=litert.QUANTIZATIONS[case.quantize][1])
+    dtype = litert.QUANTIZATIONS[case.quantize][1]
     return litert.convert(
-        model,
+        rewrites.rewrite(model, case.optimize, dtype)[0],
         quantize=case.quantize,
         calibration_images=images.random_images(model, 4),
         batch_size=case.batch_size,

@@ -93,7 +93,7 @@ def test_a_litert_file_and_models_converted_to_one(tmp_path):
     rows = compare(
         {
             "model": _network(),
-            "int8": Case(_network(), quantize="int8", pack=True, batch_size=2),
+            "int8": Case(_network(), quantize="int8", optimize="latency", batch_size=2),
             "file": path,
             "keras": Case(model_path, threads=2),
         },
@@ -155,8 +155,12 @@ def test_one_network_is_measured_by_name(clock, tmp_path):
         ({"threads": 0}, "`threads` must be a positive integer.*0"),
         ({"batch_size": 1.5}, "`batch_size` must be a positive integer"),
         ({"quantize": "int4"}, "`quantize` must be one of.*'int4'"),
-        ({"runtime": "keras", "quantize": "int8"}, "`quantize` and `pack` are for"),
-        ({"runtime": "tensorflow", "pack": True}, "`quantize` and `pack` are for"),
+        ({"runtime": "keras", "quantize": "int8"}, "`quantize` and `optimize` are for"),
+        (
+            {"runtime": "tensorflow", "optimize": "latency"},
+            "`quantize` and `optimize` are for",
+        ),
+        ({"optimize": "speed"}, "`optimize` must be None.*'speed'"),
         ({"runs": 0}, "`runs` must be at least 1"),
         ({"warmup": -1}, "`warmup` must be at least 0"),
     ],
@@ -171,7 +175,7 @@ def test_a_file_runs_where_it_can(tmp_path):
     path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"must be one of \('litert',\) for a .tflite"):
         benchmark(path, "tensorflow")
-    with pytest.raises(ValueError, match="`quantize` and `pack` are for Keras models"):
+    with pytest.raises(ValueError, match="`quantize` and `optimize` are for"):
         benchmark(path, quantize="int8")
     with pytest.raises(ValueError, match="cannot load"):
         benchmark(path)

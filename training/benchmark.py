@@ -17,7 +17,7 @@ multiply-adds (keras_roots.decompose).
 groups also as keras.layers.Conv2D computes them. --measure=layers times single
 convolutions in TensorFlow, forward and with gradient: the native grouped operation, one
 convolution per group, keras.layers.Conv2D and the dense layer. --cost_table writes the
-table by which keras-roots-export --pack chooses, for this machine.
+table by which keras-roots-export --optimize=pack_groups chooses, for this machine.
 """
 
 import contextlib
@@ -32,6 +32,7 @@ from absl import flags
 import keras_roots
 from keras_roots import benchmarking, files
 from keras_roots.benchmarking import Case
+from keras_roots.export import rewrites
 from keras_roots.models import registry
 from keras_roots.timers import RUNTIMES
 from keras_roots.training import flags as shared
@@ -113,7 +114,7 @@ def make_cases(
     quantize: Sequence[str | None] = (None,),
     threads: Sequence[int] = (1,),
     batch_sizes: Sequence[int] = (1,),
-    pack: bool = False,
+    optimize: Sequence[str | None] = (None,),
 ) -> dict[str, Case]:
     """Returns every combination that can be measured, by a name of its own.
 
@@ -127,14 +128,14 @@ def make_cases(
         quantize: Quantisations of models and `.keras` files on LiteRT.
         threads: Numbers of threads.
         batch_sizes: Numbers of images per call.
-        pack: Whether to measure models and `.keras` files on LiteRT packed as well.
+        optimize: Rewrites of models and `.keras` files on LiteRT, one for each case.
     """
     targets = [(model.name, model) for model in models]
     targets += [(os.path.basename(os.path.normpath(path)), path) for path in paths]
     cases = [
         Case(target, threads=count, batch_size=size, label=label, **how)
         for label, target in targets
-        for how in _ways(target, runtimes, quantize, pack)
+        for how in _ways(target, runtimes, quantize, optimize)
         for count in threads
         for size in batch_sizes
     ]
@@ -193,7 +194,12 @@ def define_flags() -> tuple[str, ...]:
             ["none"],
             f"Quantisations for LiteRT, among {','.join(QUANTIZE)}.",
         ),
-        flags.DEFINE_bool("pack", False, "For LiteRT, measure packed groups as well."),
+        flags.DEFINE_list(
+            "optimize",
+            ["none"],
+            "Rewrites for LiteRT, each measured for itself: among none,"
+            f"{','.join(rewrites.CHOICES)}.",
+        ),
         flags.DEFINE_list("threads", ["1"], "Numbers of threads."),
         flags.DEFINE_list(
             "batch_sizes",
@@ -281,6 +287,7 @@ def _cases(values, threads, batch_sizes) -> dict[str, Case]:
         raise ValueError("Give --models, --files, --measure=layers or --cost_table")
     runtimes = _choices("runtime", values.runtime, RUNTIMES)
     quantize = _choices("quantize", values.quantize, QUANTIZE)
+    optimize = _choices("optimize", values.optimize, ("none", *rewrites.CHOICES))
     return make_cases(
         with_decomposed(map(parse_model, values.models), values.decompose),
         values.files,
@@ -288,11 +295,11 @@ def _cases(values, threads, batch_sizes) -> dict[str, Case]:
         quantize=[QUANTIZE[name] for name in quantize],
         threads=threads,
         batch_sizes=batch_sizes,
-        pack=values.pack,
+        optimize=[None if name == "none" else name for name in optimize],
     )
 
 
-def _ways(target, runtimes, quantize, pack) -> list[dict]:
+def _ways(target, runtimes, quantize, optimize) -> list[dict]:
     """Returns what `Case` needs to know of each way to run a target."""
     converts = isinstance(target, keras.Model) or target.endswith(".keras")
     if not converts:
@@ -304,8 +311,8 @@ def _ways(target, runtimes, quantize, pack) -> list[dict]:
             continue
         for kind in quantize:
             ways += [
-                {"runtime": runtime, "quantize": kind, "pack": packed}
-                for packed in ([False, True] if pack else [False])
+                {"runtime": runtime, "quantize": kind, "optimize": rewrite}
+                for rewrite in optimize
             ]
     return ways
 

@@ -14,6 +14,7 @@ other exports that compares on random pixels unless --dataset is given.
 
 import logging
 import os
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -21,7 +22,7 @@ from absl import flags
 from absl import logging as absl_logging
 
 import keras_roots
-from keras_roots.export import check, images, litert, saved_model
+from keras_roots.export import check, images, litert, rewrites, saved_model, targets
 from keras_roots.models import common, registry
 from keras_roots.training import data
 from keras_roots.training import flags as shared
@@ -84,7 +85,8 @@ def export(
     quantize: str | None = None,
     samples: np.ndarray | None = None,
     io: str = "float",
-    pack: bool = False,
+    optimize: Sequence[str] = (),
+    target: str = "avx512",
     cost_table: str | None = None,
     lowering: str = "split",
     min_agreement: float | None = None,
@@ -98,7 +100,8 @@ def export(
         quantize: As for `export_tflite`.
         samples: Images to calibrate with and to check on.
         io: As for `export_tflite`.
-        pack: As for `export_tflite`.
+        optimize: As for `export_tflite`.
+        target: As for `export_tflite`.
         cost_table: As for `export_tflite`.
         lowering: As for `export_saved_model`.
         min_agreement: As for `export_tflite`.
@@ -121,14 +124,16 @@ def export(
             quantize,
             samples,
             io=io,
-            pack=pack,
+            optimize=optimize,
+            target=target,
             cost_table=cost_table,
             min_agreement=min_agreement,
         )
     for flag, value in (
         ("quantize", quantize),
         ("io", io != "float"),
-        ("pack", pack),
+        ("optimize", optimize),
+        ("target", target != "avx512"),
         ("cost_table", cost_table),
         ("min_agreement", min_agreement is not None),
     ):
@@ -195,7 +200,8 @@ def main(argv) -> None:
         quantize=quantize,
         samples=samples,
         io=values.io,
-        pack=values.pack,
+        optimize=values.optimize,
+        target=values.target,
         cost_table=values.cost_table,
         lowering=values.lowering,
         min_agreement=values.min_agreement,
@@ -228,13 +234,20 @@ def define_flags() -> tuple[str, ...]:
         flags.DEFINE_enum(
             "io", "float", litert.IO, "Input and output of an int8 LiteRT file."
         ),
-        flags.DEFINE_bool(
-            "pack", False, "Merge narrow filter groups where that is faster; exact."
+        flags.DEFINE_list(
+            "optimize",
+            [],
+            "Rewrites that keep the outputs up to rounding: latency for those that "
+            f"make the network faster, or some of {','.join(rewrites.REWRITES)}.",
+        ),
+        flags.DEFINE_enum(
+            "target", "avx512", list(targets.TARGETS), "Processor to optimise for."
         ),
         flags.DEFINE_string(
             "cost_table",
             None,
-            "For --pack: a table measured by keras-roots-benchmark --cost_table=FILE.",
+            "For pack_groups: a table measured on the processor by "
+            "keras-roots-benchmark --cost_table=FILE.",
         ),
         flags.DEFINE_enum(
             "lowering",

@@ -53,7 +53,9 @@ def quickstart(
         model = keras.models.load_model(directory / "model.keras", compile=False)
         for name, quantize in QUANTIZATIONS.items():
             path = Path(output_dir, f"root{root}-{name}.tflite")
-            keras_roots.export_tflite(model, path, quantize, samples, pack=True)
+            keras_roots.export_tflite(
+                model, path, quantize, samples, optimize="latency"
+            )
             files[root, name] = os.fspath(path)
         models[root] = model
     print("Measuring latency, one thread, one image, the files in turns")

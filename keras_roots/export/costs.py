@@ -1,11 +1,9 @@
 """The time of a grouped convolution in LiteRT by channels per group, as measured."""
 
 import csv
-import functools
 import math
 import os
 from collections.abc import Callable
-from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
@@ -57,11 +55,11 @@ SHAPES = (
 )
 
 
-def load(path: str | os.PathLike | None = None) -> dict[str, dict[Shape, dict]]:
+def load(path: str | os.PathLike) -> dict[str, dict[Shape, dict]]:
     """Reads a cost table.
 
     Args:
-        path: CSV file with the columns `COLUMNS`; `None` for the package's own.
+        path: CSV file with the columns `COLUMNS`.
 
     Returns:
         For each dtype, for each shape, milliseconds by number of groups.
@@ -70,8 +68,6 @@ def load(path: str | os.PathLike | None = None) -> dict[str, dict[Shape, dict]]:
         ValueError: The file is no cost table.
         OSError: It cannot be read.
     """
-    if path is None:
-        return _own()
     with open(path, newline="") as file:
         text = file.read()
     try:
@@ -123,11 +119,6 @@ def times(
         return float(np.exp(np.interp(np.log(width), np.log(widths), np.log(ms))))
 
     return at
-
-
-@functools.cache
-def _own():
-    return _parse((resources.files(__package__) / "group_costs.csv").read_text())
 
 
 def _parse(text) -> dict[str, dict[Shape, dict]]:

@@ -3,16 +3,16 @@
 import dataclasses
 import os
 import tempfile
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
 from keras_roots import files
-from keras_roots.export import check, images, packing, runner
+from keras_roots.export import check, images, rewrites, runner
 from keras_roots.export.lowering import in_float32, write_saved_model
 
-# Quantisation: (tolerance on the relative difference, row of the cost table that
-# packing goes by).
+# Quantisation: (tolerance on the relative difference, arithmetic that rewrites go by).
 QUANTIZATIONS = {
     None: (1e-3, "float32"),
     "float16": (1e-2, "float32"),
@@ -33,7 +33,7 @@ class TFLiteReport(check.ExportReport):
         undelegated: Those that XNNPACK, the CPU delegate, did not take; they run
             on slower kernels.
         float_operations: Those that compute in floating point.
-        packed: Layers whose groups were packed: name to (groups before, after).
+        changes: What was rewritten: by rewrite and layer, what became of it.
         Each of the three counts is `None` if this version of LiteRT does not tell.
     """
 
@@ -42,7 +42,7 @@ class TFLiteReport(check.ExportReport):
     operations: dict[str, int] | None
     undelegated: dict[str, int] | None
     float_operations: dict[str, int] | None
-    packed: dict[str, tuple[int, int]]
+    changes: dict[str, dict[str, str]]
 
     def lines(self) -> list[tuple[str, str]]:
         """Returns what `print` shows, as names and values."""
@@ -54,9 +54,7 @@ class TFLiteReport(check.ExportReport):
         ]
         if self.quantize == "int8":
             lines.append(("not quantised", _counts(self.float_operations)))
-        if self.packed:
-            changes = (f"{name} {a}->{b}" for name, (a, b) in self.packed.items())
-            lines.append(("groups packed", ", ".join(changes)))
+        lines += [(name, _layers(layers)) for name, layers in self.changes.items()]
         return lines
 
     __str__ = check.Agreement.__str__
@@ -71,7 +69,8 @@ def export_tflite(
     check_data=None,
     io: str = "float",
     batch_size: int = 1,
-    pack: bool = False,
+    optimize: str | Sequence[str] | None = None,
+    target: str = "avx512",
     cost_table: str | os.PathLike | None = None,
     min_agreement: float | None = None,
 ) -> TFLiteReport:
@@ -97,8 +96,12 @@ def export_tflite(
         io: `"float"`, or for `quantize="int8"` also `"int8"` or `"uint8"`: type of the
             file's input and output.
         batch_size: Images per call of the file, which LiteRT wants fixed.
-        pack: Whether to apply `pack_groups` first, where that makes a layer faster.
-        cost_table: What decides that, as for `pack_groups`.
+        optimize: Rewrites of the model that keep its outputs up to rounding:
+            `"latency"` for those that make it faster on the target, or names:
+            `"drop_auxiliary_heads"`, `"merge_projections"`, `"merge_normalization"`,
+            `"widen_stem"`, `"convolve_average_pools"`, `"pack_groups"`.
+        target: Processor that the file is for: `"avx512"`, `"avx2"` or `"neon"` (Arm).
+        cost_table: A table measured on that processor, as for `pack_groups`.
         min_agreement: Smallest part, 0 to 1, of the images on which the file must name
             the model's top-1 class.
 
@@ -130,13 +133,14 @@ def export_tflite(
         check_data = calibration_data
     else:
         check_data = images.random_images(model)
-    tolerance, cost = QUANTIZATIONS[quantize]
+    tolerance, dtype = QUANTIZATIONS[quantize]
+    rewritten, changes = rewrites.rewrite(model, optimize, dtype, target, cost_table)
+    reference = model
+    if "drop_auxiliary_heads" in changes:
+        reference, _ = rewrites.drop_auxiliary_heads(model)
     with files.replacing(path) as temporary:
-        packed, changes = model, {}
-        if pack:
-            packed, changes = packing.pack(model, dtype=cost, cost_table=cost_table)
         content = convert(
-            packed,
+            rewritten,
             quantize=quantize,
             calibration_images=calibration_data,
             io=io,
@@ -147,7 +151,7 @@ def export_tflite(
         exported = runner.LiteRTModel(temporary)
         agreement = check.compare(
             exported.predict(check_data),
-            check.reference_outputs(in_float32(model), check_data),
+            check.reference_outputs(in_float32(reference), check_data),
             tolerance=tolerance,
             min_agreement=min_agreement,
         )
@@ -160,7 +164,7 @@ def export_tflite(
         operations=exported.operations(),
         undelegated=exported.undelegated(),
         float_operations=exported.float_operations(),
-        packed=changes,
+        changes=changes,
     )
 
 
@@ -255,6 +259,10 @@ def _check_arguments(quantize, io, batch_size, min_agreement, calibration_data):
             "images of the kind that the model will see. "
             "Received: calibration_data=None"
         )
+
+
+def _layers(changes) -> str:
+    return ", ".join(f"{layer}: {change}" for layer, change in changes.items())
 
 
 def _counts(histogram) -> str:

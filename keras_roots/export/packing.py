@@ -1,17 +1,18 @@
 """Packing narrow filter groups into wider ones, where that is faster."""
 
-import math
+import functools
 import os
+from collections.abc import Callable
 
 import keras
 import numpy as np
 
 from keras_roots import surgery
-from keras_roots.export import costs
+from keras_roots.export import targets
 from keras_roots.export.lowering import is_grouped
 from keras_roots.layers import GroupedConv2D
 
-# Differences below this are noise of the measurement.
+# Predictions and measurements are no better than this.
 _LEAST_GAIN = 0.02
 
 
@@ -19,25 +20,27 @@ def pack_groups(
     model: keras.Model,
     channels: int | str = "auto",
     dtype: str = "float32",
+    target: str = "avx512",
     cost_table: str | os.PathLike | None = None,
 ) -> keras.Model:
     """Merges neighbouring filter groups into block-diagonal ones.
 
-    A vector unit computes several channels at once, so that groups narrower than it
-    waste it. Merging them adds zeros, off the diagonal, to the kernel: same outputs,
-    more multiply-adds, often less time. A depthwise convolution (as many groups as
-    channels and filters) stays, since it has a kernel of its own.
+    A processor computes several channels and filters at once, so that groups narrower
+    than that waste it. Merging them adds zeros, off the diagonal, to the kernel: same
+    outputs, more multiply-adds, often less time. A depthwise convolution (as many
+    groups as channels and filters) stays, since it has a kernel of its own.
 
     Args:
         model: A functional or Sequential model. It stays as it is.
         channels: Input channels per group to reach, as far as the number of groups can
-            be divided; or `"auto"`: per layer, what the cost table finds fastest, and
-            no change where that is not measurably faster.
-        dtype: For `"auto"`, how the model will run in LiteRT: `"float32"`,
-            `"dynamic"` or `"int8"`.
-        cost_table: For `"auto"`, a table measured on the machine that the model will
-            run on, which `keras-roots-benchmark --cost_table=FILE` writes; by default
-            the one of this package, measured on an x86 CPU with AVX-512.
+            be divided; or `"auto"`: per layer, what is fastest in LiteRT.
+        dtype: For `"auto"`, how the model will run: `"float32"`, `"dynamic"` or
+            `"int8"`.
+        target: For `"auto"`, the processor that it will run on: `"avx512"`, `"avx2"`
+            or `"neon"`.
+        cost_table: For `"auto"`, a table measured on that machine, which
+            `keras-roots-benchmark --cost_table=FILE` writes; by default the kernels
+            that LiteRT has for the target decide.
 
     Returns:
         A copy of the model. Convolutions whose groups all merge become
@@ -49,40 +52,68 @@ def pack_groups(
     Example:
         >>> packed = pack_groups(model, channels=16)
     """
-    return pack(model, channels, dtype, cost_table)[0]
-
-
-def pack(
-    model, channels="auto", dtype="float32", cost_table=None
-) -> tuple[keras.Model, dict[str, tuple[int, int]]]:
-    """Does what `pack_groups` does, and tells the groups before and after by layer."""
-    table = None
+    targets.check(target, dtype)
     if channels == "auto":
-        table = costs.load(cost_table)
-        if dtype not in table:
-            raise ValueError(
-                f"`dtype` must be one of {sorted(table)}. Received: dtype={dtype!r}"
-            )
-    elif not isinstance(channels, int) or isinstance(channels, bool) or channels < 1:
+        merge = fastest_merge(
+            targets.TARGETS[target][dtype], targets.load_table(cost_table, dtype)
+        )
+    elif isinstance(channels, int) and not isinstance(channels, bool) and channels > 0:
+        merge = functools.partial(_merge_to, channels=channels)
+    else:
         raise ValueError(
             "`channels` must be 'auto' or a positive integer. "
             f"Received: channels={channels!r}"
         )
+    return pack(model, merge)[0]
+
+
+def pack(
+    model: keras.Model, merge: Callable[[keras.Layer], int]
+) -> tuple[keras.Model, dict[str, str]]:
+    """Merges groups, and tells what became of which layer.
+
+    Args:
+        model: As for `pack_groups`.
+        merge: Function of a grouped convolution: how many neighbouring groups become
+            one.
+    """
     changes = {}
 
     def replace(layer):
-        if not is_grouped(layer):
+        if not is_grouped(layer) or _is_depthwise(layer):
             return None
-        if table is None:
-            merged = _merge_to(layer, channels)
-        else:
-            merged = _fastest_merge(layer, table[dtype])
+        merged = merge(layer)
         if merged == 1:
             return None
-        changes[layer.name] = (layer.groups, layer.groups // merged)
+        changes[layer.name] = f"{layer.groups} -> {layer.groups // merged} groups"
         return _packed(layer, merged)
 
     return surgery.rewrite(model, replace), changes
+
+
+def fastest_merge(
+    tile: targets.Tile, table: dict | None = None
+) -> Callable[[keras.Layer], int]:
+    """Returns the function of a convolution that says which merge takes least time.
+
+    Args:
+        tile: What the processor computes at once.
+        table: Times measured on it, as for `group_times`.
+    """
+
+    def merge(layer):
+        height, width, channels, filters = layer.kernel.shape
+        times = targets.group_times(
+            tile, (height, width), channels * layer.groups, filters, table
+        )
+        options = {count: times(count * channels) for count in _merges(layer.groups)}
+        options = {count: time for count, time in options.items() if time is not None}
+        if 1 not in options:
+            return 1
+        best = min(options, key=options.get)
+        return best if options[best] < (1 - _LEAST_GAIN) * options[1] else 1
+
+    return merge
 
 
 def pack_kernel(kernel: np.ndarray, groups: int, merged: int) -> np.ndarray:
@@ -127,30 +158,9 @@ def _merges(groups) -> list[int]:
 
 
 def _merge_to(layer, channels) -> int:
-    if _is_depthwise(layer):
-        return 1
     enough = (
         merged
         for merged in _merges(layer.groups)
         if merged * layer.kernel.shape[2] >= channels
     )
     return next(enough, layer.groups)
-
-
-def _fastest_merge(layer, shapes) -> int:
-    if _is_depthwise(layer):
-        return 1
-    height, width, channels, filters = layer.kernel.shape
-    times = costs.times(
-        shapes, math.sqrt(height * width), channels * layer.groups, filters
-    )
-    now = times(channels)
-    if now is None:
-        return 1
-    options = {
-        merged: times(merged * channels)
-        for merged in _merges(layer.groups)
-        if times(merged * channels) is not None
-    }
-    best = min(options, key=options.get)
-    return best if options[best] < (1 - _LEAST_GAIN) * now else 1

@@ -122,12 +122,17 @@ def test_packing_is_reported_and_changes_nothing(network, images, tmp_path):
     arguments = dict(quantize="int8", calibration_data=images())
     plain = export_tflite(network(groups=8), tmp_path / "plain", **arguments)
     packed = export_tflite(
-        network(groups=8), tmp_path / "packed", pack=True, cost_table=table, **arguments
+        network(groups=8),
+        tmp_path / "packed",
+        optimize="pack_groups",
+        cost_table=table,
+        **arguments,
     )
-    assert (plain.packed, packed.packed) == ({}, {"grouped": (8, 2)})
+    assert plain.changes == {}
+    assert packed.changes == {"pack_groups": {"grouped": "8 -> 2 groups"}}
     assert packed.difference == plain.difference
     assert packed.file_size > plain.file_size
-    assert "grouped 8->2" in str(packed)
+    assert "grouped: 8 -> 2 groups" in str(packed)
 
 
 def test_the_report_prints_as_a_table(exported):
@@ -153,7 +158,9 @@ def test_the_report_prints_as_a_table(exported):
         ({"calibration_data": np.zeros((4, 4, 4, 3))}, "`calibration_data`.*shape"),
         ({"calibration_data": np.full((4, 8, 8, 3), 0.5)}, "multiply it by 255"),
         ({"check_data": np.full((4, 8, 8, 3), np.nan)}, "`check_data`.*NaN"),
-        ({"pack": True, "cost_table": __file__}, "`cost_table`"),
+        ({"optimize": "latency", "cost_table": __file__}, "`cost_table`"),
+        ({"optimize": "pack"}, "`optimize` must be None.*'pack'"),
+        ({"target": "sse"}, "`target` must be one of.*'sse'"),
     ],
 )
 def test_impossible_arguments_write_nothing(arguments, text, network, tmp_path):

@@ -70,17 +70,17 @@ def test_every_combination_is_a_case(tmp_path):
         quantize=[None, "int8"],
         threads=[1, 2],
         batch_sizes=[4],
-        pack=True,
+        optimize=[None, "latency"],
     )
     found = {
-        (c.label, c.runtime, c.quantize, c.pack, c.threads) for c in cases.values()
+        (c.label, c.runtime, c.quantize, c.optimize, c.threads) for c in cases.values()
     }
     ways = [
-        ("litert", None, False),
-        ("litert", None, True),
-        ("litert", "int8", False),
-        ("litert", "int8", True),
-        ("tensorflow", None, False),
+        ("litert", None, None),
+        ("litert", None, "latency"),
+        ("litert", "int8", None),
+        ("litert", "int8", "latency"),
+        ("tensorflow", None, None),
     ]
     assert found == {
         (label, *way, threads)
@@ -88,8 +88,8 @@ def test_every_combination_is_a_case(tmp_path):
         for label, own in {
             "net": ways,
             "b.keras": ways,
-            "a.tflite": [("litert", None, False)],
-            tmp_path.name: [("tensorflow", None, False)],
+            "a.tflite": [("litert", None, None)],
+            tmp_path.name: [("tensorflow", None, None)],
         }.items()
         for way in own
     }

@@ -1,0 +1,106 @@
+"""Rewrites of a model that keep what it computes and make it run faster in LiteRT."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+
+import keras
+
+from keras_roots.export import packing, targets
+from keras_roots.export.rewrites.auxiliary import drop_auxiliary_heads
+from keras_roots.export.rewrites.normalization import merge_normalization
+from keras_roots.export.rewrites.pooling import convolve_average_pools
+from keras_roots.export.rewrites.projections import merge_projections
+from keras_roots.export.rewrites.stem import widen_stem
+
+
+@dataclasses.dataclass(frozen=True)
+class Rewrite:
+    """A rewrite that keeps a model's outputs up to rounding.
+
+    Attributes:
+        apply: Function of a model, the target's tile and a cost table (or `None`), to
+            a rewritten copy and, by name of layer, what became of it.
+        dtypes: Arithmetic with which it makes models faster.
+    """
+
+    apply: Callable
+    dtypes: tuple[str, ...] = targets.DTYPES
+
+
+# In the order in which they are applied.
+REWRITES = {
+    "drop_auxiliary_heads": Rewrite(lambda model, *_: drop_auxiliary_heads(model)),
+    "merge_projections": Rewrite(lambda model, *_: merge_projections(model)),
+    "merge_normalization": Rewrite(lambda model, *_: merge_normalization(model)),
+    "widen_stem": Rewrite(lambda model, tile, _: widen_stem(model, tile)),
+    "convolve_average_pools": Rewrite(
+        lambda model, *_: convolve_average_pools(model), ("int8",)
+    ),
+    "pack_groups": Rewrite(
+        lambda model, tile, table: packing.pack(
+            model, packing.fastest_merge(tile, table)
+        )
+    ),
+}
+LATENCY = "latency"
+CHOICES = (LATENCY, *REWRITES)
+
+
+def names(optimize: str | Sequence[str] | None, dtype: str) -> tuple[str, ...]:
+    """Returns the rewrites that are asked for, in the order to apply them.
+
+    Args:
+        optimize: `None` for none, `"latency"` for those that make models of this type
+            faster, or names of rewrites.
+        dtype: How the model will run.
+
+    Raises:
+        ValueError: There is no such rewrite.
+    """
+    wanted = (optimize,) if isinstance(optimize, str) else tuple(optimize or ())
+    if not set(wanted) <= set(CHOICES):
+        raise ValueError(
+            f"`optimize` must be None, {LATENCY!r}, or some of {list(REWRITES)}. "
+            f"Received: optimize={optimize!r}"
+        )
+    return tuple(
+        name
+        for name, rewrite in REWRITES.items()
+        if name in wanted or (LATENCY in wanted and dtype in rewrite.dtypes)
+    )
+
+
+def rewrite(
+    model: keras.Model,
+    optimize: str | Sequence[str] | None,
+    dtype: str = "float32",
+    target: str = "avx512",
+    cost_table: str | os.PathLike | None = None,
+) -> tuple[keras.Model, dict[str, dict[str, str]]]:
+    """Applies rewrites to a model.
+
+    Args:
+        model: A functional or Sequential model. It stays as it is.
+        optimize: As for `names`.
+        dtype: How the model will run: `"float32"`, `"dynamic"` or `"int8"`.
+        target: Processor that it will run on: `"avx512"`, `"avx2"` or `"neon"`.
+        cost_table: A table measured on that processor for `"pack_groups"`, as for the
+            function of that name.
+
+    Returns:
+        The rewritten model, the model itself if nothing changes; and for each rewrite
+        that changed something, what became of which layer.
+
+    Raises:
+        ValueError: An argument is impossible, or the model is subclassed.
+    """
+    wanted = names(optimize, dtype)
+    targets.check(target, dtype)
+    tile, table = targets.TARGETS[target][dtype], targets.load_table(cost_table, dtype)
+    changes = {}
+    for name in wanted:
+        rewritten, changed = REWRITES[name].apply(model, tile, table)
+        if changed:
+            model, changes[name] = rewritten, changed
+    return model, changes

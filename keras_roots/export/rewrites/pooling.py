@@ -1,0 +1,58 @@
+"""Average pooling as a depthwise convolution."""
+
+import keras
+import numpy as np
+
+from keras_roots import surgery
+
+
+def convolve_average_pools(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
+    """Makes depthwise convolutions of average pools.
+
+    XNNPACK has no average pooling in int8, so that LiteRT falls back to a slow kernel;
+    its depthwise convolutions are fast. Windows that reach over the edge average the
+    positions inside: a factor makes up for the zeros.
+
+    Args:
+        model: A functional or Sequential model. It stays as it is.
+
+    Returns:
+        A copy with the same outputs up to rounding, and what became of which layer.
+    """
+    changes = {}
+
+    def replace(layer):
+        if type(layer) is not keras.layers.AveragePooling2D:
+            return None
+        shape = layer.input.shape
+        if layer.data_format != "channels_last" or None in shape[1:]:
+            return None
+        changes[layer.name] = "depthwise convolution"
+        area = layer.pool_size[0] * layer.pool_size[1]
+        edges = np.multiply.outer(_edge_factors(layer, 0), _edge_factors(layer, 1))
+        padded = (edges != 1).any()
+        depthwise = keras.layers.DepthwiseConv2D(
+            layer.pool_size,
+            layer.strides,
+            layer.padding,
+            use_bias=False,
+            name=f"{layer.name}_sum" if padded else layer.name,
+        )
+        kernel = np.full((*layer.pool_size, shape[-1], 1), 1 / area)
+        if not padded:
+            return surgery.Replacement([depthwise], [[kernel]])
+        factors = np.repeat(edges[..., None], shape[-1], axis=-1)
+        scale = keras.layers.Rescaling(factors.tolist(), name=layer.name)
+        return surgery.Replacement([depthwise, scale], [[kernel], []])
+
+    return surgery.rewrite(model, replace), changes
+
+
+def _edge_factors(layer, axis) -> np.ndarray:
+    """Returns window size over positions inside, by output position along an axis."""
+    side, size = layer.input.shape[1 + axis], layer.pool_size[axis]
+    starts = np.arange(layer.output.shape[1 + axis]) * layer.strides[axis]
+    if layer.padding == "same":
+        starts -= max(0, starts[-1] + size - side) // 2
+    inside = np.minimum(starts + size, side) - np.maximum(starts, 0)
+    return size / inside

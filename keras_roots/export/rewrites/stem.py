@@ -1,0 +1,188 @@
+"""Convolutions of images with the pixels of a row side by side as channels."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from keras_roots import graph, surgery
+from keras_roots.export import targets
+from keras_roots.export.rewrites import folding
+
+# Layers with more channels than this fill a processor's tiles by themselves.
+_MOST_CHANNELS = 4
+# Predictions are no better than this.
+_LEAST_GAIN = 0.1
+_ELEMENTWISE = ("linear", "relu", "relu6", "silu", "gelu", "elu", "tanh", "sigmoid")
+
+
+class Widening(NamedTuple):
+    """How a convolution takes several pixels of a row as one with more channels.
+
+    Attributes:
+        pixels: Pixels of the input that become one.
+        outputs: Positions of the output that become one, with their filters in a row.
+        width: Width of the new kernel.
+        start: Pixels from the new kernel's left edge to the old one's.
+    """
+
+    pixels: int
+    outputs: int
+    width: int
+    start: int
+
+
+def widen_stem(
+    model: keras.Model, tile: targets.Tile
+) -> tuple[keras.Model, dict[str, str]]:
+    """Makes more channels and fewer taps of convolutions that see images.
+
+    An instruction that sums up eight channels (int8 on x86) is mostly idle on three.
+    Two neighbouring pixels of a row lie side by side in memory: as one position of six
+    channels they need half as many taps. It is done where the tile says that it pays.
+
+    Args:
+        model: A functional or Sequential model. It stays as it is.
+        tile: What the processor computes at once.
+
+    Returns:
+        A copy with the same outputs up to rounding, and what became of which layer.
+    """
+    connections = graph.Connections(model)
+    replacements: dict[int, surgery.Replacement] = {}
+    changes = {}
+    for _, layer in graph.operations(model):
+        widening = _widening(layer, connections, tile)
+        if widening is None:
+            continue
+        _widen(layer, widening, connections, replacements)
+        changes[layer.name] = f"{widening.pixels} pixels at a time"
+    rewritten = surgery.rewrite(model, lambda layer: replacements.get(id(layer)))
+    return rewritten, changes
+
+
+def widened_kernel(kernel: np.ndarray, widening: Widening, stride: int) -> np.ndarray:
+    """Returns the kernel over pixels side by side.
+
+    Args:
+        kernel: Filters, `(height, width, channels, filters)`.
+        widening: How the convolution changes.
+        stride: Its horizontal stride.
+
+    Returns:
+        Filters, `(height, widening.width, pixels * channels, outputs * filters)`.
+    """
+    height, width, channels, filters = kernel.shape
+    pixels = widening.width * widening.pixels
+    wide = np.zeros((height, pixels, channels, widening.outputs, filters))
+    for output in range(widening.outputs):
+        start = widening.start + output * stride
+        wide[:, start : start + width, :, output] = kernel
+    return wide.reshape(
+        height,
+        widening.width,
+        widening.pixels * channels,
+        widening.outputs * filters,
+    )
+
+
+def _widening(layer, connections, tile) -> Widening | None:
+    """Returns the fastest way to widen a layer, if one is faster than none."""
+    if not _can_widen(layer, connections):
+        return None
+    height, width, channels, filters = layer.kernel.shape
+    best = (1 - _LEAST_GAIN) * targets.cost(tile, height * width, channels, filters)
+    found = None
+    for pixels in (2, 4, 8):
+        widening = _geometry(layer, pixels)
+        if widening is None:
+            continue
+        time = targets.cost(
+            tile,
+            height * widening.width,
+            pixels * channels,
+            widening.outputs * filters,
+        )
+        if time / widening.outputs < best:
+            best, found = time / widening.outputs, widening
+    return found
+
+
+def _can_widen(layer, connections) -> bool:
+    return (
+        isinstance(layer, keras.layers.Conv2D)
+        and layer.groups == 1
+        and layer.data_format == "channels_last"
+        and layer.dilation_rate == (1, 1)
+        and layer.kernel.shape[1] > 1
+        and layer.kernel.shape[2] <= _MOST_CHANNELS
+        and None not in layer.input.shape[1:]
+        and keras.activations.serialize(layer.activation) in _ELEMENTWISE
+        and bool(connections.sources(layer))
+    )
+
+
+def _geometry(layer, pixels) -> Widening | None:
+    """Returns how a layer takes so many pixels at once; `None` if it cannot."""
+    side, stride, size = layer.input.shape[2], layer.strides[1], layer.kernel_size[1]
+    if side % pixels or pixels % stride:
+        return None
+    outputs = pixels // stride
+    left = 0
+    if layer.padding == "same":
+        left = max(0, (layer.output.shape[2] - 1) * stride + size - side) // 2
+    before = -(-left // pixels)
+    after = ((outputs - 1) * stride - left + size - 1) // pixels
+    if layer.padding == "same":  # which pads both sides alike, or the right one more
+        before = max(before, after - 1)
+        after = max(before, after)
+        positions = side // pixels
+    else:
+        positions = side // pixels - after
+    if positions * outputs != layer.output.shape[2]:
+        return None
+    return Widening(pixels, outputs, before + 1 + after, before * pixels - left)
+
+
+def _widen(layer, widening, connections, replacements):
+    """Replaces a layer and, if outputs lie side by side, what follows it."""
+    _, side, width, channels = layer.input.shape
+    kernel, *bias = layer.get_weights()
+    config = layer.get_config()
+    wide = keras.layers.Conv2D(
+        widening.outputs * layer.filters,
+        (layer.kernel_size[0], widening.width),
+        (layer.strides[0], 1),
+        layer.padding,
+        activation=config["activation"],
+        use_bias=layer.use_bias,
+        name=layer.name,
+    )
+    weights = [
+        widened_kernel(kernel, widening, layer.strides[1]),
+        *(np.tile(values, widening.outputs) for values in bias),
+    ]
+    rows = keras.layers.Reshape(
+        (side, width // widening.pixels, widening.pixels * channels)
+    )
+    replacements[id(layer)] = surgery.Replacement([rows, wide], [[], weights])
+    if widening.outputs == 1:
+        return
+    # BatchNorm and activation come before the positions part, to be merged with it.
+    last = layer
+    follower = connections.follower(layer)
+    if follower is not None and folding.is_batch_norm(follower):
+        last = follower
+        replacements[id(last)] = surgery.Replacement(
+            [last.__class__.from_config(last.get_config())],
+            [[np.tile(values, widening.outputs) for values in last.get_weights()]],
+        )
+        follower = connections.follower(last)
+    if isinstance(follower, keras.layers.ReLU):
+        last = follower
+        replacements[id(last)] = surgery.Replacement(
+            [last.__class__.from_config(last.get_config())], [[]]
+        )
+    chain, chain_weights = replacements[id(last)]
+    parted = keras.layers.Reshape(layer.output.shape[1:])
+    replacements[id(last)] = surgery.Replacement([*chain, parted], [*chain_weights, []])
