@@ -22,7 +22,8 @@ from absl import flags
 from absl import logging as absl_logging
 
 import keras_roots
-from keras_roots.export import check, images, litert, rewrites, saved_model, targets
+from keras_roots.export import check, images, litert, rewrites, targets
+from keras_roots.layers.lowering import LOWERINGS
 from keras_roots.models import common, registry
 from keras_roots.training import data
 from keras_roots.training import flags as shared
@@ -88,7 +89,7 @@ def export(
     optimize: Sequence[str] = (),
     target: str = "avx512",
     cost_table: str | None = None,
-    lowering: str = "split",
+    lowering: str = "auto",
     min_agreement: float | None = None,
 ) -> check.ExportReport:
     """Exports a model in one of the formats.
@@ -113,7 +114,7 @@ def export(
         ValueError: An argument does not fit the format, or as the exports raise.
     """
     if output_format == "tflite":
-        if lowering != "split":
+        if lowering != "auto":
             raise ValueError(
                 "--lowering is for --format=saved_model: a LiteRT file always holds "
                 f"grouped convolutions. Received: --lowering={lowering}"
@@ -251,10 +252,10 @@ def define_flags() -> tuple[str, ...]:
         ),
         flags.DEFINE_enum(
             "lowering",
-            "split",
-            saved_model.LOWERINGS,
-            "Filter groups of a SavedModel: split runs anywhere; native is faster, "
-            "where TensorFlow has grouped convolutions.",
+            "auto",
+            LOWERINGS,
+            "Filter groups of a SavedModel: by TensorFlow's grouped convolution "
+            "(native), one by one (split), or as the host can when it loads it (auto).",
         ),
         flags.DEFINE_float(
             "min_agreement",

@@ -2,16 +2,16 @@
 
 import dataclasses
 import os
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 from keras_roots import files
-from keras_roots.export import check, images
+from keras_roots.export import check, host, images
 from keras_roots.export.lowering import in_float32, write_saved_model
-from keras_roots.layers.lowering import native_works
+from keras_roots.layers.lowering import LOWERINGS, native_works
 
-LOWERINGS = ("split", "native")
 _TOLERANCE = 1e-3
 
 
@@ -21,13 +21,19 @@ class SavedModelReport(check.ExportReport):
 
     Attributes:
         lowering: How it computes filter groups.
+        compared: The ways to compute them that were compared with the model; the
+            figures are of the one that differs most.
     """
 
     lowering: str
+    compared: tuple[str, ...]
 
     def lines(self) -> list[tuple[str, str]]:
         """Returns what `print` shows, as names and values."""
-        return [("filter groups", self.lowering), *super().lines()]
+        groups = self.lowering
+        if self.compared != (groups,):
+            groups += f" (compared: {', '.join(self.compared)})"
+        return [("filter groups", groups), *super().lines()]
 
     __str__ = check.Agreement.__str__
 
@@ -35,7 +41,7 @@ class SavedModelReport(check.ExportReport):
 def export_saved_model(
     model: keras.Model,
     path: str | os.PathLike,
-    lowering: str = "split",
+    lowering: str = "auto",
     *,
     check_data=None,
 ) -> SavedModelReport:
@@ -49,9 +55,12 @@ def export_saved_model(
     Args:
         model: A functional or Sequential model that takes images of a fixed size.
         path: Folder to write; a SavedModel that is there already is replaced.
-        lowering: `"split"` computes filter groups one by one, which every host can.
-            `"native"` uses TensorFlow's grouped convolution: faster, but the host must
-            run it, which means a GPU, or a CPU on which TensorFlow uses oneDNN.
+        lowering: How to compute filter groups. `"auto"` lets the host choose when it
+            loads the SavedModel: by TensorFlow's grouped convolution where that works,
+            else one by one. `"native"` holds the grouped convolution alone, which needs
+            a GPU, or a CPU on which TensorFlow uses oneDNN; `"split"` holds one
+            convolution per group alone. Both are plain graphs, for tools that convert
+            or compile SavedModels.
         check_data: Images to compare on, `(n, height, width, channels)`, or an iterable
             of batches of them; by default random pixels.
 
@@ -85,34 +94,44 @@ def export_saved_model(
     model = in_float32(model)
     with files.replacing(path, folder=True) as temporary:
         write_saved_model(model, temporary, lowering)
-        agreement = check.compare(
-            _outputs(temporary, check_data.astype(model.inputs[0].dtype)),
-            check.reference_outputs(model, check_data),
-            tolerance=_TOLERANCE,
-        )
+        expected = check.reference_outputs(model, check_data)
+        agreements = {
+            way: check.compare(outputs, expected, tolerance=_TOLERANCE)
+            for way, outputs in _outputs(
+                temporary, check_data.astype(model.inputs[0].dtype), lowering
+            )
+        }
+    worst = max(agreements.values(), key=lambda found: found.relative_difference)
     return SavedModelReport(
-        **dataclasses.asdict(agreement),
+        **dataclasses.asdict(worst),
         path=os.fspath(path),
         file_size=files.size(path),
         lowering=lowering,
+        compared=tuple(agreements),
     )
 
 
-def _outputs(folder, batch) -> list[np.ndarray]:
-    """Returns the outputs of `serving_default`, for batches of one and of the rest."""
+def _outputs(folder, batch, lowering) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Yields the ways in which a SavedModel can compute here, each with its outputs."""
     import tensorflow as tf
 
-    serve = tf.saved_model.load(folder).signatures["serving_default"]
-    (argument,) = serve.structured_input_signature[1]
-    parts = [
-        serve(**{argument: tf.constant(part)})
-        for part in (batch[:1], batch[1:])
-        if len(part)
-    ]
-    return [
-        np.concatenate([part[name].numpy() for part in parts])
-        for name in check.in_order(parts[0])
-    ]
+    loaded = tf.saved_model.load(folder)
+    serve = loaded.signatures["serving_default"]
+    choice = getattr(loaded, "choice", None)
+    for way in [lowering] if choice is None else host.each_choice(choice):
+        # One image, then the others: batches may be of any size.
+        parts = [
+            serve(images=tf.constant(part))
+            for part in (batch[:1], batch[1:])
+            if len(part)
+        ]
+        yield (
+            way,
+            [
+                np.concatenate([part[name].numpy() for part in parts])
+                for name in check.in_order(parts[0])
+            ],
+        )
 
 
 def _check_place(path):

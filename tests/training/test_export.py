@@ -78,7 +78,7 @@ def test_images_come_in_the_models_size(data_set):
 
 def test_a_saved_model_is_written(tmp_path):
     report = export.export(_network(), str(tmp_path / "net"), "saved_model")
-    assert report.lowering == "split"
+    assert report.lowering == "auto"
     assert (tmp_path / "net" / "saved_model.pb").exists()
 
 
