@@ -17,6 +17,7 @@ _LAZY = {
     "export_saved_model": "keras_roots.export",
     "export_tflite": "keras_roots.export",
     "benchmark": "keras_roots.benchmarking",
+    "profile_file": "keras_roots.operation_profile",
     "rank_analysis": "keras_roots.lowrank",
     "plan_decomposition": "keras_roots.lowrank",
     "decompose": "keras_roots.lowrank",
