@@ -37,20 +37,34 @@ def pad_crop(images, draws, fill, pad=4):
     Deep Roots, appendix A.1: the padding comes after mean subtraction, so its colour is
     the mean.
     """
-    height, width, channels = images.shape[1:]
-    border = ops.reshape(ops.convert_to_tensor(fill, images.dtype), (1, 1, 1, channels))
-    padded = ops.pad(images - border, ((0, 0), (pad, pad), (pad, pad), (0, 0))) + border
+    count, (height, width, channels) = ops.shape(images)[0], images.shape[1:]
+    # A border per channel, which `ops.pad` cannot make.
+    for axis, shape in (
+        (1, (count, pad, width, channels)),
+        (2, (count, height + 2 * pad, pad, channels)),
+    ):
+        border = ops.broadcast_to(ops.convert_to_tensor(fill, images.dtype), shape)
+        images = ops.concatenate([border, images, border], axis)
     offsets = ops.cast(draws[:, :2] * (2 * pad + 1), "int32")
     rows = offsets[:, :1] + ops.arange(height, dtype="int32")
     columns = offsets[:, 1:2] + ops.arange(width, dtype="int32")
-    padded = ops.take_along_axis(padded, rows[:, :, None, None], axis=1)
-    return ops.take_along_axis(padded, columns[:, None, :, None], axis=2)
+    return _take(images, rows, columns)
 
 
 def mirror(images, draws):
     """Turns every other image left to right; `draws` is `(batch, 1)`."""
-    turn = ops.reshape(draws < 0.5, (-1, 1, 1, 1))
-    return ops.where(turn, ops.flip(images, axis=2), images)
+    height, width = images.shape[1:3]
+    rows = ops.arange(height, dtype="int32")[None]
+    columns = ops.arange(width, dtype="int32")
+    return _take(images, rows, ops.where(draws < 0.5, columns[::-1], columns))
+
+
+def _take(images, rows, columns):
+    """Takes rows and columns of each image; several times faster than along axes."""
+    height, width, channels = images.shape[1:]
+    first = ops.arange(ops.shape(images)[0], dtype="int32")[:, None] * height
+    pixels = ((first + rows) * width)[:, :, None] + columns[:, None, :]
+    return ops.take(ops.reshape(images, (-1, channels)), pixels, axis=0)
 
 
 # Lighting noise along the principal components of ImageNet's colours
