@@ -91,15 +91,11 @@ def match(lines: Sequence[Line], operations: Sequence[Operation]) -> list[Match]
     own = {line.index for line in lines if not line.delegated}
     unread = collections.deque(range(len(lines)))
     spare = {number: line.calls - 1 for number, line in enumerate(lines)}
-    turns = [
-        (delegated, [operations[position] for position in positions])
-        for delegated, positions in _turns(operations, own)
-    ]
     found: list[Match] = []
-    for turn, (delegated, here) in enumerate(turns):
+    for delegated, positions in _turns(operations, own):
+        here = [operations[position] for position in positions]
         if delegated:
-            later = [each for on, rest in turns[turn + 1 :] if on for each in rest]
-            part = _take_part(lines, unread, spare, here, later)
+            part = _take_part(lines, unread, spare, here)
         else:
             part = _take_own(lines, unread, len(here))
         computed = _align([lines[number] for number, _ in part], here)
@@ -132,7 +128,7 @@ def _turns(operations, own) -> list[tuple[bool, list[int]]]:
     return turns
 
 
-def _take_part(lines, unread, spare, here, later) -> list[tuple[int, bool]]:
+def _take_part(lines, unread, spare, here) -> list[tuple[int, bool]]:
     """Takes the kernels of a part off the lines, one for each index.
 
     An index has a new line, unless its kernel was added to an earlier one, from which
@@ -143,7 +139,6 @@ def _take_part(lines, unread, spare, here, later) -> list[tuple[int, bool]]:
         unread: Positions of those of which none was taken; changes.
         spare: How many of each were added to its first; changes.
         here: Operations of the part.
-        later: Operations of later parts.
 
     Returns:
         Positions of lines, and whether each is the first of its line.
@@ -162,19 +157,22 @@ def _take_part(lines, unread, spare, here, later) -> list[tuple[int, bool]]:
             if lines[number].delegated and lines[number].index == len(part)
         ]
         if not waiting:
-            # Only XNNPACK's own additions can follow.
+            # Those are of later parts; new lines are not, but XNNPACK's own additions.
             added = []
-            new = [n for n in new if not any(_runs(lines[n], each) for each in later)]
         if not new + added:
             return part
 
         def ahead(number):
+            """How many operations would be left out, and whether it is a makeshift."""
             fits = (i for i, each in enumerate(waiting) if _runs(lines[number], each))
-            return min(next(fits, _FAR), _FAR)
+            skipped = min(next(fits, _FAR), _FAR)
+            product = skipped < _FAR and _is_product(waiting[skipped])
+            return skipped, product and lines[number].kernel.startswith("Convolution")
 
         best = min(new + added, key=ahead)
-        if ahead(best) < _FAR:
-            del waiting[: ahead(best) + 1]
+        skipped, _ = ahead(best)
+        if skipped < _FAR:
+            del waiting[: skipped + 1]
         part.append((best, best in new))
         if best in new:
             unread.popleft()
@@ -237,6 +235,7 @@ _KERNELS = {
     "Reciprocal Square Root": ("RSQRT",),
     "Sigmoid": ("LOGISTIC",),
     "Slice": ("SLICE", "STRIDED_SLICE", "SPLIT"),
+    "Square": ("SQUARE", "MUL"),
     "Square Root": ("SQRT",),
     "Static Expand Dims": ("EXPAND_DIMS",),
     "Static Reshape": ("RESHAPE", "SQUEEZE"),
@@ -253,9 +252,17 @@ def _runs(line, operation) -> bool:
         return _plain(base) == _plain(operation.name)
     if operation.name not in _KERNELS[base]:
         return False
-    # Of the convolutions, only those of single positions are matrix products.
-    return (base, operation.name) != ("Fully Connected", "CONV_2D") or (
-        operation.kernel_shape[1:3] == (1, 1) and operation.groups == 1
+    product = (base, operation.name) == ("Fully Connected", "CONV_2D")
+    return not product or _is_product(operation)
+
+
+def _is_product(operation) -> bool:
+    """Tells whether a convolution is a matrix product, and XNNPACK may run it so."""
+    return (
+        operation.name == "CONV_2D"
+        and operation.kernel_shape[1:3] == (1, 1)
+        and operation.groups == 1
+        and operation.strides == (1, 1)
     )
 
 

@@ -70,7 +70,7 @@ def _operations(*names):
                 input_shape=(1, 8, 8, 4),
                 kernel_shape=(4, int(size), int(size), 4) if size else None,
                 output_shape=(1, 8, 8, 4),
-                strides=None,
+                strides=(1, 1) if size else None,
                 groups=1,
                 macs=0,
                 weight_bytes=0,
@@ -104,15 +104,15 @@ def test_kernels_go_to_operations_of_their_kind():
     """A 1x1 convolution is a matrix product, or not; names differ in writing."""
     operations = _operations(
         *("CONV_2D 3", "CONV_2D 1", "CONV_2D 1", "DEPTHWISE_CONV_2D 3"),
-        *("MAX_POOL_2D", "HARD_SWISH", "MEAN", "FULLY_CONNECTED", "SOFTMAX"),
+        *("MAX_POOL_2D", "HARD_SWISH", "MUL", "MEAN", "FULLY_CONNECTED", "SOFTMAX"),
     )
     kernels = (
         *(CONVOLUTION, PRODUCT, CONVOLUTION, "Convolution (NHWC, QC8) DWConv"),
-        *("Max Pooling (NHWC, S8)", "HardSwish (NC)", "Mean (ND) Reduce", PRODUCT),
-        "Softmax (NC, F32)",
+        *("Max Pooling (NHWC, S8)", "HardSwish (NC)", "Square (NC)"),
+        *("Mean (ND) Reduce", PRODUCT, "Softmax (NC, F32)"),
     )
     lines = _lines(*(f"{kernel}:{i}" for i, kernel in enumerate(kernels)))
-    assert _matched(lines, operations) == list(zip(kernels, range(9), strict=True))
+    assert _matched(lines, operations) == list(zip(kernels, range(10), strict=True))
 
 
 def test_what_is_left_out_or_added_stays_alone():

@@ -79,6 +79,44 @@ def test_every_operation_of_a_file_has_its_time(exported, quantize):
     assert "not on XNNPACK" * len(off) in str(found)
 
 
+def test_parts_on_the_delegate_are_told_apart(tmp_path):
+    """Pools off the delegate, in branches, cut the network into parts alike."""
+    outputs = inputs = keras.Input((8, 8, 8))
+    for module in "abc":
+        pooled = layers.AveragePooling2D(3, 1, "same", name=f"{module}_pool")(outputs)
+        branches = [
+            layers.Conv2D(8, 1, name=f"{module}_pooled")(pooled),
+            GroupedConv2D(8, 3, groups=2, padding="same", name=f"{module}_grouped")(
+                layers.Conv2D(8, 1, name=f"{module}_reduced")(outputs)
+            ),
+        ]
+        outputs = layers.Concatenate(name=f"{module}_both")(branches)
+    outputs = layers.Conv2D(4, 5, name="last")(outputs)
+    model = keras.Model(inputs, layers.Softmax(name="scores")(outputs))
+    images = np.random.default_rng(0).normal(size=(4, 8, 8, 8))
+    path = tmp_path / "parts.tflite"
+    path.write_bytes(litert.convert(model, quantize="int8", calibration_images=images))
+    found = profile_file(path, runs=1, warmup=0)
+    assert all(each.operation for each in found.operations)
+    assert [
+        each.operation.layer for each in found.operations if each.operation.layer
+    ] == [
+        f"{module}_{name}"
+        for module in "abc"
+        for name in ("reduced", "grouped", "pool", "pooled", "both")
+    ] + ["last"]
+    assert [
+        (each.kernel, each.operation.name)
+        for each in found.operations
+        if each.kernel in ("Convert (NC)", "AVERAGE_POOL_2D", "SOFTMAX")
+    ] == [
+        ("Convert (NC)", "QUANTIZE"),
+        *[("AVERAGE_POOL_2D", "AVERAGE_POOL_2D")] * 3,
+        ("SOFTMAX", "SOFTMAX"),
+        ("Convert (NC)", "DEQUANTIZE"),
+    ]
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts on Linux")
 def test_threads_are_used(exported):
     counts = []

@@ -8,6 +8,7 @@ Examples:
   keras-roots-benchmark --models=keras.applications.VGG16 --decompose=0.5
   keras-roots-benchmark --measure=training --models=root_nin:1,root_nin:8
   keras-roots-benchmark --measure=layers
+  keras-roots-benchmark --profile --models=root_nin:1,root_nin:8 --csv=operations.csv
   keras-roots-benchmark --cost_table=costs.csv
 
 Networks of --models are untrained: that makes no difference to their speed.
@@ -16,8 +17,9 @@ multiply-adds (keras_roots.decompose).
 --measure=training gives images per second of training steps, of networks with filter
 groups also as keras.layers.Conv2D computes them. --measure=layers times single
 convolutions in TensorFlow, forward and with gradient: the native grouped operation, one
-convolution per group, keras.layers.Conv2D and the dense layer. --cost_table writes the
-table by which keras-roots-export --optimize=pack_groups chooses, for this machine.
+convolution per group, keras.layers.Conv2D and the dense layer. --profile tells how long
+each operation of --models and --files takes on LiteRT, in place. --cost_table writes
+the table by which keras-roots-export --optimize=pack_groups chooses, for this machine.
 """
 
 import contextlib
@@ -36,7 +38,7 @@ from keras_roots.export import rewrites
 from keras_roots.models import registry
 from keras_roots.timers import RUNTIMES
 from keras_roots.training import flags as shared
-from keras_roots.training import layer_benchmark, throughput
+from keras_roots.training import layer_benchmark, operation_benchmark, throughput
 from keras_roots.training.export import QUANTIZE, quiet
 from keras_roots.training.recipes import PRECISIONS, Recipe
 
@@ -151,6 +153,8 @@ def main(argv) -> None:
     batch_sizes = _counts("batch_sizes", values.batch_sizes)
     if values.decompose and (values.measure != "latency" or not values.models):
         raise ValueError("--decompose is for the latency of --models")
+    if values.profile and values.measure != "latency":
+        raise ValueError("--profile takes no --measure")
     if values.cost_table:
         with files.replacing(values.cost_table) as temporary:
             table = layer_benchmark.measure_costs(progress=_progress)
@@ -159,7 +163,8 @@ def main(argv) -> None:
         return
     with contextlib.ExitStack() as stack:
         csv = values.csv and stack.enter_context(files.replacing(values.csv))
-        rows, table = _MEASURES[values.measure](values, threads, batch_sizes)
+        measure = _profile if values.profile else _MEASURES[values.measure]
+        rows, table = measure(values, threads, batch_sizes)
         print(table)
         if csv:
             benchmarking.write_csv(rows, csv)
@@ -215,6 +220,9 @@ def define_flags() -> tuple[str, ...]:
             "Latency of networks and files, training steps of networks, or times of "
             "single convolutions.",
         ),
+        flags.DEFINE_bool(
+            "profile", False, "Tell the time of every operation, on LiteRT."
+        ),
         flags.DEFINE_enum(
             "precision", "float32", PRECISIONS, "Arithmetic for --measure=training."
         ),
@@ -238,6 +246,16 @@ def _latency(values, threads, batch_sizes):
         progress=_progress,
     )
     return rows, benchmarking.table(rows)
+
+
+def _profile(values, threads, batch_sizes):
+    profiled = operation_benchmark.profile_cases(
+        _cases(values, threads, batch_sizes),
+        warmup=values.warmup,
+        runs=values.runs,
+        progress=_progress,
+    )
+    return operation_benchmark.rows(profiled), operation_benchmark.table(profiled)
 
 
 def _training(values, threads, batch_sizes):

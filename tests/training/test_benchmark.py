@@ -1,6 +1,7 @@
 import csv
 import subprocess
 import sys
+import types
 
 import keras
 import pytest
@@ -134,6 +135,33 @@ def test_the_command_measures(tmp_path):
     assert {row["macs"] for row in rows} == {str(36 * 4 * 27 + 4)}
     assert done.stdout.count("net.keras") == 4
     assert "3,892" in done.stdout
+
+
+def test_the_command_profiles(tmp_path):
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3, name="conv")])
+    model.save(tmp_path / "net.keras")
+    path = tmp_path / "operations.csv"
+    done = _run(
+        "--profile", f"--files={tmp_path / 'net.keras'}", "--runs=5", f"--csv={path}"
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    with open(path, newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["name"], row["layer"], row["kernel_shape"]) == (
+        *("net.keras", "conv"),
+        "4x3x3x3",
+    )
+    assert row["macs"] == str(36 * 4 * 27 + 4)
+    assert "INFO" not in done.stdout + done.stderr
+    assert done.stdout.startswith("net.keras: ")
+
+
+def test_profiles_take_no_other_measure(monkeypatch):
+    values = {"threads": ["1"], "batch_sizes": ["1"], "decompose": None}
+    values |= {"profile": True, "measure": "layers"}
+    monkeypatch.setattr(benchmark.shared, "FLAGS", types.SimpleNamespace(**values))
+    with pytest.raises(ValueError, match="--profile takes no --measure"):
+        benchmark.main([])
 
 
 def test_the_command_says_what_is_wrong(tmp_path):
