@@ -7,6 +7,7 @@ Examples:
       --runtime=litert,tensorflow
   keras-roots-benchmark --models=keras.applications.VGG16 --decompose=0.5
   keras-roots-benchmark --measure=training --models=root_nin:1,root_nin:8
+  keras-roots-benchmark --measure=training --models=root_nin:8 --dataset=cifar10
   keras-roots-benchmark --measure=layers
   keras-roots-benchmark --profile --models=root_nin:1,root_nin:8 --csv=operations.csv
   keras-roots-benchmark --cost_table=costs.csv
@@ -14,12 +15,15 @@ Examples:
 Networks of --models are untrained: that makes no difference to their speed.
 --decompose measures each also with its convolutions decomposed to that part of its
 multiply-adds (keras_roots.decompose).
---measure=training gives images per second of training steps, of networks with filter
-groups also as keras.layers.Conv2D computes them. --measure=layers times single
-convolutions in TensorFlow, forward and with gradient: the native grouped operation, one
-convolution per group, keras.layers.Conv2D and the dense layer. --profile tells how long
-each operation of --models and --files takes on LiteRT, in place. --cost_table writes
-the table by which keras-roots-export --optimize=pack_groups chooses, for this machine.
+--measure=training gives images per second of training steps on one batch, of networks
+with filter groups also as keras.layers.Conv2D computes them. With --dataset (one, or
+one per network) it trains by the networks' recipes for that, also on its augmented
+batches, and makes those alone too, which shows whether the input keeps up.
+--measure=layers times single convolutions in TensorFlow, forward and with gradient: the
+native grouped operation, one convolution per group, keras.layers.Conv2D and the dense
+layer. --profile tells how long each operation of --models and --files takes on LiteRT,
+in place. --cost_table writes the table by which keras-roots-export
+--optimize=pack_groups chooses, for this machine.
 """
 
 import contextlib
@@ -40,9 +44,10 @@ from keras_roots.timers import RUNTIMES
 from keras_roots.training import flags as shared
 from keras_roots.training import layer_benchmark, operation_benchmark, throughput
 from keras_roots.training.export import QUANTIZE, quiet
-from keras_roots.training.recipes import PRECISIONS, Recipe
+from keras_roots.training.recipes import PRECISIONS
 
 _APPLICATIONS = "keras.applications."
+_SHARED_FLAGS = ("csv", "dataset", "data_dir", "image_size")
 
 
 def parse_model(text: str, **arguments) -> keras.Model:
@@ -172,7 +177,7 @@ def main(argv) -> None:
 
 def define_flags() -> tuple[str, ...]:
     """Defines the binary's flags and returns their names."""
-    shared.define("csv")
+    shared.define(*_SHARED_FLAGS)
     own = (
         flags.DEFINE_list(
             "models",
@@ -223,14 +228,16 @@ def define_flags() -> tuple[str, ...]:
         flags.DEFINE_bool(
             "profile", False, "Tell the time of every operation, on LiteRT."
         ),
-        flags.DEFINE_enum(
-            "precision", "float32", PRECISIONS, "Arithmetic for --measure=training."
+        flags.DEFINE_list(
+            "precision",
+            ["float32"],
+            f"Arithmetic for --measure=training, among {','.join(PRECISIONS)}.",
         ),
         flags.DEFINE_string(
             "cost_table", None, "File to write the cost table of this machine to."
         ),
     )
-    return ("csv", *(flag.name for flag in own))
+    return (*_SHARED_FLAGS, *(flag.name for flag in own))
 
 
 def run() -> None:
@@ -264,16 +271,19 @@ def _training(values, threads, batch_sizes):
     if values["threads"].present:
         layer_benchmark.use_threads(_only(threads, "threads"))
     batch_size = _only(batch_sizes, "batch_sizes")
-    recipe = Recipe(
-        epochs=1,
-        batch_size=batch_size if values["batch_sizes"].present else 128,
-        learning_rate=1e-3,
-        precision=values.precision,
+    rows = throughput.compare(
+        throughput.make_cases(
+            values.models,
+            parse_model,
+            values.dataset.split(",") if values["dataset"].present else [],
+            precisions=_choices("precision", values.precision, PRECISIONS),
+            batch_size=batch_size if values["batch_sizes"].present else None,
+            image_size=values.image_size,
+            data_dir=values.data_dir,
+        ),
+        stock=not values["dataset"].present,
+        progress=_progress,
     )
-    models = {
-        text: parse_model(text, classifier_activation=None) for text in values.models
-    }
-    rows = throughput.compare(models, recipe, stock=True, progress=_progress)
     return rows, throughput.table(rows)
 
 
