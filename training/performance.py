@@ -1,0 +1,212 @@
+r"""Measures everything that the page of results shows, and draws its pictures.
+
+Examples:
+  keras-roots-performance --output_dir=zoo/results/performance
+  keras-roots-performance --output_dir=zoo/results/performance --suite=groups,sizes
+  keras-roots-performance --output_dir=zoo/results/performance --plot_only
+
+Writes SUITE.csv, a row per network with the processor, the versions and the date, and
+one picture or more, SUITE*.png. All suites take most of half an hour on two cores, on
+which nothing else should run. The suites:
+
+{suites}
+
+Networks are untrained: that makes no difference to their speed. Each is converted to a
+file first, several at a time; those that are compared are then measured in turns.
+"""
+
+import dataclasses
+import importlib.util
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from absl import flags
+
+from keras_roots import files
+from keras_roots.training import conversions, performance_pictures, performance_rows
+from keras_roots.training import flags as shared
+from keras_roots.training.conversions import Conversion, Converted
+from keras_roots.training.export import quiet
+from keras_roots.training.performance_measuring import OTHER_RUNTIMES, measure
+from keras_roots.training.performance_suites import SUITES, Suite, quick
+
+
+def run_suites(
+    suites: Mapping[str, Suite],
+    output_dir: str | os.PathLike,
+    *,
+    processes: int | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Measures suites one after the other, and writes and prints their results.
+
+    Args:
+        suites: Suites by name.
+        output_dir: Existing folder to write to.
+        processes: As for `conversions.convert`.
+        progress: Called with a line of text after each step.
+
+    Raises:
+        ValueError: Nothing of a suite can be measured.
+        OSError: Results cannot be written.
+    """
+    suites = {name: _possible(suite, progress) for name, suite in suites.items()}
+    converted: dict[Conversion, Converted | str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for index, (name, suite) in enumerate(suites.items()):
+            start = time.perf_counter()
+            progress(f"{name}: {suite.title}")
+            wanted = _conversions(suite)
+            new = [conversion for conversion in wanted if conversion not in converted]
+            converted |= conversions.convert(new, folder, processes, progress)
+            for conversion in wanted:
+                if isinstance(converted[conversion], str):
+                    progress(f"cannot convert {conversion}: {converted[conversion]}")
+            rows = measure(suite, converted, progress)
+            files.write_csv(_csv(output_dir, name), rows)
+            show(name, output_dir, suite)
+            progress(f"{name}: {time.perf_counter() - start:.0f} s")
+            rest = list(suites.values())[index + 1 :]
+            later = {conversion for other in rest for conversion in _conversions(other)}
+            converted = {key: converted[key] for key in converted.keys() & later}
+            _keep(folder, converted.values())
+
+
+def show(name: str, output_dir: str | os.PathLike, suite: Suite) -> None:
+    """Prints what a suite's CSV file holds, and draws it if matplotlib is installed.
+
+    Args:
+        name: Name of the suite.
+        output_dir: Folder of the file, and for the pictures.
+        suite: The suite.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    rows = performance_rows.read(_csv(output_dir, name))
+    columns = ["ratio", *suite.columns]
+    columns += ["load_ms", "memory_mb", "peak_mb"] if suite.memory else []
+    print(f"{suite.title}\n\n{performance_rows.table(rows, columns)}\n")
+    for line in suite.notes(rows):
+        print(line)
+    if importlib.util.find_spec("matplotlib"):
+        for path in performance_pictures.draw(name, rows, output_dir):
+            print(path)
+
+
+def show_results(suites: Mapping[str, Suite], output_dir: str | os.PathLike) -> None:
+    """Shows the suites that have been measured, as `show` does.
+
+    Args:
+        suites: Suites by name.
+        output_dir: Folder of their CSV files.
+
+    Raises:
+        ValueError: There is none.
+        OSError: One cannot be read.
+    """
+    measured = [name for name in suites if _csv(output_dir, name).exists()]
+    if not measured:
+        raise ValueError(
+            "--plot_only needs results that a run without it has written to "
+            f"--output_dir: {' or '.join(f'{name}.csv' for name in suites)}. "
+            f"Received: {os.fspath(output_dir)!r}"
+        )
+    for name in measured:
+        show(name, output_dir, suites[name])
+
+
+def choose(names: Sequence[str]) -> dict[str, Suite]:
+    """Returns suites by name.
+
+    Args:
+        names: Names of suites, none for all.
+
+    Raises:
+        ValueError: There is no such suite.
+    """
+    if not set(names) <= set(SUITES):
+        raise ValueError(
+            f"--suite must be among {','.join(SUITES)}, separated by commas. "
+            f"Received: {','.join(names)!r}"
+        )
+    return {name: SUITES[name] for name in SUITES if not names or name in names}
+
+
+def main(argv) -> None:
+    """Measures, or only draws, as the flags say."""
+    del argv
+    quiet()
+    values = shared.FLAGS
+    if not values.output_dir:
+        raise ValueError("--output_dir is required: the folder for the results")
+    suites = choose(values.suite)
+    if values.plot_only:
+        show_results(suites, values.output_dir)
+        return
+    os.makedirs(values.output_dir, exist_ok=True)
+    if values.quick:
+        suites = {name: quick(suite) for name, suite in suites.items()}
+    run_suites(suites, values.output_dir, progress=_progress)
+
+
+def define_flags() -> tuple[str, ...]:
+    """Defines the binary's flags and returns their names."""
+    shared.define("output_dir")
+    own = (
+        flags.DEFINE_list("suite", [], f"Some of {','.join(SUITES)}; by default all."),
+        flags.DEFINE_bool(
+            "plot_only",
+            False,
+            "Draw what the folder's CSV files hold, measure nothing.",
+        ),
+        flags.DEFINE_bool(
+            "quick", False, "Measure little, to see that it works: times mean nothing."
+        ),
+    )
+    return ("output_dir", *(flag.name for flag in own))
+
+
+def run() -> None:
+    """Runs the binary."""
+    listed = (f"  {name:<10} {suite.title}" for name, suite in SUITES.items())
+    shared.launch(main, __doc__.format(suites="\n".join(listed)), define_flags())
+
+
+def _possible(suite, progress) -> Suite:
+    """Returns the suite without runtimes that are not installed."""
+    missing = [
+        name for name in OTHER_RUNTIMES if importlib.util.find_spec(name) is None
+    ]
+    grids = []
+    for grid in suite.grids:
+        runtimes = tuple(name for name in grid.runtime if name not in missing)
+        for name in set(grid.runtime) - set(runtimes):
+            progress(f"without {name}, which is not installed")
+        if runtimes:
+            grids.append(dataclasses.replace(grid, runtime=runtimes))
+    return dataclasses.replace(suite, grids=tuple(grids))
+
+
+def _conversions(suite) -> list[Conversion]:
+    return list(dict.fromkeys(trial.conversion for trial in suite.trials()))
+
+
+def _keep(folder, results) -> None:
+    """Removes the files that are of no more use."""
+    kept = {result.path for result in results if isinstance(result, Converted)}
+    for path in Path(folder).iterdir():
+        if os.fspath(path) not in kept:
+            path.unlink()
+
+
+def _csv(output_dir, name) -> Path:
+    return Path(output_dir, f"{name}.csv")
+
+
+def _progress(line):
+    print(line, file=sys.stderr, flush=True)
