@@ -2,12 +2,8 @@
 
 import contextlib
 import dataclasses
-import json
 import math
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -15,9 +11,8 @@ import numpy as np
 from keras_roots import benchmarking, operation_lines
 from keras_roots.export import runner
 from keras_roots.export.operations import Operation, read_operations
+from keras_roots.operation_worker import Worker
 from keras_roots.tables import format_table
-
-_TESTED = "2.2 and 2.3"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,18 +213,18 @@ def profile_files(
     operations = [read_operations(os.fspath(file)) for file in files.values()]
     each = math.ceil(runs / rounds)
     with contextlib.ExitStack() as stack:
-        processes = []
+        workers = []
         for name, file in files.items():
-            processes.append(stack.enter_context(_Process(file, threads)))
-            processes[-1].ask("time", warmup)
-            progress(f"loaded {name} ({len(processes)} of {len(files)})")
-        calls: list[list[float]] = [[] for _ in processes]
-        lines: list[list[list[operation_lines.Line]]] = [[] for _ in processes]
+            workers.append(stack.enter_context(Worker(file, threads)))
+            workers[-1].ask("time", warmup)
+            progress(f"loaded {name} ({len(workers)} of {len(files)})")
+        calls: list[list[float]] = [[] for _ in workers]
+        lines: list[list[list[operation_lines.Line]]] = [[] for _ in workers]
         for turn in range(rounds):
-            for row, process in enumerate(processes):
-                process.ask("time", 1)  # the others have emptied the caches
-                calls[row] += process.ask("time", each)
-                lines[row] += process.profile(each)
+            for row, worker in enumerate(workers):
+                worker.ask("time", 1)  # the others have emptied the caches
+                calls[row] += worker.ask("time", each)
+                lines[row] += worker.profile(each)
             progress(f"profiled turn {turn + 1} of {rounds}")
     return [
         FileProfile(
@@ -267,77 +262,6 @@ def _times(runs, operations) -> tuple[OperationTime, ...]:
         )
         for each, ms in zip(found, times, strict=True)
     )
-
-
-class _Process:
-    """A process that runs one file; see `operation_process`."""
-
-    def __init__(self, file, threads):
-        self._file = os.fspath(file)
-        self._threads = threads
-        self._kernels = None
-
-    def __enter__(self):
-        script = os.path.join(os.path.dirname(__file__), "operation_process.py")
-        # LiteRT writes a line for whatever it does.
-        self._log = tempfile.TemporaryFile("w+")
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", script, self._file, str(self._threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
-        try:
-            self._answer()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *error):
-        with contextlib.suppress(BrokenPipeError):
-            self._process.communicate()
-        self._log.close()
-
-    def ask(self, command: str, count: int) -> list:
-        """Returns the process's answer to a command."""
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(f"{command} {count}\n")
-            self._process.stdin.flush()
-        return self._answer()
-
-    def profile(self, count: int) -> list[list[operation_lines.Line]]:
-        """Returns the kernels that run in each of `count` calls."""
-        texts = self.ask("profile", count)
-        try:
-            runs = [operation_lines.parse_summary(text) for text in texts]
-        except ValueError as error:
-            raise self._failed(str(error)) from error
-        for lines in runs:
-            kernels = [(line.kernel, line.index, line.calls) for line in lines]
-            self._kernels = self._kernels or kernels
-            if kernels != self._kernels:
-                raise self._failed("it tells of other operations in every call")
-        return runs
-
-    def _answer(self):
-        answer = self._process.stdout.readline()
-        if answer:
-            return json.loads(answer)
-        status = self._process.wait()
-        self._log.seek(0)
-        said = self._log.read().strip().splitlines()[-1:]
-        raise self._failed(f"its process ended with status {status}: {''.join(said)}")
-
-    def _failed(self, reason) -> ValueError:
-        import ai_edge_litert
-
-        version = getattr(ai_edge_litert, "__version__", "unknown")
-        return ValueError(
-            f"LiteRT cannot profile the file {self._file!r}: {reason}. Profiles work "
-            f"with ai-edge-litert {_TESTED}. Received: version {version}"
-        )
 
 
 _COST = ("MACs", "ms", "share", "MMACs/ms")

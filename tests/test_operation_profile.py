@@ -121,9 +121,9 @@ def test_parts_on_the_delegate_are_told_apart(tmp_path):
 def test_threads_are_used(exported):
     counts = []
     for threads in (1, 3):
-        with operation_profile._Process(exported(None), threads) as process:
-            process.ask("time", 1)
-            counts.append(len(os.listdir(f"/proc/{process._process.pid}/task")))
+        with operation_profile.Worker(exported(None), threads) as worker:
+            worker.ask("time", 1)
+            counts.append(len(os.listdir(f"/proc/{worker._process.pid}/task")))
     assert counts[1] == counts[0] + 2
 
 
@@ -187,7 +187,7 @@ def answers(monkeypatch):
     """Processes that answer as told and note who was asked what."""
     asked = []
 
-    class Process(operation_profile._Process):
+    class Scripted(operation_profile.Worker):
         def __enter__(self):
             asked.append(("start", self._file))
             self._times = iter([0.1, 0.3, 0.2])
@@ -201,10 +201,11 @@ def answers(monkeypatch):
             if command == "time":
                 return [0.002] * count
             first = next(self._times)
-            texts = [SUMMARY.format(first, 0.05, 0.1), "nothing"]
-            return [texts[self._file == "odd"]] * count
+            text = SUMMARY.format(first, 0.05, 0.1)
+            texts = {"odd": ["nothing"], "fickle": [text, text.replace("Add", "Sub")]}
+            return (texts.get(self._file, [text]) * count)[:count]
 
-    monkeypatch.setattr(operation_profile, "_Process", Process)
+    monkeypatch.setattr(operation_profile, "Worker", Scripted)
     monkeypatch.setattr(operation_profile, "read_operations", lambda file: [])
     return asked
 
@@ -229,9 +230,16 @@ def test_files_take_turns_and_medians_stand_for_calls(answers):
         ]
 
 
-def test_summaries_that_are_none_name_the_version(answers):
-    with pytest.raises(ValueError, match="'odd': its summary lists no.*Received: ver"):
-        profile_files({"A": "odd"})
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("odd", "'odd': its summary lists no.*Received: version"),
+        ("fickle", "'fickle': it tells of other operations in every call"),
+    ],
+)
+def test_summaries_that_are_none_are_refused(answers, file, text):
+    with pytest.raises(ValueError, match=text):
+        profile_files({"A": file})
 
 
 # What another version of LiteRT might do when it is imported: the library is missing,
