@@ -6,16 +6,17 @@ import importlib.metadata
 import math
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import keras
 import numpy as np
 
-from keras_roots import files, timers
+from keras_roots import files, timers, yardsticks
 from keras_roots.tables import format_table
 from keras_roots.timers import Case
 
 _PACKAGES = ("keras_roots", "keras", "tensorflow", "ai-edge-litert")
+_LOADS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,12 @@ class Latency:
         ratio_high: Largest ratio of a round.
         macs: Multiply-adds per image, `None` if the target is no Keras model.
         file_size: Bytes of the file or SavedModel, `None` for `runtime="keras"`.
+        load_ms: Time from opening the file to the first result, in a process of its own
+            that has imported the runtime. Like the next two the median of three, and
+            `None` if not measured.
+        memory_mb: Resident memory that loading and running adds to that process at its
+            peak, in megabytes (10^6 bytes).
+        peak_mb: Resident memory of that whole process at its peak.
         processor: Name of the CPU.
         versions: Versions of the packages at work.
     """
@@ -57,6 +64,9 @@ class Latency:
     ratio_high: float
     macs: int | None
     file_size: int | None
+    load_ms: float | None
+    memory_mb: float | None
+    peak_mb: float | None
     processor: str
     versions: str
 
@@ -75,6 +85,7 @@ def benchmark(
     input_shape: tuple[int, int, int] | None = None,
     quantize: str | None = None,
     optimize: str | None = None,
+    memory: bool = False,
 ) -> Latency:
     """Measures the latency of a model or an exported file.
 
@@ -91,6 +102,7 @@ def benchmark(
         input_shape: As for `Case`.
         quantize: As for `Case`.
         optimize: As for `Case`.
+        memory: As for `compare`.
 
     Returns:
         A `Latency`; prints as a table.
@@ -105,7 +117,7 @@ def benchmark(
     """
     case = Case(target, runtime, threads, batch_size, input_shape, quantize, optimize)
     name = getattr(target, "name", None) or os.path.basename(os.path.normpath(target))
-    return compare({name: case}, warmup=warmup, runs=runs)[0]
+    return compare({name: case}, warmup=warmup, runs=runs, memory=memory)[0]
 
 
 def compare(
@@ -114,6 +126,7 @@ def compare(
     warmup: int = 5,
     runs: int = 50,
     rounds: int = 5,
+    memory: bool = False,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[Latency]:
     """Measures networks in turns, A B A B, so that they share the machine's moods.
@@ -124,6 +137,8 @@ def compare(
         warmup: Calls of each before the first timed one.
         runs: Timed calls of each, at least.
         rounds: Turns of each.
+        memory: Whether to measure also memory and load time, in processes that load
+            one network each.
         progress: Called with a line of text after each step.
 
     Returns:
@@ -154,7 +169,12 @@ def compare(
         for name, case in cases.items():
             made.append(timers.make_timer(case, stack))
             made[-1].time(warmup)
-            progress(f"loaded {case.label or name} ({len(made)} of {len(cases)})")
+            slow = _undelegated(made[-1].undelegated)
+            progress(f"loaded {case.label or name} ({len(made)} of {len(cases)}){slow}")
+        loads = []
+        for turn in range(_LOADS if memory else 0):
+            loads.append([timer.load() for timer in made])
+            progress(f"measured memory and load time {turn + 1} of {_LOADS}")
         times = np.empty((len(made), rounds, each))
         for turn in range(rounds):
             for row, timer in enumerate(made):
@@ -162,46 +182,51 @@ def compare(
                 times[row, turn] = timer.time(each)
             progress(f"measured turn {turn + 1} of {rounds}")
         return [
-            _latency(name, case, timer, 1e3 * own, 1e3 * times[0])
-            for (name, case), timer, own in zip(cases.items(), made, times, strict=True)
+            Latency(
+                **_how(name, case),
+                **_times(1e3 * times[row], 1e3 * times[0]),
+                macs=timer.macs,
+                file_size=timer.file_size,
+                **_load([turn[row] for turn in loads]),
+                processor=processor(),
+                versions=versions(case.runtime for case in cases.values()),
+            )
+            for row, ((name, case), timer) in enumerate(
+                zip(cases.items(), made, strict=True)
+            )
         ]
 
 
 def table(rows: list[Latency]) -> str:
     """Returns measurements as a table for the terminal."""
-    lines = [
-        (
-            "",
-            "runtime",
-            "threads",
-            "batch",
-            "MACs",
-            "bytes",
-            "ms",
-            "10-90 %",
-            "ratio",
-            "",
-        )
+    header = ["", "runtime", "threads", "batch", "MACs", "bytes"]
+    header += ["ms", "10-90 %", "ratio", ""]
+    measured = [
+        (heading, field, form)
+        for heading, field, form in _LOAD_COLUMNS
+        if any(getattr(row, field) is not None for row in rows)
     ]
+    lines = []
     for row in rows:
         how = [row.runtime, row.quantize, row.optimize]
         lines.append(
-            (
+            [
                 row.name,
                 " ".join(filter(None, how)),
                 str(row.threads),
                 str(row.batch_size),
-                "" if row.macs is None else f"{row.macs:,}",
-                "" if row.file_size is None else f"{row.file_size:,}",
+                _text(row.macs, ","),
+                _text(row.file_size, ","),
                 f"{row.median_ms:.3f}",
                 f"{row.p10_ms:.3f}-{row.p90_ms:.3f}",
                 f"{row.ratio:.3f}",
                 f"({row.ratio_low:.3f}-{row.ratio_high:.3f})",
-            )
+                *(_text(getattr(row, field), form) for _, field, form in measured),
+            ]
         )
     return "\n".join(
         [
-            format_table(lines[0], lines[1:], left=2),
+            format_table([*header, *(each[0] for each in measured)], lines, left=2),
             f"{rows[0].processor}; {rows[0].versions}",
         ]
     )
@@ -223,36 +248,69 @@ def processor() -> str:
     return f"{name}, {os.cpu_count()} CPUs"
 
 
-def versions() -> str:
-    """Returns the versions of the packages that latency depends on."""
+def versions(runtimes: Iterable[str] = ()) -> str:
+    """Returns the versions of the packages that latency depends on.
+
+    Args:
+        runtimes: Runtimes at work besides LiteRT and TensorFlow.
+    """
     found = []
-    for package in _PACKAGES:
+    own = sorted(set(runtimes) & set(yardsticks.RUNTIMES))
+    for package in (*_PACKAGES, *own):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found.append(f"{package} {importlib.metadata.version(package)}")
     return ", ".join(found)
 
 
-def _latency(name, case, timer, times, first) -> Latency:
+# Heading, field and format.
+_LOAD_COLUMNS = (
+    ("load ms", "load_ms", ".1f"),
+    ("+ MB", "memory_mb", ".1f"),
+    ("peak MB", "peak_mb", ".1f"),
+)
+
+
+def _how(name, case) -> dict:
+    return {
+        "name": case.label or name,
+        "runtime": case.runtime,
+        "quantize": case.quantize,
+        "optimize": _joined(case.optimize),
+        "threads": case.threads,
+        "batch_size": case.batch_size,
+    }
+
+
+def _times(times, first) -> dict:
     ratios = np.median(times, axis=1) / np.median(first, axis=1)
-    return Latency(
-        name=case.label or name,
-        runtime=case.runtime,
-        quantize=case.quantize,
-        optimize=_joined(case.optimize),
-        threads=case.threads,
-        batch_size=case.batch_size,
-        median_ms=float(np.median(times)),
-        p10_ms=float(np.percentile(times, 10)),
-        p90_ms=float(np.percentile(times, 90)),
-        runs=times.size,
-        ratio=float(np.median(ratios)),
-        ratio_low=float(ratios.min()),
-        ratio_high=float(ratios.max()),
-        macs=timer.macs,
-        file_size=timer.file_size,
-        processor=processor(),
-        versions=versions(),
-    )
+    return {
+        "median_ms": float(np.median(times)),
+        "p10_ms": float(np.percentile(times, 10)),
+        "p90_ms": float(np.percentile(times, 90)),
+        "runs": times.size,
+        "ratio": float(np.median(ratios)),
+        "ratio_low": float(ratios.min()),
+        "ratio_high": float(ratios.max()),
+    }
+
+
+def _load(loads) -> dict:
+    """Returns the medians of what loading took, each `None` if that is not known."""
+    medians = {}
+    for field in dataclasses.fields(timers.Load):
+        values = [getattr(load, field.name) for load in loads]
+        known = values and None not in values
+        medians[field.name] = float(np.median(values)) if known else None
+    return medians
+
+
+def _undelegated(operations) -> str:
+    counts = [f"{count} {name}" for name, count in (operations or {}).items()]
+    return f"; not on the CPU delegate: {', '.join(counts)}" if counts else ""
+
+
+def _text(value, form) -> str:
+    return "" if value is None else format(value, form)
 
 
 def _joined(names) -> str | None:

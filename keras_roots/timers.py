@@ -1,11 +1,8 @@
-"""Timers of networks: a LiteRT file in this process, TensorFlow in one of its own."""
+"""Timers of networks: a LiteRT file in this process, the others in one of their own."""
 
 import contextlib
 import dataclasses
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -14,11 +11,19 @@ from typing import Protocol
 import keras
 import numpy as np
 
-from keras_roots import files
+from keras_roots import files, yardsticks
 from keras_roots.export import check, images, litert, rewrites, runner
 from keras_roots.profiling import profile
+from keras_roots.runtime_process import Load, RuntimeProcess
 
-RUNTIMES = ("litert", "tensorflow", "keras")
+# How each runtime can quantise a Keras model.
+QUANTIZATIONS = {
+    "litert": tuple(litert.QUANTIZATIONS),
+    **dict.fromkeys(yardsticks.RUNTIMES, yardsticks.QUANTIZATIONS),
+    "tensorflow": (None,),
+    "keras": (None,),
+}
+RUNTIMES = tuple(QUANTIZATIONS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,14 +34,16 @@ class Case:
         target: A Keras model, or the path of a `.tflite` file, a `.keras` file or a
             SavedModel.
         runtime: `"litert"`: the file, or the model converted to one, with XNNPACK;
-            `"tensorflow"`: the signature of the SavedModel, or of the model exported
-            to one; `"keras"`: `predict_on_batch` of the model, on TensorFlow.
-        threads: Number of threads. TensorFlow gets a process of its own for each case,
-            since it fixes its threads when it starts.
+            `"onnxruntime"`, `"openvino"`: the model converted for it, and compared with
+            the model; `"tensorflow"`: the signature of the SavedModel, or of the model
+            exported to one; `"keras"`: `predict_on_batch` of the model, on TensorFlow.
+        threads: Number of threads. All but LiteRT get a process of their own for each
+            case: TensorFlow fixes its threads when it starts.
         batch_size: Images per call.
         input_shape: Shape of one image, where the target leaves sides open.
-        quantize: Quantisation of a Keras model for LiteRT, as for `export_tflite`;
-            int8 is calibrated on random pixels, which its speed does not depend on.
+        quantize: Quantisation of a Keras model, as for `export_tflite`; other runtimes
+            know fewer, see `QUANTIZATIONS`. int8 is calibrated on random pixels, which
+            its speed does not depend on.
         optimize: Rewrites of a Keras model for LiteRT, as for `export_tflite`.
         label: Name for the results, if not that given to `compare`.
     """
@@ -57,13 +64,19 @@ class Timer(Protocol):
     Attributes:
         macs: Multiply-adds per image, `None` if the target is no Keras model.
         file_size: Bytes of the file or SavedModel, `None` for `runtime="keras"`.
+        undelegated: How often LiteRT's CPU delegate leaves each operation to slower
+            kernels, `None` for other runtimes.
     """
 
     macs: int | None
     file_size: int | None
+    undelegated: dict[str, int] | None
 
     def time(self, count: int) -> np.ndarray:
         """Returns the seconds that each of `count` calls takes."""
+
+    def load(self) -> Load:
+        """Loads and runs the network in a new process, which then ends."""
 
 
 def check_case(case: Case) -> None:
@@ -89,21 +102,24 @@ def check_case(case: Case) -> None:
             raise ValueError(
                 f"`{name}` must be a positive integer. Received: {name}={value!r}"
             )
-    if case.quantize not in litert.QUANTIZATIONS:
+    converts = kind in ("a Keras model", "a .keras file")
+    quantizations = QUANTIZATIONS[case.runtime] if converts else (None,)
+    if case.quantize not in quantizations:
         raise ValueError(
-            f"`quantize` must be one of {list(litert.QUANTIZATIONS)}. "
-            f"Received: quantize={case.quantize!r}"
+            f"`quantize` must be one of {list(quantizations)} for {kind} with "
+            f"runtime={case.runtime!r}. Received: quantize={case.quantize!r}"
         )
-    converts = case.runtime == "litert" and kind != "a .tflite file"
     rewrites.names(case.optimize, litert.QUANTIZATIONS[case.quantize][1])
-    if not converts and (case.quantize or case.optimize):
+    if case.optimize and not (converts and case.runtime == "litert"):
         raise ValueError(
-            "`quantize` and `optimize` are for Keras models with runtime='litert'. "
-            f"Received: quantize={case.quantize!r}, optimize={case.optimize!r}, "
-            f"runtime={case.runtime!r}, target={case.target!r}"
+            "`optimize` is for Keras models with runtime='litert'. Received: "
+            f"optimize={case.optimize!r}, runtime={case.runtime!r}, "
+            f"target={case.target!r}"
         )
     if kind != "a .tflite file":
         check.require_tensorflow()
+    if case.runtime in yardsticks.RUNTIMES:
+        yardsticks.require(case.runtime)
 
 
 def make_timer(case: Case, stack: contextlib.ExitStack) -> Timer:
@@ -113,28 +129,68 @@ def make_timer(case: Case, stack: contextlib.ExitStack) -> Timer:
         case: What to time.
         stack: Closes the timer's process and removes its files at the end.
     """
-    kind = _kind(case.target)
-    model, path = None, case.target
-    if kind in ("a Keras model", "a .keras file"):
-        model = case.target
-        if kind == "a .keras file":
-            model = keras.saving.load_model(path, compile=False)
-        if case.input_shape is not None:
-            model = _sized(model, case.input_shape)
-        images.image_shape(model)
-    if case.runtime == "litert":
-        return _LiteRTTimer(case, model)
-    folder = stack.enter_context(tempfile.TemporaryDirectory())
-    if model is not None and case.runtime == "tensorflow":
-        path = os.path.join(folder, "saved_model")
-        model.export(path, verbose=False)
-    elif model is not None:
-        path = os.path.join(folder, "model.keras")
-        model.save(path)
-    timer = _WorkerTimer(case, model, path, folder)
+    model = _model(case)
+    folder = stack.enter_context(
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    )
+    path, shape = _file(case, model, folder)
+    make = _LiteRTTimer if case.runtime == "litert" else _ProcessTimer
+    timer = make(case, path, shape)
     stack.callback(timer.close)
-    timer.start()
+    if model is not None:
+        timer.macs = profile(model).macs
+    if case.runtime != "keras":
+        timer.file_size = files.size(path if model is None else folder)
     return timer
+
+
+def _model(case) -> keras.Model | None:
+    """Returns the Keras model that a case is about, for images of one size."""
+    kind, model = _kind(case.target), case.target
+    if kind not in ("a Keras model", "a .keras file"):
+        return None
+    if kind == "a .keras file":
+        model = keras.saving.load_model(model, compile=False)
+    if case.input_shape is not None:
+        model = _sized(model, case.input_shape)
+    images.image_shape(model)
+    return model
+
+
+def _file(case, model, folder) -> tuple[str, tuple[int, ...] | None]:
+    """Returns what the runtime loads, and the shape of the batch to run it on.
+
+    The shape is `None` for LiteRT's files, which tell it once they are loaded.
+    """
+    if model is None:
+        path = os.fspath(case.target)
+        if case.runtime == "litert":
+            return path, None
+        shape = case.input_shape or _saved_model_shape(path)
+        return path, (case.batch_size, *shape)
+    if case.runtime in yardsticks.RUNTIMES:
+        return yardsticks.write(
+            model, folder, case.runtime, case.quantize, case.batch_size
+        )
+    path = os.path.join(folder, "model.keras" if case.runtime == "keras" else "model")
+    if case.runtime == "keras":
+        model.save(path)
+    elif case.runtime == "tensorflow":
+        model.export(path, verbose=False)
+    else:
+        with open(path, "wb") as file:
+            file.write(_converted(case, model))
+    return path, (case.batch_size, *images.image_shape(model))
+
+
+def _converted(case, model) -> bytes:
+    dtype = litert.QUANTIZATIONS[case.quantize][1]
+    return litert.convert(
+        rewrites.rewrite(model, case.optimize, dtype)[0],
+        quantize=case.quantize,
+        calibration_images=images.random_images(model, 4),
+        batch_size=case.batch_size,
+    )
 
 
 def _sized(model, shape):
@@ -172,24 +228,48 @@ def _kind(target) -> str:
     return "a .keras file" if path.endswith(".keras") else "a .tflite file"
 
 
-class _LiteRTTimer:
+class _Timer:
+    """Loads a network in new processes; what times it comes in the subclasses."""
+
+    def __init__(self, case, path, shape):
+        self.macs = self.file_size = self.undelegated = None
+        self._how = case.runtime, path, case.threads, shape
+
+    def load(self):
+        """Loads and runs the network in a new process, which then ends."""
+        with contextlib.closing(RuntimeProcess(*self._how)) as process:
+            return process.load
+
+
+class _ProcessTimer(_Timer):
+    """Times a network in a process of its own."""
+
+    def __init__(self, case, path, shape):
+        super().__init__(case, path, shape)
+        self._process = RuntimeProcess(*self._how)
+
+    def time(self, count):
+        """Returns the seconds that each of `count` calls takes."""
+        return np.array(self._process.time(count))
+
+    def close(self):
+        """Ends the process."""
+        self._process.close()
+
+
+class _LiteRTTimer(_Timer):
     """Times a LiteRT file in this process."""
 
-    def __init__(self, case, model):
-        self.macs = _macs(model)
-        if model is None:
-            content = os.fspath(case.target)
-            self.file_size = os.path.getsize(content)
-        else:
-            content = _converted(case, model)
-            self.file_size = len(content)
+    def __init__(self, case, path, shape):
         self._model = runner.LiteRTModel(
-            content,
+            path,
             case.threads,
             batch_size=case.batch_size,
             image_shape=case.input_shape,
         )
         shape = (self._model.batch_size, *self._model.image_shape)
+        super().__init__(case, path, shape)
+        self.undelegated = self._model.undelegated()
         pixels = np.random.default_rng(0).integers(0, 256, shape)
         self._model.set_input(pixels.astype("float32"))
 
@@ -202,66 +282,8 @@ class _LiteRTTimer:
             times[call] = time.perf_counter() - start
         return times
 
-
-def _converted(case, model) -> bytes:
-    dtype = litert.QUANTIZATIONS[case.quantize][1]
-    return litert.convert(
-        rewrites.rewrite(model, case.optimize, dtype)[0],
-        quantize=case.quantize,
-        calibration_images=images.random_images(model, 4),
-        batch_size=case.batch_size,
-    )
-
-
-class _WorkerTimer:
-    """Times a network in a TensorFlow process of its own."""
-
-    def __init__(self, case, model, path, folder):
-        self.macs = _macs(model)
-        self.file_size = files.size(path) if case.runtime == "tensorflow" else None
-        shape = case.input_shape or (model and images.image_shape(model))
-        self._command = [
-            *(sys.executable, "-m", "keras_roots.timer_process", case.runtime),
-            *(os.fspath(path), str(case.threads)),
-            json.dumps([case.batch_size, *(shape or _saved_model_shape(path))]),
-        ]
-        self._log = os.path.join(folder, "log")
-        self._process = None
-
-    def start(self):
-        """Starts the process, and waits until it has loaded the network."""
-        with open(self._log, "w") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            )
-        self._answer()
-
-    def time(self, count):
-        """Returns the seconds that each of `count` calls takes."""
-        self._process.stdin.write(f"{count}\n")
-        self._process.stdin.flush()
-        return np.array(self._answer())
-
     def close(self):
-        """Ends the process."""
-        if self._process is not None:
-            self._process.communicate()
-
-    def _answer(self):
-        answer = self._process.stdout.readline()
-        if not answer:
-            with open(self._log) as log:
-                reason = log.read().strip().splitlines()[-5:]
-            raise ValueError(
-                "The TensorFlow process that times the network ended: "
-                + "\n".join(reason)
-            )
-        return json.loads(answer)
+        """Does nothing: no process is at work."""
 
 
 def _saved_model_shape(path):
@@ -281,7 +303,3 @@ def _saved_model_shape(path):
             f"whose input has the shape {spec.shape}. Received: input_shape=None"
         )
     return spec.shape[1:]
-
-
-def _macs(model) -> int | None:
-    return None if model is None else profile(model).macs

@@ -1,16 +1,19 @@
 import csv
 import dataclasses
+import importlib.metadata
 import itertools
+import sys
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from keras_roots import benchmarking, timers
+from keras_roots import benchmarking, timer_process, timers, yardsticks
 from keras_roots.benchmarking import Case, benchmark, compare
 from keras_roots.export import litert
 from keras_roots.layers import GroupedConv2D
+from keras_roots.runtime_process import Load
 
 
 def _network(name="network", groups=4):
@@ -30,7 +33,7 @@ def clock(monkeypatch):
     ran = []
 
     class Timer:
-        macs, file_size = 123, 456
+        macs, file_size, undelegated = 123, 456, {"SOFTMAX": 2}
 
         def __init__(self, case, stack):
             self.name, self.seconds = (
@@ -45,12 +48,21 @@ def clock(monkeypatch):
                 return np.zeros(count)
             return np.full(count, next(self.seconds))
 
+        def load(self):
+            ran.append(f"load {self.name}")
+            return next(LOADS[self.name])
+
     monkeypatch.setattr(timers, "make_timer", Timer)
     return ran
 
 
 # Seconds of each turn. The machine is twice as slow in the second one.
 SECONDS = {"a": [1.0, 2.0, 1.0], "b": [0.5, 1.0, 0.8]}
+# The second time to load "a" is slow; the system does not tell of the memory of "b".
+LOADS = {
+    "a": itertools.cycle([Load(20.5, 7.5, 40), Load(90, 8.5, 41), Load(21.5, 9.5, 42)]),
+    "b": itertools.cycle([Load(3, None, None)]),
+}
 
 
 def test_networks_take_turns(clock):
@@ -68,6 +80,30 @@ def test_ratios_compare_within_a_turn(clock):
     assert (a.p10_ms, a.p90_ms) == (1000.0, 2000.0)
     assert a.runs == b.runs == 6
     assert (a.macs, a.file_size) == (123, 456)
+
+
+def test_networks_load_in_turns_too(clock):
+    targets = {"a": _network("a"), "b": _network("b")}
+    a, b = compare(targets, warmup=7, runs=2, rounds=1, memory=True)
+    turn = ["load a", "load b"]
+    assert clock[:9] == [("a", 7), ("b", 7), *turn, *turn, *turn, ("a", 1)]
+    assert (a.load_ms, a.memory_mb, a.peak_mb) == (21.5, 8.5, 41.0)
+    assert (b.load_ms, b.memory_mb, b.peak_mb) == (3.0, None, None)
+    text = benchmarking.table([a, b])
+    assert "load ms" in text and "peak MB" in text and "21.5" in text
+
+
+def test_memory_is_not_measured_unasked(clock):
+    (a,) = compare({"a": _network("a")}, warmup=7, runs=2, rounds=1)
+    assert (a.load_ms, a.memory_mb, a.peak_mb) == (None, None, None)
+    assert "load ms" not in str(a) and "MB" not in str(a)
+    assert not any("load" in step for step in clock)
+
+
+def test_operations_off_the_delegate_are_told(clock):
+    lines = []
+    compare({"a": _network("a")}, warmup=7, runs=2, rounds=1, progress=lines.append)
+    assert lines[0] == "loaded a (1 of 1); not on the CPU delegate: 2 SOFTMAX"
 
 
 def test_results_are_a_table_and_a_csv_file(clock, tmp_path):
@@ -109,6 +145,70 @@ def test_a_litert_file_and_models_converted_to_one(tmp_path):
     assert file.macs is None
     assert file.file_size == path.stat().st_size
     assert (int8.batch_size, saved.threads, int8.quantize) == (2, 2, "int8")
+
+
+def _heavy():
+    """A network with 4,000,000 weights and little else."""
+    return keras.Sequential(
+        [keras.Input((1, 1, 1000)), layers.Flatten(), layers.Dense(4000)], name="heavy"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells")
+def test_memory_and_load_time_of_litert():
+    float32, int8 = compare(
+        {"float32": _heavy(), "int8": Case(_heavy(), quantize="int8", batch_size=2)},
+        warmup=1,
+        runs=2,
+        rounds=1,
+        memory=True,
+    )
+    # At least the weights, of 4 bytes and 1, and at most twice: as read and as packed.
+    assert 16 < float32.memory_mb < 45
+    assert 4 < int8.memory_mb < 20
+    for row in (float32, int8):
+        # NumPy and LiteRT; TensorFlow takes hundreds of megabytes.
+        assert row.memory_mb + 10 < row.peak_mb < 120
+        assert row.load_ms > row.median_ms
+
+
+def test_a_process_imports_the_runtime_alone(tmp_path, run_python):
+    path = tmp_path / "net.tflite"
+    path.write_bytes(litert.convert(_network()))
+    code = f"""
+import runpy, sys
+import numpy as np
+process = runpy.run_path({timer_process.__file__!r})
+process["RUNTIMES"]["litert"][1]({str(path)!r}, np.zeros((1, 8, 8, 16)), 1)()
+print([name for name in ("keras", "tensorflow", "keras_roots") if name in sys.modules])
+"""
+    assert run_python(code).strip().endswith("[]")
+
+
+@pytest.mark.parametrize("runtime", yardsticks.RUNTIMES)
+def test_runtimes_of_others_are_yardsticks(runtime, tmp_path):
+    for package in ("onnx", "tf2onnx", runtime):
+        pytest.importorskip(package)
+    model_path = tmp_path / "net.keras"
+    _network().save(model_path)
+    plain, int8, batch = compare(
+        {
+            "plain": Case(_network(), runtime),
+            "int8": Case(_network(), runtime, quantize="int8"),
+            "batch": Case(model_path, runtime, threads=2, batch_size=4),
+        },
+        warmup=1,
+        runs=2,
+        rounds=1,
+        memory=True,
+    )
+    assert plain.macs == int8.macs == batch.macs == 36 * 16 * 36 + 16
+    for row in (plain, int8, batch):
+        assert row.runtime == runtime
+        assert f"{runtime} {importlib.metadata.version(runtime)}" in row.versions
+        assert 0 < row.median_ms < row.load_ms
+        # At least the weights, 16 filters of 3x3x4, in float32 or int8.
+        assert row.file_size > (1 if row.quantize else 4) * 16 * 36
 
 
 @pytest.mark.slow
@@ -155,10 +255,17 @@ def test_one_network_is_measured_by_name(clock, tmp_path):
         ({"threads": 0}, "`threads` must be a positive integer.*0"),
         ({"batch_size": 1.5}, "`batch_size` must be a positive integer"),
         ({"quantize": "int4"}, "`quantize` must be one of.*'int4'"),
-        ({"runtime": "keras", "quantize": "int8"}, "`quantize` and `optimize` are for"),
+        (
+            {"runtime": "keras", "quantize": "int8"},
+            r"`quantize` must be one of \[None\] for a Keras model .*runtime='keras'",
+        ),
+        (
+            {"runtime": "openvino", "quantize": "dynamic"},
+            r"`quantize` must be one of \[None, 'int8'\] .*runtime='openvino'",
+        ),
         (
             {"runtime": "tensorflow", "optimize": "latency"},
-            "`quantize` and `optimize` are for",
+            "`optimize` is for Keras models with runtime='litert'",
         ),
         ({"optimize": "speed"}, "`optimize` must be None.*'speed'"),
         ({"runs": 0}, "`runs` must be at least 1"),
@@ -175,8 +282,10 @@ def test_a_file_runs_where_it_can(tmp_path):
     path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"must be one of \('litert',\) for a .tflite"):
         benchmark(path, "tensorflow")
-    with pytest.raises(ValueError, match="`quantize` and `optimize` are for"):
+    with pytest.raises(ValueError, match=r"must be one of \[None\] for a .tflite file"):
         benchmark(path, quantize="int8")
+    with pytest.raises(ValueError, match="`optimize` is for Keras models"):
+        benchmark(path, optimize="latency")
     with pytest.raises(ValueError, match="cannot load"):
         benchmark(path)
     with pytest.raises(ValueError, match="for a SavedModel"):

@@ -4,7 +4,7 @@ Examples:
   keras-roots-benchmark --models=root_nin:1,root_nin:8 --quantize=none,int8
   keras-roots-benchmark --files=dense.tflite,root8.tflite --threads=1,2 --csv=times.csv
   keras-roots-benchmark --models=root_resnet50:1,root_resnet50:64 \
-      --runtime=litert,tensorflow
+      --runtime=litert,onnxruntime,openvino --memory
   keras-roots-benchmark --models=keras.applications.VGG16 --decompose=0.5
   keras-roots-benchmark --measure=training --models=root_nin:1,root_nin:8
   keras-roots-benchmark --measure=training --models=root_nin:8 --dataset=cifar10
@@ -40,7 +40,7 @@ from keras_roots import benchmarking, files
 from keras_roots.benchmarking import Case
 from keras_roots.export import rewrites
 from keras_roots.models import registry
-from keras_roots.timers import RUNTIMES
+from keras_roots.timers import QUANTIZATIONS, RUNTIMES
 from keras_roots.training import flags as shared
 from keras_roots.training import layer_benchmark, operation_benchmark, throughput
 from keras_roots.training.export import QUANTIZE, quiet
@@ -126,13 +126,15 @@ def make_cases(
     """Returns every combination that can be measured, by a name of its own.
 
     Models run on every runtime, a `.keras` file too, a `.tflite` file on LiteRT and a
-    SavedModel on TensorFlow. Only models and `.keras` files on LiteRT are quantised.
+    SavedModel on TensorFlow. Only models and `.keras` files are quantised, where the
+    runtime can.
 
     Args:
         models: Keras models.
         paths: Paths of files.
         runtimes: Runtimes of models and `.keras` files.
-        quantize: Quantisations of models and `.keras` files on LiteRT.
+        quantize: Quantisations of models and `.keras` files; a runtime leaves out what
+            it does not know.
         threads: Numbers of threads.
         batch_sizes: Numbers of images per call.
         optimize: Rewrites of models and `.keras` files on LiteRT, one for each case.
@@ -158,6 +160,8 @@ def main(argv) -> None:
     batch_sizes = _counts("batch_sizes", values.batch_sizes)
     if values.decompose and (values.measure != "latency" or not values.models):
         raise ValueError("--decompose is for the latency of --models")
+    if values.memory and (values.measure != "latency" or values.profile):
+        raise ValueError("--memory is for the latency of --models and --files")
     if values.profile and values.measure != "latency":
         raise ValueError("--profile takes no --measure")
     if values.cost_table:
@@ -202,7 +206,8 @@ def define_flags() -> tuple[str, ...]:
         flags.DEFINE_list(
             "quantize",
             ["none"],
-            f"Quantisations for LiteRT, among {','.join(QUANTIZE)}.",
+            f"Quantisations of models and Keras files, among {','.join(QUANTIZE)}; "
+            "onnxruntime and openvino know none and int8, tensorflow and keras none.",
         ),
         flags.DEFINE_list(
             "optimize",
@@ -224,6 +229,11 @@ def define_flags() -> tuple[str, ...]:
             list(_MEASURES),
             "Latency of networks and files, training steps of networks, or times of "
             "single convolutions.",
+        ),
+        flags.DEFINE_bool(
+            "memory",
+            False,
+            "Measure also memory and load time, in a process for each network.",
         ),
         flags.DEFINE_bool(
             "profile", False, "Tell the time of every operation, on LiteRT."
@@ -250,6 +260,7 @@ def _latency(values, threads, batch_sizes):
         _cases(values, threads, batch_sizes),
         warmup=values.warmup,
         runs=values.runs,
+        memory=values.memory,
         progress=_progress,
     )
     return rows, benchmarking.table(rows)
@@ -316,6 +327,7 @@ def _cases(values, threads, batch_sizes) -> dict[str, Case]:
     runtimes = _choices("runtime", values.runtime, RUNTIMES)
     quantize = _choices("quantize", values.quantize, QUANTIZE)
     optimize = _choices("optimize", values.optimize, ("none", *rewrites.CHOICES))
+    _tell_left_out(runtimes, quantize)
     return make_cases(
         with_decomposed(map(parse_model, values.models), values.decompose),
         values.files,
@@ -327,22 +339,39 @@ def _cases(values, threads, batch_sizes) -> dict[str, Case]:
     )
 
 
+def _tell_left_out(runtimes, quantize):
+    """Tells which runtimes know nothing of which quantisation.
+
+    Raises:
+        ValueError: None knows any.
+    """
+    unknown = [
+        (runtime, name)
+        for runtime in runtimes
+        for name in quantize
+        if QUANTIZE[name] not in QUANTIZATIONS[runtime]
+    ]
+    for runtime, name in unknown:
+        _progress(f"--quantize={name} is left out for --runtime={runtime}")
+    if len(unknown) == len(runtimes) * len(quantize):
+        raise ValueError(
+            "--quantize must have a value that one of --runtime knows. "
+            f"Received: --quantize={','.join(quantize)} --runtime={','.join(runtimes)}"
+        )
+
+
 def _ways(target, runtimes, quantize, optimize) -> list[dict]:
     """Returns what `Case` needs to know of each way to run a target."""
     converts = isinstance(target, keras.Model) or target.endswith(".keras")
     if not converts:
         return [{"runtime": "tensorflow" if os.path.isdir(target) else "litert"}]
-    ways = []
-    for runtime in runtimes:
-        if runtime != "litert":
-            ways.append({"runtime": runtime})
-            continue
-        for kind in quantize:
-            ways += [
-                {"runtime": runtime, "quantize": kind, "optimize": rewrite}
-                for rewrite in optimize
-            ]
-    return ways
+    return [
+        {"runtime": runtime, "quantize": kind, "optimize": rewrite}
+        for runtime in runtimes
+        for kind in quantize
+        if kind in QUANTIZATIONS[runtime]
+        for rewrite in (optimize if runtime == "litert" else (None,))
+    ]
 
 
 def _choices(flag, values, allowed) -> list[str]:

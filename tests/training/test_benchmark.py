@@ -98,6 +98,27 @@ def test_every_combination_is_a_case(tmp_path):
     assert cases["0"] == Case(model, batch_size=4, label="net")
 
 
+def test_runtimes_leave_out_what_they_cannot_quantise():
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)], name="net")
+    cases = benchmark.make_cases(
+        [model],
+        [],
+        runtimes=["litert", "onnxruntime", "openvino", "keras"],
+        quantize=["int8", "dynamic", None],
+        optimize=["latency"],
+    )
+    assert [(c.runtime, c.quantize, c.optimize) for c in cases.values()] == [
+        ("litert", "int8", "latency"),
+        ("litert", "dynamic", "latency"),
+        ("litert", None, "latency"),
+        ("onnxruntime", "int8", None),
+        ("onnxruntime", None, None),
+        ("openvino", "int8", None),
+        ("openvino", None, None),
+        ("keras", None, None),
+    ]
+
+
 def _run(*arguments):
     return subprocess.run(
         [
@@ -134,6 +155,26 @@ def test_the_command_measures(tmp_path):
     assert {row["macs"] for row in rows} == {str(36 * 4 * 27 + 4)}
     assert done.stdout.count("net.keras") == 4
     assert "3,892" in done.stdout
+
+
+def test_the_command_measures_memory_and_tells_what_it_leaves_out(tmp_path):
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)])
+    model.save(tmp_path / "net.keras")
+    path = tmp_path / "times.csv"
+    done = _run(
+        f"--files={tmp_path / 'net.keras'}",
+        "--runtime=litert,openvino",
+        "--quantize=dynamic",
+        "--runs=5",
+        "--memory",
+        f"--csv={path}",
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "--quantize=dynamic is left out for --runtime=openvino" in done.stderr
+    with open(path, newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["runtime"], row["quantize"]) == ("litert", "dynamic")
+    assert float(row["load_ms"]) > 0
 
 
 def test_the_command_profiles(tmp_path):
@@ -173,6 +214,26 @@ def test_the_command_says_what_is_wrong(tmp_path):
         "error: --threads must be positive integers, separated by commas. "
         "Received: '1,none'"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (
+            ["--runtime=keras,openvino", "--quantize=dynamic"],
+            "--quantize must have a value that one of --runtime knows. "
+            "Received: --quantize=dynamic --runtime=keras,openvino",
+        ),
+        (
+            ["--memory", "--profile"],
+            "--memory is for the latency of --models and --files",
+        ),
+    ],
+)
+def test_the_command_refuses_what_cannot_be(arguments, text):
+    done = _run("--models=root_nin:8", *arguments)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == f"error: {text}"
 
 
 # Single layers.
