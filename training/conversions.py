@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import gc
+import json
 import multiprocessing
 import os
 import re
@@ -17,6 +18,7 @@ from keras_roots.profiling import profile
 from keras_roots.training.benchmark import parse_model
 from keras_roots.training.export import quiet
 
+INDEX = "index.json"
 # A conversion of a large network takes gigabytes.
 _MOST_PROCESSES = 4
 
@@ -73,7 +75,8 @@ def convert(
 
     Args:
         conversions: What to convert.
-        folder: Where to write the files; those that are there are taken as they are.
+        folder: Where to write the files, and an index of them; what it holds already
+            is taken as it is.
         processes: How many work at once; by default one per core, 4 at most. 1 converts
             in this process.
         progress: Called with a line of text after each network.
@@ -81,21 +84,64 @@ def convert(
     Returns:
         For each conversion, the file, or the reason why there is none.
     """
+    conversions = list(dict.fromkeys(conversions))
+    found = read_index(folder, conversions)
     networks: dict[tuple, list[Conversion]] = {}
-    for conversion in dict.fromkeys(conversions):
-        key = conversion.model, conversion.side
-        networks.setdefault(key, []).append(conversion)
-    total = sum(map(len, networks.values()))
-    start, found = time.perf_counter(), {}
+    for conversion in conversions:
+        if conversion not in found:
+            key = conversion.model, conversion.side
+            networks.setdefault(key, []).append(conversion)
+    done, total = 0, len(conversions) - len(found)
+    start = time.perf_counter()
     for result in _results(list(networks.values()), os.fspath(folder), processes):
         found |= result
+        _add_to_index(folder, result)
+        done += len(result)
         elapsed = time.perf_counter() - start
-        left = elapsed / len(found) * (total - len(found))
         progress(
-            f"converted {len(found)} of {total} after {elapsed:.0f} s, "
-            f"about {left:.0f} s to go"
+            f"converted {done} of {total} after {elapsed:.0f} s, "
+            f"about {elapsed / done * (total - done):.0f} s to go"
         )
-    return found
+    return {conversion: found[conversion] for conversion in conversions}
+
+
+def read_index(
+    folder: str | os.PathLike, conversions: Iterable[Conversion]
+) -> dict[Conversion, Converted]:
+    """Returns those conversions that a folder holds, with their files.
+
+    Args:
+        folder: As for `convert`.
+        conversions: What to look for.
+    """
+    index = _read_index(folder)
+    return {key: index[key] for key in conversions if key in index}
+
+
+def _read_index(folder) -> dict[Conversion, Converted]:
+    """Returns the files of a folder that are there."""
+    path = Path(folder, INDEX)
+    entries = json.loads(path.read_text()) if path.exists() else []
+    index = {}
+    for entry in entries:
+        file = Path(folder, entry["file"]["path"])
+        if file.exists():
+            converted = Converted(**(entry["file"] | {"path": os.fspath(file)}))
+            index[Conversion(**entry["conversion"])] = converted
+    return index
+
+
+def _add_to_index(folder, result):
+    index = _read_index(folder)
+    index |= {key: file for key, file in result.items() if isinstance(file, Converted)}
+    entries = [
+        {
+            "conversion": dataclasses.asdict(conversion),
+            "file": dataclasses.asdict(file) | {"path": os.path.basename(file.path)},
+        }
+        for conversion, file in index.items()
+    ]
+    files.write_text(Path(folder, INDEX), json.dumps(entries, indent=1) + "\n")
 
 
 def _results(networks, folder, processes) -> Iterator[Mapping]:

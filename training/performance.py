@@ -4,17 +4,21 @@ Examples:
   keras-roots-performance --output_dir=zoo/results/performance
   keras-roots-performance --output_dir=zoo/results/performance --suite=groups,sizes
   keras-roots-performance --output_dir=zoo/results/performance --plot_only
+  keras-roots-performance --output_dir=zoo/results/performance --files_dir=/tmp/files \
+      --convert_only
 
 Writes SUITE.csv, a row per network with the processor, the versions and the date, and
-one picture or more, SUITE*.png. All suites take most of half an hour on two cores, on
-which nothing else should run. The suites:
+one picture or more, SUITE*.png. The suites:
 
 {suites}
 
 Networks are untrained: that makes no difference to their speed. Each is converted to a
-file first, several at a time; those that are compared are then measured in turns.
+file first, several at a time; those that are compared are then measured in turns, which
+takes about 20 minutes for all suites, while nothing else should run. Converting takes
+as long again on two cores, but can be done before, with --convert_only.
 """
 
+import contextlib
 import dataclasses
 import importlib.util
 import os
@@ -38,6 +42,7 @@ from keras_roots.training.performance_suites import SUITES, Suite, quick
 def run_suites(
     suites: Mapping[str, Suite],
     output_dir: str | os.PathLike,
+    files_dir: str | os.PathLike | None = None,
     *,
     processes: int | None = None,
     progress: Callable[[str], None] = lambda line: None,
@@ -47,6 +52,9 @@ def run_suites(
     Args:
         suites: Suites by name.
         output_dir: Existing folder to write to.
+        files_dir: Existing folder for the converted networks; those that it holds are
+            not converted again. By default one that is removed at the end, and has
+            only what is needed yet.
         processes: As for `conversions.convert`.
         progress: Called with a line of text after each step.
 
@@ -54,26 +62,47 @@ def run_suites(
         ValueError: Nothing of a suite can be measured.
         OSError: Results cannot be written.
     """
-    suites = {name: _possible(suite, progress) for name, suite in suites.items()}
-    converted: dict[Conversion, Converted | str] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
+        folder = files_dir or stack.enter_context(tempfile.TemporaryDirectory())
         for index, (name, suite) in enumerate(suites.items()):
             start = time.perf_counter()
             progress(f"{name}: {suite.title}")
-            wanted = _conversions(suite)
-            new = [conversion for conversion in wanted if conversion not in converted]
-            converted |= conversions.convert(new, folder, processes, progress)
-            for conversion in wanted:
-                if isinstance(converted[conversion], str):
-                    progress(f"cannot convert {conversion}: {converted[conversion]}")
+            converted = convert_suite(suite, folder, processes, progress)
             rows = measure(suite, converted, progress)
             files.write_csv(_csv(output_dir, name), rows)
             show(name, output_dir, suite)
             progress(f"{name}: {time.perf_counter() - start:.0f} s")
-            rest = list(suites.values())[index + 1 :]
-            later = {conversion for other in rest for conversion in _conversions(other)}
-            converted = {key: converted[key] for key in converted.keys() & later}
-            _keep(folder, converted.values())
+            if files_dir is None:
+                rest = list(suites.values())[index + 1 :]
+                _keep(folder, {key for other in rest for key in _conversions(other)})
+
+
+def convert_suite(
+    suite: Suite,
+    files_dir: str | os.PathLike,
+    processes: int | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[Conversion, Converted]:
+    """Converts the networks of a suite, and says which it cannot convert.
+
+    Args:
+        suite: The suite.
+        files_dir: Existing folder for the converted networks.
+        processes: As for `conversions.convert`.
+        progress: As for `run_suites`.
+
+    Returns:
+        The files.
+    """
+    results = conversions.convert(_conversions(suite), files_dir, processes, progress)
+    for conversion, result in results.items():
+        if not isinstance(result, Converted):
+            progress(f"cannot convert {conversion}: {result}")
+    return {
+        conversion: result
+        for conversion, result in results.items()
+        if isinstance(result, Converted)
+    }
 
 
 def show(name: str, output_dir: str | os.PathLike, suite: Suite) -> None:
@@ -120,6 +149,28 @@ def show_results(suites: Mapping[str, Suite], output_dir: str | os.PathLike) -> 
         show(name, output_dir, suites[name])
 
 
+def possible(
+    suite: Suite, progress: Callable[[str], None] = lambda line: None
+) -> Suite:
+    """Returns a suite without the runtimes that are not installed.
+
+    Args:
+        suite: The suite.
+        progress: Called with a line of text for each of them.
+    """
+    missing = {
+        name for name in OTHER_RUNTIMES if importlib.util.find_spec(name) is None
+    }
+    grids = []
+    for grid in suite.grids:
+        runtimes = tuple(name for name in grid.runtime if name not in missing)
+        for name in missing.intersection(grid.runtime):
+            progress(f"without {name}, which is not installed")
+        if runtimes:
+            grids.append(dataclasses.replace(grid, runtime=runtimes))
+    return dataclasses.replace(suite, grids=tuple(grids))
+
+
 def choose(names: Sequence[str]) -> dict[str, Suite]:
     """Returns suites by name.
 
@@ -148,10 +199,18 @@ def main(argv) -> None:
     if values.plot_only:
         show_results(suites, values.output_dir)
         return
-    os.makedirs(values.output_dir, exist_ok=True)
+    if values.convert_only and not values.files_dir:
+        raise ValueError("--convert_only needs --files_dir: the folder for the files")
+    for folder in filter(None, (values.output_dir, values.files_dir)):
+        os.makedirs(folder, exist_ok=True)
     if values.quick:
         suites = {name: quick(suite) for name, suite in suites.items()}
-    run_suites(suites, values.output_dir, progress=_progress)
+    suites = {name: possible(suite, _progress) for name, suite in suites.items()}
+    if values.convert_only:
+        for suite in suites.values():
+            convert_suite(suite, values.files_dir, progress=_progress)
+        return
+    run_suites(suites, values.output_dir, values.files_dir, progress=_progress)
 
 
 def define_flags() -> tuple[str, ...]:
@@ -164,6 +223,13 @@ def define_flags() -> tuple[str, ...]:
             False,
             "Draw what the folder's CSV files hold, measure nothing.",
         ),
+        flags.DEFINE_string(
+            "files_dir",
+            None,
+            "Folder to keep the converted networks in (10 GB for all suites); those "
+            "that are there are not converted again, whatever has changed since.",
+        ),
+        flags.DEFINE_bool("convert_only", False, "Fill --files_dir, measure nothing."),
         flags.DEFINE_bool(
             "quick", False, "Measure little, to see that it works: times mean nothing."
         ),
@@ -177,30 +243,15 @@ def run() -> None:
     shared.launch(main, __doc__.format(suites="\n".join(listed)), define_flags())
 
 
-def _possible(suite, progress) -> Suite:
-    """Returns the suite without runtimes that are not installed."""
-    missing = [
-        name for name in OTHER_RUNTIMES if importlib.util.find_spec(name) is None
-    ]
-    grids = []
-    for grid in suite.grids:
-        runtimes = tuple(name for name in grid.runtime if name not in missing)
-        for name in set(grid.runtime) - set(runtimes):
-            progress(f"without {name}, which is not installed")
-        if runtimes:
-            grids.append(dataclasses.replace(grid, runtime=runtimes))
-    return dataclasses.replace(suite, grids=tuple(grids))
-
-
 def _conversions(suite) -> list[Conversion]:
     return list(dict.fromkeys(trial.conversion for trial in suite.trials()))
 
 
-def _keep(folder, results) -> None:
+def _keep(folder, needed):
     """Removes the files that are of no more use."""
-    kept = {result.path for result in results if isinstance(result, Converted)}
+    kept = {file.path for file in conversions.read_index(folder, needed).values()}
     for path in Path(folder).iterdir():
-        if os.fspath(path) not in kept:
+        if os.fspath(path) not in kept and path.name != conversions.INDEX:
             path.unlink()
 
 

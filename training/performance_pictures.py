@@ -51,7 +51,7 @@ def _ratios(rows, picture):
     for family, chosen in _by(rows, "family").items():
         groups: dict[str, dict] = {}
         for row in chosen:
-            text = f"{row['median_ms']:.1f} ms"
+            text = f"{row['median_ms']:.3g} ms"
             if row["root"] > 1 and row["dense_ratio"] is not None:
                 text += f", {row['dense_ratio']:.2f} of dense"
             bars = groups.setdefault(_converted(row), {})
@@ -72,7 +72,7 @@ def _rewrites(rows, picture):
             bars = groups.setdefault(
                 _REWRITTEN.get(row["optimize"], row["optimize"]), {}
             )
-            text = f"{row['median_ms']:.2f} ms, {row['ratio']:.2f}"
+            text = f"{row['median_ms']:.3g} ms, {row['ratio']:.2f}"
             bars[row["quantize"] or "float32"] = row["ratio"], text
         title = _network(chosen[0])
         panels.append(latency.Bars(title, "time over that of no rewrites", groups))

@@ -247,8 +247,8 @@ SUITES = {
         apart=("family", "quantize", "threads"),
         columns={"ms_per_image": performance_rows.ms_per_image},
         memory=(1,),
-        calls=20,
-        rounds=4,
+        calls=15,
+        rounds=3,
         warmup=1,
     ),
 }

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 
@@ -191,6 +192,21 @@ def test_nothing_to_draw(tmp_path):
         performance.show_results(SUITES, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        ({}, "--output_dir is required"),
+        ({"output_dir": "a", "convert_only": True}, "--convert_only needs --files_dir"),
+    ],
+)
+def test_flags_that_are_missing(flags, text, monkeypatch):
+    values = dict.fromkeys(("output_dir", "files_dir", "plot_only", "convert_only"))
+    values = SimpleNamespace(**values | {"suite": []} | flags)
+    monkeypatch.setattr(performance.shared, "FLAGS", values)
+    with pytest.raises(ValueError, match=text):
+        performance.main([])
+
+
 def test_unknown_suite():
     with pytest.raises(
         ValueError, match="--suite must be among ratios,.*'ratios,speed'"
@@ -223,18 +239,70 @@ def test_equal_conversions_share_a_file(tmp_path):
     assert (small.macs, small.params) == (profile(model).macs, profile(model).params)
 
 
+def test_files_are_kept_and_found_again(tmp_path, monkeypatch):
+    wanted = [Conversion("root_convnet:1"), Conversion("root_convnet:1", batch_size=2)]
+    found = conversions.convert(wanted[:1], tmp_path, 1)
+    moved = tmp_path.rename(f"{tmp_path}-moved")
+    said = []
+    again = conversions.convert(wanted, moved, 1, said.append)
+    assert again[wanted[0]].macs == found[wanted[0]].macs
+    assert again[wanted[0]].path == str(
+        moved / "root_convnet-1-float32-plain-x1.tflite"
+    )
+    assert said[-1].startswith("converted 1 of 1 after")
+    monkeypatch.setattr(conversions, "convert_network", lambda *_, **__: 1 / 0)
+    assert conversions.convert(wanted, moved, 1) == again
+    (moved / "root_convnet-1-float32-plain-x1.tflite").unlink()
+    assert list(conversions.read_index(moved, wanted)) == wanted[1:]
+
+
 def test_what_cannot_be_converted_is_left_out(tmp_path):
     models = ("root_convnet:1", "root_convnet:64", "root_none:1")
     grid = Grid(models, quantize=(None,), optimize=(None,))
     suite = Suite("", (grid,), apart=(), calls=1, rounds=1)
-    wanted = [trial.conversion for trial in suite.trials()]
-    converted = conversions.convert(wanted, tmp_path, 1)
-    assert "Roots that work" in converted[wanted[1]]
-    assert "root_none" in converted[wanted[2]]
+    said = []
+    converted = performance.convert_suite(suite, tmp_path, 1, said.append)
+    assert [key.model for key in converted] == ["root_convnet:1"]
+    refused = [line for line in said if line.startswith("cannot convert")]
+    assert "Roots that work" in refused[0] and "root_none" in refused[1]
     (row,) = performance_measuring.measure(suite, converted)
     assert row["model"] == "root_convnet:1"
     with pytest.raises(ValueError, match="None of the suite's networks"):
         performance_measuring.measure(suite, {})
+
+
+def test_runtimes_that_are_not_installed_are_left_out(monkeypatch):
+    said = []
+    monkeypatch.setattr(performance, "OTHER_RUNTIMES", ("onnxruntime", "no_such"))
+    grid = Grid(("root_nin:1",), runtime=("litert", "no_such"))
+    suite = Suite("", (grid, dataclasses.replace(grid, runtime=("no_such",))), ())
+    trials = performance.possible(suite, said.append).trials()
+    assert {trial.runtime for trial in trials} == {"litert"} and len(trials) == 4
+    assert said == 2 * ["without no_such, which is not installed"]
+
+
+def test_a_runtime_that_refuses_leaves_the_others(monkeypatch, tmp_path):
+    grid = Grid(
+        ("root_convnet:1",),
+        quantize=(None,),
+        optimize=(None,),
+        runtime=("litert", "onnxruntime"),
+    )
+    suite = Suite("", (grid,), apart=(), calls=1, rounds=1)
+    converted = performance.convert_suite(suite, tmp_path, 1)
+    assert [file.path[-6:] for file in converted.values()] == ["tflite", ".keras"]
+    compare = performance_measuring.benchmarking.compare
+
+    def refuse(cases, **how):
+        if any(case.runtime == "onnxruntime" for case in cases.values()):
+            raise ImportError("needs a package")
+        return compare(cases, **how)
+
+    monkeypatch.setattr(performance_measuring.benchmarking, "compare", refuse)
+    said = []
+    (row,) = performance_measuring.measure(suite, converted, said.append)
+    assert row["runtime"] == "litert"
+    assert "without onnxruntime and openvino: needs a package" in said
 
 
 @pytest.mark.slow
