@@ -117,6 +117,10 @@ def _to_onnx(model, batch_size):
             opset=_OPSET,
             inputs_as_nchw=["images:0"],
         )
+    # Constants that TensorFlow captured are still named as inputs, which nothing uses.
+    captured = [tensor for tensor in converted.graph.input if tensor.name != "images"]
+    for tensor in captured:
+        converted.graph.input.remove(tensor)
     return converted
 
 

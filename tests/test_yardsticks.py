@@ -71,6 +71,21 @@ def test_int8_files_compute_about_that(runtime, tmp_path):
     assert 0 < np.abs(scores - expected).max() < 0.1 * np.ptp(expected)
 
 
+def test_constants_are_no_inputs(tmp_path):
+    """Those of EfficientNetV2's normalisation, for instance."""
+    import onnx
+
+    normalization = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 1.0, 9.0])
+    model = keras.Sequential(
+        [keras.Input((6, 6, 3)), normalization, layers.Conv2D(2, 3), layers.Flatten()]
+    )
+    path, shape = yardsticks.write(model, str(tmp_path), "onnxruntime", None, 1)
+    assert [tensor.name for tensor in onnx.load(path).graph.input] == ["images"]
+    images = np.random.default_rng(2).normal(size=(1, 6, 6, 3)).astype("float32")
+    (found,) = _run(path, shape, "onnxruntime", images)
+    np.testing.assert_allclose(found, model(images), atol=1e-5)
+
+
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_outputs_keep_their_order(runtime, tmp_path):
     image = keras.Input((6, 6, 3))
