@@ -79,5 +79,10 @@ def _input_of(convolution) -> surgery.Replacement:
     """Returns what gives the input positions that a 1x1 convolution looks at."""
     if convolution.strides == (1, 1):
         return surgery.Replacement([], [])
-    pick = keras.layers.MaxPooling2D(1, convolution.strides, name=convolution.name)
-    return surgery.Replacement([pick], [[]])
+    # XNNPACK has no pooling of single positions; a depthwise convolution picks them.
+    pick = keras.layers.DepthwiseConv2D(
+        1, convolution.strides, use_bias=False, name=convolution.name
+    )
+    return surgery.Replacement(
+        [pick], [[np.ones((1, 1, convolution.kernel.shape[2], 1))]]
+    )
