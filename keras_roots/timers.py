@@ -179,18 +179,12 @@ def _file(case, model, folder) -> tuple[str, tuple[int, ...] | None]:
         model.export(path, verbose=False)
     else:
         with open(path, "wb") as file:
-            file.write(_converted(case, model))
+            file.write(
+                litert.convert_for_timing(
+                    model, case.quantize, case.optimize, case.batch_size
+                )
+            )
     return path, (case.batch_size, *images.image_shape(model))
-
-
-def _converted(case, model) -> bytes:
-    dtype = litert.QUANTIZATIONS[case.quantize][1]
-    return litert.convert(
-        rewrites.rewrite(model, case.optimize, dtype)[0],
-        quantize=case.quantize,
-        calibration_images=images.random_images(model, 4),
-        batch_size=case.batch_size,
-    )
 
 
 def _sized(model, shape):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import keras
 
 from keras_roots import timers
-from keras_roots.export import images, litert, rewrites
+from keras_roots.export import litert
 from keras_roots.operation_profile import FileProfile, profile_files
 from keras_roots.timers import Case
 
@@ -182,12 +182,8 @@ def _file(case, path) -> str | os.PathLike:
         if not os.fspath(model).endswith(".keras"):
             return model
         model = keras.saving.load_model(model, compile=False)
-    dtype = litert.QUANTIZATIONS[case.quantize][1]
-    content = litert.convert(
-        rewrites.rewrite(model, case.optimize, dtype)[0],
-        quantize=case.quantize,
-        calibration_images=images.random_images(model, 4),
-        batch_size=case.batch_size,
+    content = litert.convert_for_timing(
+        model, case.quantize, case.optimize, case.batch_size
     )
     with open(path, "wb") as file:
         file.write(content)

@@ -20,6 +20,7 @@ QUANTIZATIONS = {
     "int8": (None, "int8"),
 }
 IO = ("float", "int8", "uint8")
+_TIMING_IMAGES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,6 +204,30 @@ def convert(
                 f"TensorFlow's converter refuses the model {model.name!r}: "
                 f"{str(error).strip()[:500]}"
             ) from error
+
+
+def convert_for_timing(
+    model: keras.Model,
+    quantize: str | None = None,
+    optimize: str | Sequence[str] | None = None,
+    batch_size: int = 1,
+) -> bytes:
+    """Returns a LiteRT file that is as fast as an exported one.
+
+    It is calibrated on random pixels, which make no difference to its speed.
+
+    Args:
+        model: As for `export_tflite`.
+        quantize: As for `export_tflite`.
+        optimize: As for `export_tflite`.
+        batch_size: As for `export_tflite`.
+    """
+    return convert(
+        rewrites.rewrite(model, optimize, QUANTIZATIONS[quantize][1])[0],
+        quantize=quantize,
+        calibration_images=images.random_images(model, _TIMING_IMAGES),
+        batch_size=batch_size,
+    )
 
 
 def _converter(folder, quantize, io):
