@@ -19,8 +19,8 @@ from keras_roots.training.benchmark import parse_model
 from keras_roots.training.export import quiet
 
 INDEX = "index.json"
-# A conversion of a large network takes gigabytes.
-_MOST_PROCESSES = 4
+# Converting AlexNet or ResNet-200 takes 5 GB.
+_MOST_PROCESSES = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ def convert(
         conversions: What to convert.
         folder: Where to write the files, and an index of them; what it holds already
             is taken as it is.
-        processes: How many work at once; by default one per core, 4 at most. 1 converts
+        processes: How many work at once; by default one per core, 2 at most. 1 converts
             in this process.
         progress: Called with a line of text after each network.
 
@@ -212,12 +212,8 @@ def _write(model, conversion, path) -> None:
         if conversion.suffix == ".keras":
             model.save(temporary)
             return
-        content = litert.convert(
-            model,
-            quantize=conversion.quantize,
-            # The speed does not depend on what it is calibrated with.
-            calibration_images=images.random_images(model, 1),
-            batch_size=conversion.batch_size,
+        content = litert.convert_for_timing(
+            model, conversion.quantize, batch_size=conversion.batch_size
         )
         Path(temporary).write_bytes(content)
 
