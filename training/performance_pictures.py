@@ -18,7 +18,6 @@ _NAMES = {
     "root_resnet50": "ResNet-50",
 }
 _RUNTIMES = {"litert": "LiteRT", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
-_REWRITTEN = {None: "none", LATENCY: "all that help"}
 
 
 def draw(name: str, rows: Sequence[dict], output_dir: str | os.PathLike) -> list[Path]:
@@ -69,9 +68,7 @@ def _rewrites(rows, picture):
     for chosen in _by(rows, "model").values():
         groups: dict[str, dict] = {}
         for row in sorted(chosen, key=lambda row: order.index(row["optimize"])):
-            bars = groups.setdefault(
-                _REWRITTEN.get(row["optimize"], row["optimize"]), {}
-            )
+            bars = groups.setdefault(row["optimize"] or "none", {})
             text = f"{row['median_ms']:.3g} ms, {row['ratio']:.2f}"
             bars[row["quantize"] or "float32"] = row["ratio"], text
         title = _network(chosen[0])
