@@ -5,13 +5,16 @@ import numpy as np
 
 from keras_roots import surgery
 
+# XNNPACK's depthwise kernels have no more taps; beyond, they are many times slower.
+_MOST_TAPS = 25
+
 
 def convolve_average_pools(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
     """Makes depthwise convolutions of average pools.
 
     XNNPACK has no average pooling in int8, so that LiteRT falls back to a slow kernel;
-    its depthwise convolutions are fast. Windows that reach over the edge average the
-    positions inside: a factor makes up for the zeros.
+    its depthwise convolutions are fast, up to 5x5. Windows that reach over the edge
+    average the positions inside: a factor makes up for the zeros.
 
     Args:
         model: A functional or Sequential model. It stays as it is.
@@ -27,8 +30,10 @@ def convolve_average_pools(model: keras.Model) -> tuple[keras.Model, dict[str, s
         shape = layer.input.shape
         if layer.data_format != "channels_last" or None in shape[1:]:
             return None
-        changes[layer.name] = "depthwise convolution"
         area = layer.pool_size[0] * layer.pool_size[1]
+        if area > _MOST_TAPS:
+            return None
+        changes[layer.name] = "depthwise convolution"
         edges = np.multiply.outer(_edge_factors(layer, 0), _edge_factors(layer, 1))
         padded = (edges != 1).any()
         depthwise = keras.layers.DepthwiseConv2D(

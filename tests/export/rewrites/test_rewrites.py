@@ -40,7 +40,7 @@ def assert_same(model, rewritten, images):
 FAMILIES = [
     ("root_nin", 32, 32, {"merge_normalization": 1, "widen_stem": 1, "pack_groups": 1}),
     ("root_resnet50", 64, 64, {"merge_projections": 4, "widen_stem": 1}),
-    ("root_googlenet", 8, 64, {"convolve_average_pools": 1, "widen_stem": 1}),
+    ("root_googlenet", 8, 64, {"merge_normalization": 1, "widen_stem": 1}),
     ("root_resnet20", 2, 32, {"merge_normalization": 1, "pack_groups": 6}),
     ("root_convnet", 4, 32, {"convolve_average_pools": 2, "widen_stem": 1}),
 ]
@@ -326,6 +326,11 @@ def test_average_pools_are_convolutions(size, pool, strides, padding):
     assert changes == {"pool": "depthwise convolution"}
     images = np.random.default_rng(0).normal(size=(2, *size, 6))
     assert_same(model, rewritten, images)
+
+
+def test_large_average_pools_stay():
+    model = keras.Sequential([keras.Input((8, 8, 4)), layers.AveragePooling2D((4, 7))])
+    assert rewrites.convolve_average_pools(model)[1] == {}
 
 
 @pytest.mark.slow
