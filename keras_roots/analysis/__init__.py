@@ -5,9 +5,12 @@ They need matplotlib: pip install 'keras_roots[plots]'.
 
 from keras_roots.analysis.curves import plot_curves, plot_tradeoff
 from keras_roots.analysis.filters import plot_filters, project_filters
+from keras_roots.analysis.paired import PairedComparison, compare_paired
 from keras_roots.analysis.spectra import plot_spectra
 
 __all__ = [
+    "PairedComparison",
+    "compare_paired",
     "plot_curves",
     "plot_filters",
     "plot_spectra",
