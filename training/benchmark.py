@@ -51,11 +51,11 @@ _SHARED_FLAGS = ("csv", "dataset", "data_dir", "image_size")
 
 
 def parse_model(text: str, **arguments) -> keras.Model:
-    """Builds the model that `name:root` or `name:root:topology` stands for.
+    """Builds a model of the zoo, or of `keras.applications`.
 
     Args:
-        text: For instance `"root_nin:8"`, `"root_nin:8:tree"`, or groups stage by
-            stage, `"root_nin:8x4"`; or `"keras.applications.VGG16"`.
+        text: As for `create_model`, for instance `"root_nin:8"`; or
+            `"keras.applications.VGG16"`.
         **arguments: Other arguments of its constructor.
 
     Raises:
@@ -63,21 +63,7 @@ def parse_model(text: str, **arguments) -> keras.Model:
     """
     if text.startswith(_APPLICATIONS):
         return _application(text.removeprefix(_APPLICATIONS), **arguments)
-    match = re.fullmatch(r"(\w+):(\d+(?:x\d+)*)(?::(\w+))?", text)
-    if match is None:
-        raise ValueError(
-            "--models must be name:root or name:root:topology, separated by commas, "
-            "such as root_nin:1,root_nin:8 or root_nin:8x4, or "
-            f"keras.applications.VGG16. Received: {text!r}"
-        )
-    name, root, topology = match.groups()
-    groups = tuple(map(int, root.split("x")))
-    return registry.create_model(
-        name,
-        root=groups if len(groups) > 1 else groups[0],
-        topology=topology or "root",
-        **arguments,
-    )
+    return registry.create_model(text, **arguments)
 
 
 def _application(name, **arguments) -> keras.Model:

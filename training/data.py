@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_roots.training import augment, records
+from keras_roots.training import augment, embedded, records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,11 +106,12 @@ def open_dataset(name: str, data_dir: str | None = None, holdout: int = 0) -> Da
     """Opens a data set.
 
     Args:
-        name: `"digits"`; the name of a TensorFlow Datasets image classification data
-            set, such as `"cifar10"` or `"imagenette/160px-v2"`, which is downloaded if
-            it is not prepared; an `.npz` file with `x_train`, `y_train`, `x_test` and
-            `y_test`; or a folder with a folder of images per class, optionally under
-            `train` and `validation` (else every fifth image is for testing).
+        name: `"digits"` or `"cifar10-sample"`, which are embedded; the name of a
+            TensorFlow Datasets image classification data set, such as `"cifar10"` or
+            `"imagenette/160px-v2"`, which is downloaded if it is not prepared; an
+            `.npz` file with `x_train`, `y_train`, `x_test` and `y_test`; or a folder
+            with a folder of images per class, optionally under `train` and
+            `validation` (else every fifth image is for testing).
         data_dir: Where TensorFlow Datasets keeps its data sets; by default its own
             default.
         holdout: Number of training images to hold out and evaluate on instead of the
@@ -119,8 +120,9 @@ def open_dataset(name: str, data_dir: str | None = None, holdout: int = 0) -> Da
     Raises:
         ValueError: There is no such data set, or its content is unusable.
     """
-    if name == "digits":
-        return _in_memory(name, tuple("0123456789"), *_digits(), holdout)
+    if name in embedded.DATASETS:
+        names, *splits = embedded.DATASETS[name]()
+        return _in_memory(name, names, *(Arrays(*split) for split in splits), holdout)
     if name.endswith(".npz"):
         return _npz(name, holdout)
     if os.path.isdir(name):
@@ -225,24 +227,6 @@ def _check_holdout(holdout, count):
         )
 
 
-def _digits() -> tuple[Arrays, Arrays]:
-    """scikit-learn's 8x8 digits, every pixel a 4x4 block; one in five for testing."""
-    try:
-        from sklearn import datasets
-    except ImportError as error:
-        raise ImportError(
-            "The embedded digits come from scikit-learn: "
-            "pip install 'keras_roots[data]'"
-        ) from error
-    digits = datasets.load_digits()
-    images = (digits.images * (255 / 16)).astype("uint8").repeat(4, 1).repeat(4, 2)
-    images = np.repeat(images[..., None], 3, axis=-1)
-    labels = digits.target.astype("int64")
-    order = np.random.default_rng(0).permutation(len(labels))
-    test, train = order[: len(order) // 5], order[len(order) // 5 :]
-    return Arrays(images[train], labels[train]), Arrays(images[test], labels[test])
-
-
 def _npz(path, holdout) -> Dataset:
     if not os.path.exists(path):
         raise ValueError(f"`dataset` is a file that does not exist: {path!r}")
@@ -311,8 +295,9 @@ def _builder(name, data_dir):
         builder.download_and_prepare()
     except Exception as error:
         raise ValueError(
-            "`dataset` must be 'digits', the name of a data set of TensorFlow Datasets "
-            "that is prepared or can be downloaded, an .npz file, or a folder. "
+            "`dataset` must be 'digits', 'cifar10-sample', the name of a data set of "
+            "TensorFlow Datasets that is prepared or can be downloaded, an .npz file, "
+            "or a folder. "
             f"Received: dataset={name!r}, data_dir={data_dir!r}. "
             f"Opening it failed with {type(error).__name__}: "
             + str(error).strip().partition("\n")[0]

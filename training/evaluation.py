@@ -37,18 +37,42 @@ def evaluate(predict: Callable, batches: Iterable[tuple]) -> Score:
     Raises:
         ValueError: There are no images.
     """
-    top1 = top5 = images = 0
+    return score(rank_labels(predict, batches))
+
+
+def rank_labels(predict: Callable, batches: Iterable[tuple]) -> np.ndarray:
+    """Returns how many classes score as high as each image's label: 1 where it is best.
+
+    Args:
+        predict: As for `evaluate`.
+        batches: As for `evaluate`.
+
+    Returns:
+        Integers `(images,)`. Ties count against the label, so that constant scores are
+        no success.
+
+    Raises:
+        ValueError: There are no images.
+    """
+    ranks = []
     for batch, labels in batches:
         scores = np.asarray(predict(batch), "float32")
         own = scores[np.arange(len(labels)), labels]
-        # Ties count against the label, so that constant scores are no success.
-        rank = (scores >= own[:, None]).sum(axis=1)
-        top1 += int((rank <= 1).sum())
-        top5 += int((rank <= 5).sum())
-        images += len(labels)
-    if not images:
+        ranks.append((scores >= own[:, None]).sum(axis=1))
+    if not ranks:
         raise ValueError("`batches` must hold images. Received none")
-    return Score(top1 / images, top5 / images, images)
+    return np.concatenate(ranks)
+
+
+def score(ranks: np.ndarray) -> Score:
+    """Returns the accuracy that ranks of labels are.
+
+    Args:
+        ranks: As `rank_labels` returns them.
+    """
+    # NaN scores rank a label 0.
+    top1, top5 = (float(np.mean((ranks > 0) & (ranks <= places))) for places in (1, 5))
+    return Score(top1, top5, len(ranks))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,13 +107,33 @@ def evaluate_on(
     Raises:
         ValueError: The predictor has other classes than the data set.
     """
+    return score(rank_labels_on(predictor, dataset, split, batch_size))
+
+
+def rank_labels_on(
+    predictor: Predictor,
+    dataset: data.Dataset,
+    split: str = "test",
+    batch_size: int = 100,
+) -> np.ndarray:
+    """Ranks the labels of a split, as `rank_labels` does.
+
+    Args:
+        predictor: As for `evaluate_on`.
+        dataset: As for `evaluate_on`.
+        split: As for `evaluate_on`.
+        batch_size: As for `evaluate_on`.
+
+    Raises:
+        ValueError: The predictor has other classes than the data set.
+    """
     if predictor.classes != len(dataset.class_names):
         raise ValueError(
             f"`dataset` {dataset.name!r} has {len(dataset.class_names)} classes. "
             f"Received: a model with {predictor.classes}"
         )
     batches = getattr(dataset, split).batches(batch_size, predictor.image_size)
-    return evaluate(predictor.predict, batches)
+    return rank_labels(predictor.predict, batches)
 
 
 def load_predictor(path: str, threads: int = 1) -> Predictor:

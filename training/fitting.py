@@ -15,7 +15,7 @@ import numpy as np
 import keras_roots
 from keras_roots import files, graph, layers, surgery
 from keras_roots.training import callbacks as cb
-from keras_roots.training import data, evaluation, pipeline
+from keras_roots.training import data, evaluation, pipeline, provenance
 from keras_roots.training.augment import get_augmentation
 from keras_roots.training.recipes import Recipe
 from keras_roots.training.schedules import make_schedule
@@ -138,7 +138,8 @@ def finish(
 
     Returns:
         What `result.json` holds: accuracy on the test split, and on the images held
-        out of the training split if there are any; multiply-adds, parameters, `extra`.
+        out of the training split if there are any; multiply-adds, parameters, `extra`;
+        command, hardware, versions and date.
     """
     with files.replacing(Path(output_dir, MODEL)) as name:
         plain.save(name)
@@ -159,6 +160,7 @@ def finish(
         )
         result["validation_top1"] = held_out.top1
         result["validation_images"] = held_out.images
+    result |= provenance.describe()
     files.write_text(Path(output_dir, RESULT), json.dumps(result, indent=2) + "\n")
     return result
 

@@ -4,12 +4,15 @@ absl flags are global and may be defined once, so the shared ones are defined he
 demand, from one table.
 """
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 
 from absl import app, flags
 
 FLAGS = flags.FLAGS
+_LAUNCHED: list[str] = []  # the binary and the names of its flags
+_LOCAL = ("data_dir",)
 
 
 class _RootParser(flags.ArgumentParser):
@@ -33,6 +36,13 @@ class _RootParser(flags.ArgumentParser):
         return "root"
 
 
+class _RootSerializer(flags.ArgumentSerializer):
+    """Writes a root as `_RootParser` reads it."""
+
+    def serialize(self, value):
+        return str(value) if isinstance(value, int) else ",".join(map(str, value))
+
+
 _SHARED: dict[str, Callable[[], object]] = {
     "from": lambda: flags.DEFINE_string(
         "from", None, "A .keras file to take instead of building --model."
@@ -46,6 +56,7 @@ _SHARED: dict[str, Callable[[], object]] = {
         1,
         "Filter groups of the first stage (1: the dense network), or the groups of "
         "every stage, separated by commas.",
+        serializer=_RootSerializer(),
     ),
     "topology": lambda: flags.DEFINE_enum(
         "topology",
@@ -61,9 +72,9 @@ _SHARED: dict[str, Callable[[], object]] = {
     "dataset": lambda: flags.DEFINE_string(
         "dataset",
         "digits",
-        "digits (embedded), cifar10, imagenette/160px-v2, imagenet2012 (TensorFlow "
-        "Datasets), an .npz file, or a folder with a folder of images per class, "
-        "optionally under train/ and validation/.",
+        "digits, cifar10-sample (embedded), cifar10, imagenette/160px-v2, imagenet2012 "
+        "(TensorFlow Datasets), an .npz file, or a folder with a folder of images per "
+        "class, optionally under train/ and validation/.",
     ),
     "data_dir": lambda: flags.DEFINE_string(
         "data_dir", None, "Where TensorFlow Datasets keeps its data sets."
@@ -127,7 +138,25 @@ def launch(main: Callable, doc: str, names: Sequence[str]) -> None:
     for name in names:
         FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[name])
     sys.modules["__main__"].__doc__ = doc
+    binary = main.__module__.rpartition(".")[2].replace("_", "-")
+    _LAUNCHED[:] = [f"keras-roots-{binary}", *names]
     app.run(lambda argv: _guarded(main, argv))
+
+
+def command() -> str | None:
+    """Returns the command line that started this process.
+
+    Without `--data_dir`, which differs from machine to machine.
+
+    Returns:
+        The name of the binary and the flags that were given, ready for a shell; `None`
+        if no binary was launched.
+    """
+    if not _LAUNCHED:
+        return None
+    binary, *names = _LAUNCHED
+    given = [name for name in names if FLAGS[name].present and name not in _LOCAL]
+    return shlex.join([binary, *(FLAGS[name].serialize() for name in given)])
 
 
 def _guarded(main, argv):

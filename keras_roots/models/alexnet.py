@@ -27,7 +27,7 @@ GROUPED = (
 )
 
 
-@register(FAMILY.name)
+@register(FAMILY.name, GROUPED)
 @common.documented(FAMILY, ("conv2", "conv4", "conv5"))
 def RootAlexNet(
     root=2,

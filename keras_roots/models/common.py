@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import keras
 
 from keras_roots.layers import GroupedConv2D
-from keras_roots.models import weights as released
+from keras_roots.models import released
+from keras_roots.models import weights as weight_files
 from keras_roots.topology import Grouped, assign_groups
 
 # Per-channel mean and standard deviation of the training images, pixels 0 to 255.
@@ -174,7 +175,7 @@ def build_model(
         raise ValueError(
             f"`classes` must be a positive integer. Received: classes={classes!r}"
         )
-    path = released.find(family.name, groups, weights)
+    path = weight_files.find(family.name, groups, weights)
     if path is not None and include_top:
         _check_classifier(weights, classes, classifier_activation)
     images = _images(family, input_tensor, input_shape, include_top, weights)
@@ -189,7 +190,7 @@ def build_model(
     inputs = images if input_tensor is None else keras.utils.get_source_inputs(images)
     model = keras.Model(inputs, x, name=name or _name(family, root, topology))
     if path is not None:
-        released.load(model, path)
+        weight_files.load(model, path)
     return model
 
 

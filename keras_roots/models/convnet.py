@@ -20,7 +20,7 @@ STAGES = {
 GROUPED = (Grouped("conv2", 0, 32, 32), Grouped("conv3", 1, 32, 64))
 
 
-@register(FAMILY.name)
+@register(FAMILY.name, GROUPED)
 @common.documented(FAMILY, ("conv2", "conv3"))
 def RootConvNet(
     root=1,

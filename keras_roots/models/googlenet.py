@@ -42,7 +42,7 @@ GROUPED = (
 )
 
 
-@register(FAMILY.name)
+@register(FAMILY.name, GROUPED)
 @common.documented(FAMILY, STAGES)
 def RootGoogLeNet(
     root=8,

@@ -20,7 +20,7 @@ STAGES = {
 GROUPED = (Grouped("conv2a", 0, 96, 192), Grouped("conv3a", 1, 192, 192))
 
 
-@register(FAMILY.name)
+@register(FAMILY.name, GROUPED)
 @common.documented(FAMILY, ("conv2", "conv3"))
 def RootNiN(
     root=8,

@@ -27,7 +27,7 @@ GROUPED = tuple(
 )
 
 
-@register(FAMILY.name)
+@register(FAMILY.name, GROUPED)
 @common.documented(FAMILY, tuple(STAGES))
 def RootResNet200(
     root=64,

@@ -25,7 +25,7 @@ GROUPED = tuple(
 )
 
 
-@register(FAMILY.name)
+@register(FAMILY.name, GROUPED)
 @common.documented(FAMILY, tuple(STAGES))
 def RootResNet50(
     root=64,

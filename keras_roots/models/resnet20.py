@@ -29,7 +29,7 @@ GROUPED = tuple(
 )
 
 
-@register(FAMILY.name)
+@register(FAMILY.name, GROUPED)
 @common.documented(FAMILY, tuple(STAGES))
 def RootResNet20(
     root=1,

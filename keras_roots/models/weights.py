@@ -1,33 +1,10 @@
 """Weights of models: the released ones by data set name, or a file by its path."""
 
-import functools
-import hashlib
-import json
 import os
-from importlib import resources
 
 import keras
 
-_CLASSES = {"cifar10": 10, "imagenette": 10}
-
-
-@functools.cache
-def index() -> list[dict]:
-    """Returns the released weights: the entries of the zoo's index."""
-    path = resources.files("keras_roots.zoo") / "index.json"
-    return json.loads(path.read_text())["weights"]
-
-
-def classes(weights) -> int | None:
-    """Returns the classes of released weights; `None` if the name is not known.
-
-    Args:
-        weights: Name of a data set, perhaps with how it was trained after a hyphen,
-            `"cifar10-force-l2"`; anything else is not known.
-    """
-    if not isinstance(weights, str):
-        return None
-    return _CLASSES.get(weights.partition("-")[0])
+from keras_roots.models import released
 
 
 def find(model: str, groups: tuple[int, ...], weights) -> str | None:
@@ -45,11 +22,20 @@ def find(model: str, groups: tuple[int, ...], weights) -> str | None:
         return None
     if isinstance(weights, str | os.PathLike) and os.path.isfile(weights):
         return os.fspath(weights)
-    choices = [entry for entry in index() if entry["model"] == model]
-    for entry in choices:
-        if entry["dataset"] == weights and tuple(entry["groups"]) == groups:
-            return _verified(entry)
-    available = [f"{entry['dataset']!r} with root={entry['root']}" for entry in choices]
+    if released.is_network(weights):
+        raise ValueError(
+            f"`weights={weights!r}` are whole networks, not weights of {model}: build "
+            f"one with `keras_roots.create_model(name, weights={weights!r})`, where "
+            f"`name` is one of {released.names(weights)}"
+        )
+    entry = released.entry(model, groups, weights)
+    if entry is not None:
+        return released.verified(entry)
+    available = [
+        f"{entry['weights']!r} as {released.name(entry)}"
+        for entry in released.index()
+        if entry["model"] == model and not released.is_whole(entry)
+    ]
     raise ValueError(
         "`weights` should be None (random initialisation), the name of released "
         "weights, or the path of an existing weights file. "
@@ -78,18 +64,3 @@ def load(model: keras.Model, path: str) -> None:
             "same root and classes. Reading it failed with: "
             + str(error).partition("\n")[0][:300]
         ) from error
-
-
-def _verified(entry) -> str:
-    path = str(resources.files("keras_roots.zoo") / "weights" / entry["file"])
-    try:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        digest = "no such file"
-    if digest != entry["sha256"]:
-        raise ValueError(
-            f"The released weights file {path!r} is damaged: expected SHA-256 "
-            f"{entry['sha256']}, found {digest}. Install keras_roots again."
-        )
-    return path

@@ -35,3 +35,40 @@ def test_unknown_model():
 def test_names_say_what_was_asked_for():
     assert keras_roots.RootNiN(root=(8, 2)).name == "root_nin_8x2"
     assert keras_roots.RootNiN(root=8, name="mine").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "groups"),
+    [
+        ("root_nin:1", "root_nin_1", (1, 1)),
+        ("root_nin:8", "root_nin_8", (8, 4)),
+        ("root_nin:8:tree", "root_nin_tree_8", (8, 16)),
+        ("root_nin:8:column", "root_nin_column_8", (8, 8)),
+        ("root_nin:8x2", "root_nin_8x2", (8, 2)),
+    ],
+)
+def test_names_with_groups(text, name, groups):
+    assert registry.groups(text) == groups
+    model = keras_roots.create_model(text, input_shape=(8, 8, 3))
+    assert model.name == name
+    assert model.get_layer("conv2a").groups == groups[0]
+    assert model.get_layer("conv3a").groups == groups[1]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "root_nin:", "root_nin:a", "root_nin:8:tree:1", "root_nin:8x", "a-b"]
+)
+def test_texts_that_are_no_names(text):
+    with pytest.raises(ValueError, match="`name` must be a model's, alone or as"):
+        keras_roots.create_model(text)
+
+
+def test_impossible_names():
+    with pytest.raises(ValueError, match="`name` must be one of"):
+        keras_roots.create_model("no_model:8")
+    with pytest.raises(ValueError, match="`topology` must be one of"):
+        keras_roots.create_model("root_nin:8:bush")
+    with pytest.raises(ValueError, match="`root` is in the name.*root=4"):
+        keras_roots.create_model("root_nin:8", root=4)
+    with pytest.raises(ValueError, match="`root` must give every layer groups"):
+        registry.groups("root_nin:7")

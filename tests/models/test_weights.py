@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_roots import create_model, list_models, profile
+from keras_roots import create_model, list_models
 from keras_roots.models import common, weights
 
 pytestmark = pytest.mark.usefixtures("shallow")
@@ -154,48 +154,6 @@ def test_weights_of_other_classes(tmp_path):
 def test_a_folder_is_no_weights_file(tmp_path):
     with pytest.raises(ValueError, match="`weights`"):
         create_model("root_nin", weights=str(tmp_path))
-
-
-ENTRY = {
-    "model": "root_nin",
-    "root": 8,
-    "groups": [8, 4],
-    "dataset": "cifar10",
-    "file": "missing.weights.h5",
-    "sha256": "0" * 64,
-}
-
-
-RELEASED = {
-    f"{entry['model']}-{entry['root']}-{entry['dataset']}": entry
-    for entry in weights.index()
-}
-
-
-@pytest.mark.parametrize("released", RELEASED)
-def test_released_weights_load_and_are_what_the_index_says(released):
-    entry = RELEASED[released]
-    arguments = {"root": entry["root"], "topology": entry["topology"]}
-    model = create_model(entry["model"], weights=entry["dataset"], **arguments)
-    assert profile(model).macs == entry["macs"]
-    assert profile(model).params == entry["params"]
-    plain = create_model(entry["model"], **arguments)
-    images = pixels(32)
-    assert np.abs(np.asarray(model(images)) - np.asarray(plain(images))).max() > 1e-3
-
-
-def test_released_weights_that_are_damaged(monkeypatch):
-    monkeypatch.setattr(weights, "index", lambda: [ENTRY])
-    with pytest.raises(ValueError, match="is damaged.*Install keras_roots again"):
-        create_model("root_nin", root=8, weights="cifar10")
-
-
-def test_what_is_released_is_listed(monkeypatch):
-    monkeypatch.setattr(weights, "index", lambda: [ENTRY])
-    with pytest.raises(ValueError, match="root_nin: 'cifar10' with root=8"):
-        create_model("root_nin", root=4, weights="cifar10")
-    with pytest.raises(ValueError, match="Released for root_resnet50: none"):
-        create_model("root_resnet50", weights="cifar10")
 
 
 @pytest.mark.parametrize(

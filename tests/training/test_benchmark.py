@@ -12,37 +12,11 @@ from keras_roots.export import costs
 from keras_roots.training import benchmark, layer_benchmark
 
 
-@pytest.mark.parametrize(
-    ("text", "name", "groups"),
-    [
-        ("root_nin:1", "root_nin_1", (1, 1)),
-        ("root_nin:8", "root_nin_8", (8, 4)),
-        ("root_nin:8:tree", "root_nin_tree_8", (8, 16)),
-        ("root_nin:8:column", "root_nin_column_8", (8, 8)),
-        ("root_nin:8x2", "root_nin_8x2", (8, 2)),
-    ],
-)
-def test_models_are_named_by_family_and_root(text, name, groups):
-    model = benchmark.parse_model(text)
-    assert model.name == name
-    found = tuple(model.get_layer(layer).groups for layer in ("conv2a", "conv3a"))
-    assert found == groups
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "root_nin", "root_nin:", "root_nin:a", "root_nin:8:tree:1", "root_nin:8x"],
-)
-def test_other_texts_are_refused(text):
-    with pytest.raises(ValueError, match="--models must be name:root"):
-        benchmark.parse_model(text)
-
-
-def test_unknown_models_and_topologies_are_refused():
-    with pytest.raises(ValueError, match="`name` must be one of"):
-        benchmark.parse_model("no_model:8")
-    with pytest.raises(ValueError, match="`topology` must be one of"):
-        benchmark.parse_model("root_nin:8:bush")
+def test_models_are_named_as_the_registry_names_them():
+    model = benchmark.parse_model("root_nin:8:column")
+    assert model.name == "root_nin_column_8"
+    with pytest.raises(ValueError, match="`name` must be a model's, alone or as"):
+        benchmark.parse_model("root_nin:")
 
 
 def test_keras_applications_and_decompositions():
