@@ -3,6 +3,11 @@
 They need matplotlib: pip install 'keras_roots[plots]'.
 """
 
+from keras_roots.analysis.correlation import (
+    block_structure,
+    filter_correlation,
+    plot_correlation,
+)
 from keras_roots.analysis.curves import plot_curves, plot_tradeoff
 from keras_roots.analysis.filters import plot_filters, project_filters
 from keras_roots.analysis.paired import PairedComparison, compare_paired
@@ -10,7 +15,10 @@ from keras_roots.analysis.spectra import plot_spectra
 
 __all__ = [
     "PairedComparison",
+    "block_structure",
     "compare_paired",
+    "filter_correlation",
+    "plot_correlation",
     "plot_curves",
     "plot_filters",
     "plot_spectra",
