@@ -1,6 +1,6 @@
 """Tables for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def format_table(
@@ -31,3 +31,23 @@ def format_table(
     if total:
         lines.insert(-1, rule)
     return "\n".join(lines)
+
+
+def format_rows(
+    rows: Sequence[Mapping], columns: Mapping[str, str], left: int = 0
+) -> str:
+    """Returns an aligned table of rows with columns by name.
+
+    Args:
+        rows: Values by column; what is missing, `None` or an empty text stays empty.
+        columns: Columns to show, with the format of their values, as for `str.format`.
+        left: As for `format_table`.
+    """
+    lines = [
+        [
+            "" if row.get(name) in (None, "") else form.format(row[name])
+            for name, form in columns.items()
+        ]
+        for row in rows
+    ]
+    return format_table([name.replace("_", " ") for name in columns], lines, left=left)

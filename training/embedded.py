@@ -4,6 +4,8 @@ from importlib import resources
 
 import numpy as np
 
+from keras_roots.models.predictions import CIFAR10
+
 Split = tuple[np.ndarray, np.ndarray]
 
 
@@ -49,7 +51,7 @@ def cifar10_sample() -> tuple[tuple[str, ...], Split, Split]:
     path = resources.files("keras_roots.zoo") / "samples" / "cifar10.npz"
     with path.open("rb") as file, np.load(file) as arrays:
         splits = [(arrays[f"x_{s}"], arrays[f"y_{s}"]) for s in ("train", "test")]
-        return (tuple(arrays["names"].tolist()), *splits)
+        return (CIFAR10, *splits)
 
 
 DATASETS = {"digits": digits, "cifar10-sample": cifar10_sample}

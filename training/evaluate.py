@@ -14,6 +14,7 @@ need no download.
 import contextlib
 import dataclasses
 import json
+import tempfile
 
 from absl import flags
 
@@ -100,10 +101,10 @@ def _model() -> dict:
     model = registry.create_model(
         name, weights=values.weights, classes=len(dataset.class_names)
     )
-    with formats.exported(model, dataset, values.formats) as exported:
+    with tempfile.TemporaryDirectory() as folder:
         ranks = formats.rank_labels(
             model,
-            exported,
+            formats.export(model, dataset, folder, values.formats),
             dataset,
             values.split,
             batch_size=values.batch_size or 100,

@@ -1,9 +1,7 @@
 """One network in every format that its accuracy is released for."""
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -25,41 +23,39 @@ EXPORT = {"optimize": "latency", "target": "avx512"}
 _CALIBRATION_SEED = 0
 
 
-@contextlib.contextmanager
-def exported(
+def export(
     model: keras.Model,
     dataset: data.Dataset,
+    folder: str | os.PathLike,
     formats: Sequence[str] = tuple(FORMATS),
-    folder: str | os.PathLike | None = None,
-) -> Iterator[dict[str, Path | None]]:
+) -> dict[str, Path | None]:
     """Exports a network as it is released: with `EXPORT`, int8 by training images.
 
     Args:
         model: The network, which takes pixels 0 to 255.
         dataset: Where images to calibrate with come from.
+        folder: Existing folder for the files, `NAME-FORMAT.tflite`.
         formats: Keys of `FORMATS`.
-        folder: Folder for the files; `None` for one that is removed at the end.
 
-    Yields:
-        The file of each format; `None` for that of the Keras model.
+    Returns:
+        The file of each format; `None` for the Keras model, which has none.
 
     Raises:
-        ValueError: A format is unknown, or the file does not agree with the network.
+        ValueError: A format is unknown, or a file does not agree with the network.
+        OSError: The folder cannot be written.
         ImportError: TensorFlow or LiteRT is not installed.
     """
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown:
         raise ValueError(f"`formats` must be of {list(FORMATS)}. Received: {unknown}")
-    with contextlib.ExitStack() as stack:
-        if folder is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-        files = {}
-        for name in formats:
-            files[name] = None
-            if FORMATS[name] is not None:
-                files[name] = Path(folder, f"{model.name}-{name}.tflite")
-                _export(model, files[name], FORMATS[name], dataset)
-        yield files
+    paths = {
+        name: Path(folder, f"{model.name}-{name}.tflite") if FORMATS[name] else None
+        for name in formats
+    }
+    for name, path in paths.items():
+        if path is not None:
+            _export(model, path, FORMATS[name], dataset)
+    return paths
 
 
 def rank_labels(
@@ -75,7 +71,7 @@ def rank_labels(
 
     Args:
         model: The network.
-        files: Its files, as from `exported`.
+        files: Its files, as from `export`.
         dataset: The data set.
         split: `"test"` or `"train"`.
         batch_size: Images per call.

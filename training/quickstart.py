@@ -1,8 +1,9 @@
-r"""Trains, exports and compares a dense and a root network on embedded images.
+r"""The whole way in a minute: released networks that classify, exported, compared.
 
-The whole way of the package in a few minutes on a CPU: a Network in Network without and
-with filter groups learns the embedded handwritten digits, is exported to LiteRT files,
-and a table shows accuracy, multiply-adds, parameters, file sizes and measured latency.
+Takes Network in Network, dense and with filter groups, with weights trained on CIFAR-10
+from the zoo; classifies a few photographs; exports both to LiteRT, as float32 and int8;
+and prints one table of accuracy, multiply-adds, parameters, file sizes and measured
+latency. Nothing is downloaded.
 
   keras-roots-quickstart --output_dir=quickstart
 """
@@ -12,98 +13,125 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 from absl import flags
 
 import keras_roots
 from keras_roots import benchmarking
-from keras_roots.tables import format_table
-from keras_roots.training import data, evaluation, train
+from keras_roots.models import nin, registry, released
+from keras_roots.tables import format_rows, format_table
+from keras_roots.training import data, evaluation, formats
 from keras_roots.training import flags as shared
-from keras_roots.training.recipes import get_recipe
+from keras_roots.training.export import quiet
 
-QUANTIZATIONS = {"float32": None, "int8": "int8"}
-CALIBRATION_IMAGES = 200
+MODELS = ("root_nin:1", "root_nin:8")
+WEIGHTS = "cifar10"
+SAMPLE = "cifar10-sample"
+PHOTOGRAPHS = 6  # that are classified one by one
+_COLUMNS = {
+    "network": "{}",
+    "file": "{}",
+    "sample_top1": "{:.1%}",
+    "released_top1": "{:.2%}",
+    "macs": "{:,}",
+    "params": "{:,}",
+    "bytes": "{:,}",
+    "ms": "{:.2f}",
+    "ratio": "{:.2f}",
+}
 
 
 def quickstart(
-    output_dir: str, roots: Sequence[int] = (1, 8), epochs: int = 4, runs: int = 100
+    output_dir: str | os.PathLike, names: Sequence[str] = MODELS, runs: int = 100
 ) -> str:
-    """Runs the whole way and returns its table.
+    """Goes the whole way and returns its tables.
 
     Args:
-        output_dir: Folder for the trained networks and the LiteRT files.
-        roots: Filter groups of the networks; the first is what others are held against.
-        epochs: Epochs of each training.
+        output_dir: Folder for the LiteRT files; made if it is not there.
+        names: Networks of the family Network in Network that are released with the
+            weights `"cifar10"`; the first is what others are held against.
         runs: Timed calls of each file.
 
     Raises:
-        ValueError: The folder holds something else.
+        ValueError: A network is not released.
         OSError: The folder cannot be written.
-        ImportError: Something that it needs is not installed.
+        ImportError: TensorFlow or LiteRT is not installed.
     """
-    digits = data.open_dataset("digits")
-    samples = data.sample_images("digits", CALIBRATION_IMAGES)
-    recipe = get_recipe("root_nin", "digits", epochs=epochs, precision="conv_bfloat16")
-    files, models = {}, {}
-    for root in roots:
-        directory = Path(output_dir, f"root{root}")
-        print(f"Training root_nin with root={root} on {digits.train.count} digits")
-        config = train.Config("root_nin", root, "digits", recipe)
-        train.train(config, directory)
-        model = keras.models.load_model(directory / "model.keras", compile=False)
-        for name, quantize in QUANTIZATIONS.items():
-            path = Path(output_dir, f"root{root}-{name}.tflite")
-            keras_roots.export_tflite(
-                model, path, quantize, samples, optimize="latency"
-            )
-            files[root, name] = os.fspath(path)
-        models[root] = model
+    sample = data.open_dataset(SAMPLE)
+    models = {name: registry.create_model(name, weights=WEIGHTS) for name in names}
+    Path(output_dir).mkdir(parents=True, exist_ok=True)
+    print(f"Exporting {', '.join(names)} to {os.fspath(output_dir)}")
+    files = {
+        name: formats.export(model, sample, output_dir)
+        for name, model in models.items()
+    }
     print("Measuring latency, one thread, one image, the files in turns")
-    latencies = benchmarking.compare(files, runs=runs)
-    return _table(files, models, digits, latencies)
-
-
-def _table(files, models, digits, latencies) -> str:
-    lines = [
-        ("network", "file", "top-1", "MACs", "params", "bytes", "ms", "time ratio")
-    ]
-    first = {}
-    for ((root, kind), path), latency in zip(files.items(), latencies, strict=True):
-        score = evaluation.evaluate_on(evaluation.load_predictor(path), digits)
-        profile = keras_roots.profile(models[root])
-        first.setdefault(kind, latency.median_ms)
-        lines.append(
-            (
-                "dense" if root == 1 else f"root-{root}",
-                kind,
-                f"{score.top1:.3f}",
-                f"{profile.macs:,}",
-                f"{profile.params:,}",
-                f"{os.path.getsize(path):,}",
-                f"{latency.median_ms:.2f}",
-                f"{latency.median_ms / first[kind]:.2f}",
+    rows = []
+    for kind in formats.FORMATS:
+        paths = {name: files[name][kind] for name in names if files[name][kind]}
+        latencies = benchmarking.compare(paths, runs=runs) if paths else []
+        for (name, path), latency in zip(paths.items(), latencies, strict=True):
+            ranks = formats.rank_labels(models[name], {kind: path}, sample)[kind]
+            rows.append(
+                _network(name, models[name], kind)
+                | {
+                    "file": path.name,
+                    "sample_top1": evaluation.score(ranks).top1,
+                    "bytes": path.stat().st_size,
+                    "ms": latency.median_ms,
+                    "ratio": latency.ratio,
+                }
             )
-        )
     note = (
-        f"top-1 on {digits.test.count} test images; median ms of {latencies[0].runs} "
-        f"calls; {latencies[0].processor}"
+        f"top-1 on the {sample.test.count} images of the sample, and as released on "
+        f"10,000; median ms of {latency.runs} calls; {latency.processor}"
     )
-    return "\n".join([format_table(lines[0], lines[1:], left=2), note])
+    photographs = _photographs(models, sample.test)
+    return "\n".join([photographs, "", format_rows(rows, _COLUMNS, left=2), note])
+
+
+def _photographs(models: dict[str, keras.Model], images: data.Arrays) -> str:
+    """What the networks say of a few images, with their probabilities."""
+    chosen = np.linspace(0, images.count - 1, PHOTOGRAPHS).astype(int)
+    columns = [[nin.predictions.CIFAR10[images.labels[i]] for i in chosen]]
+    for model in models.values():
+        scores = model.predict(images.images[chosen].astype("float32"), verbose=0)
+        best = nin.decode_predictions(scores, top=1)
+        columns.append([f"{name} {score:.0%}" for ((_, name, score),) in best])
+    header = ["photograph of", *models]
+    return format_table(header, list(zip(*columns, strict=True)), left=len(header))
+
+
+def _network(name, model, kind) -> dict:
+    """The columns of a network, with what its entry in the index says."""
+    profile = keras_roots.profile(model)
+    model_name, _ = registry.parse_name(name)
+    entry = released.entry(model_name, registry.groups(name), WEIGHTS)
+    return {
+        "network": name,
+        "macs": profile.macs,
+        "params": profile.params,
+        "released_top1": entry["top1"][kind],
+    }
 
 
 def main(argv) -> None:
     """Runs the quickstart as the flags say."""
     del argv
+    quiet()
     values = shared.FLAGS
-    output_dir = values.output_dir or "quickstart"
-    print(quickstart(output_dir, epochs=values.epochs))
+    print(quickstart(values.output_dir or "quickstart", values.models))
 
 
 def define_flags() -> tuple[str, ...]:
     """Defines the binary's flags and returns their names."""
     shared.define("output_dir")
-    flags.DEFINE_integer("epochs", 4, "Epochs of each training.", lower_bound=1)
-    return ("output_dir", "epochs")
+    flags.DEFINE_list(
+        "models",
+        list(MODELS),
+        "Networks to compare: names in keras_roots.list_models(weights='cifar10').",
+    )
+    return ("output_dir", "models")
 
 
 def run() -> None:

@@ -16,6 +16,7 @@ import dataclasses
 import json
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import keras
@@ -227,13 +228,10 @@ def _check_name(name, run):
 
 def _measure(run, name, dataset, threads) -> dict:
     """The entry of a network, but for its file's size and hash."""
-    with formats.exported(run.network, dataset) as exported:
-        ranks = formats.rank_labels(run.network, exported, dataset, threads=threads)
-        sizes = {
-            kind: files.size(path)
-            for kind, path in exported.items()
-            if path is not None
-        }
+    with tempfile.TemporaryDirectory() as folder:
+        paths = formats.export(run.network, dataset, folder)
+        ranks = formats.rank_labels(run.network, paths, dataset, threads=threads)
+        sizes = {kind: files.size(path) for kind, path in paths.items() if path}
     profile = keras_roots.profile(run.network)
     model, arguments = registry.parse_name(run.name)
     suffix = ".weights.h5" if _is_built(run) else ".keras"

@@ -1,146 +1,110 @@
-r"""Prints the tables of the papers beside what the models of this package count.
+r"""Regenerates the tables and figures of the papers, from what the package builds.
 
-Multiply-adds and parameters of every row: as published, corrected where the publication
-is wrong, and computed from the model itself. Accuracies and times are the published
-ones, for the record. Fails if a computed count is not the corrected one.
-
-Example, two tables of the five:
+Multiply-adds and parameters of every network in Deep Roots, as published, corrected
+where the publication is wrong, and computed from the model itself; accuracies and times
+are the published ones, for the record. Fails if a computed count is not the corrected
+one:
 
   keras-roots-reproduce --table=resnet50 --table=nin --csv=tables.csv
+
+What is measured with the zoo's released networks on the test images of CIFAR-10, which
+TensorFlow Datasets downloads, with its tables (CSV) and pictures (PNG):
+
+  keras-roots-reproduce --results=table2,figure5 --output_dir=results
+
+  table2   Deep Roots, Table 2: accuracy of Network in Network beside the paper's, with
+           the paired test against the dense network, int8 accuracy, size and latency
+  figure5  Deep Roots, Figure 5: error against multiply-adds, parameters and latency
+  figure6  Deep Roots, Figure 6: correlation of filters between two layers
+  table1   Coordinating Filters, Table 1: error and ranks with and without forces, and
+           after decomposition; rank spectra
+
+and everything at once:
+
+  keras-roots-reproduce --all --output_dir=results
+
+Latencies are of LiteRT on one thread; leave the machine alone meanwhile.
 """
 
-import contextlib
-import functools
-import gc
-import json
-from collections.abc import Sequence
-from importlib import resources
+from pathlib import Path
 
 from absl import flags
 
-import keras_roots
-from keras_roots import files
-from keras_roots.tables import format_table
+from keras_roots.training import data, deep_roots_results, force_results, paper_counts
 from keras_roots.training import flags as shared
+from keras_roots.training.export import quiet
+from keras_roots.training.zoo_measuring import Laboratory
 
-_ARGUMENTS = ("root", "topology", "aux_heads")
-_COUNTS = ("macs", "params")
-_PUBLISHED = ("top1", "top5", "cpu_ms", "gpu_ms")
-
-
-@functools.cache
-def tables() -> dict[str, dict]:
-    """Returns the papers' tables by name, as the zoo's `papers.json` holds them."""
-    return json.loads((resources.files("keras_roots.zoo") / "papers.json").read_text())
-
-
-def reproduce(table: str) -> list[dict]:
-    """Computes a table: builds the model of every row and counts it.
-
-    Args:
-        table: Name of the table, a key of `tables()`.
-
-    Returns:
-        Its rows: arguments and groups of the model, `paper_`, `corrected_` and
-        `computed_` `macs` and `params`, the published figures, and whether the computed
-        counts `match` the corrected ones.
-
-    Raises:
-        ValueError: There is no such table.
-    """
-    if table not in tables():
-        raise ValueError(
-            f"`table` must be one of {list(tables())}. Received: table={table!r}"
-        )
-    model = tables()[table]["model"]
-    return [_compute(model, row) for row in tables()[table]["rows"]]
-
-
-def _compute(model, row) -> dict:
-    arguments = {name: row[name] for name in _ARGUMENTS if name in row}
-    counted = keras_roots.profile(keras_roots.create_model(model, **arguments))
-    gc.collect()  # A model is full of cycles, and the next one takes as much memory.
-    result = {**arguments, "groups": " ".join(map(str, row["groups"]))}
-    for count in _COUNTS:
-        result[f"paper_{count}"] = row[f"paper_{count}"]
-        result[f"corrected_{count}"] = row[count]
-        result[f"computed_{count}"] = getattr(counted, count)
-    result |= {name: row[name] for name in _PUBLISHED}
-    result["match"] = all(
-        result[f"computed_{count}"] == result[f"corrected_{count}"] for count in _COUNTS
-    )
-    return result
-
-
-def render(rows: list[dict]) -> str:
-    """Returns the rows of `reproduce` as an aligned table.
-
-    Args:
-        rows: Rows of one table.
-    """
-    columns = [name for name in rows[0] if any(row[name] is not None for row in rows)]
-    texts = [[_text(row[name]) for name in columns] for row in rows]
-    return format_table([name.replace("_", " ") for name in columns], texts)
-
-
-def _text(value) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return value if isinstance(value, str) else f"{value:.4g}"
-
-
-def print_tables(names: Sequence[str], csv: str | None = None) -> None:
-    """Prints tables, paper beside model.
-
-    Args:
-        names: Names of the tables.
-        csv: File to write the rows to as well.
-
-    Raises:
-        ValueError: A computed count is not the corrected one, or there is no such
-            table.
-        OSError: `csv` cannot be written; raised before the work.
-    """
-    rows = []
-    with contextlib.ExitStack() as stack:
-        temporary = csv and stack.enter_context(files.replacing(csv))
-        for name in dict.fromkeys(names):
-            found = reproduce(name)
-            print(f"{tables()[name]['title']}\n\n{render(found)}\n")
-            if tables()[name]["note"]:
-                print(f"{tables()[name]['note']}\n")
-            rows += [{"table": name, **row} for row in found]
-        if csv:
-            files.write_csv(temporary, rows)
-    wrong = [row for row in rows if not row["match"]]
-    print(f"{len(rows) - len(wrong)} of {len(rows)} rows match the corrected counts.")
-    if wrong:
-        raise ValueError(f"{len(wrong)} rows differ from the corrected counts")
+# In an order in which each finds what it needs.
+RESULTS = {
+    "table2": deep_roots_results.table2,
+    "figure5": deep_roots_results.figure5,
+    "figure6": deep_roots_results.figure6,
+    "table1": force_results.table1,
+}
+COUNTS = "counts.csv"
+_SHARED_FLAGS = ("csv", "dataset", "data_dir", "output_dir", "threads")
 
 
 def main(argv) -> None:
-    """Prints the tables that the flags name."""
+    """Reproduces what the flags name."""
     del argv
-    chosen = shared.FLAGS.table
-    print_tables(list(tables()) if "all" in chosen else chosen, shared.FLAGS.csv)
+    values = shared.FLAGS
+    results = list(RESULTS) if values.all else values.results
+    unknown = sorted(set(results) - set(RESULTS))
+    if unknown:
+        raise ValueError(
+            f"--results must be of {', '.join(RESULTS)}, separated by commas. "
+            f"Received: {', '.join(unknown)}"
+        )
+    if results and not values.output_dir:
+        raise ValueError("--output_dir is required: a folder for tables and pictures")
+    if values.all or not results:
+        _count()
+    if results:
+        _measure(results)
 
 
 def define_flags() -> tuple[str, ...]:
     """Defines the binary's flags and returns their names."""
-    shared.define("csv")
+    shared.define(*_SHARED_FLAGS)
     flags.DEFINE_multi_enum(
         "table",
         ["all"],
-        ["all", *tables()],
-        "Table to reproduce; may be given several times.",
+        ["all", *paper_counts.tables()],
+        "Table of counts to reproduce; may be given several times.",
     )
-    return ("table", "csv")
+    flags.DEFINE_list("results", [], f"What to measure, of {', '.join(RESULTS)}.")
+    flags.DEFINE_bool("all", False, "Whether to reproduce everything.")
+    flags.DEFINE_integer(
+        "runs", 200, "Timed calls of each LiteRT file, at least.", lower_bound=1
+    )
+    return (*_SHARED_FLAGS, "table", "results", "all", "runs")
 
 
 def run() -> None:
     """Runs the binary."""
     shared.launch(main, __doc__, define_flags())
+
+
+def _count():
+    values = shared.FLAGS
+    names = list(paper_counts.tables()) if "all" in values.table else values.table
+    csv = values.csv
+    if values.all and csv is None:
+        Path(values.output_dir).mkdir(parents=True, exist_ok=True)
+        csv = str(Path(values.output_dir, COUNTS))
+    paper_counts.print_tables(names, csv)
+
+
+def _measure(results):
+    values = shared.FLAGS
+    quiet()
+    name = values.dataset if values["dataset"].present else force_results.DATASET
+    dataset = data.open_dataset(name, values.data_dir)
+    output_dir = Path(values.output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    laboratory = Laboratory(dataset, output_dir, values.runs, values.threads)
+    for result in (name for name in RESULTS if name in results):
+        for path in RESULTS[result](laboratory):
+            print(path)

@@ -1,0 +1,196 @@
+"""Table 2 and Figures 5 and 6 of Deep Roots, from the zoo's released networks."""
+
+import csv
+from pathlib import Path
+
+from keras_roots import analysis, files
+from keras_roots.models import registry, released
+from keras_roots.tables import format_rows
+from keras_roots.training import paper_counts, zoo_measuring
+from keras_roots.training.zoo_measuring import Laboratory
+
+MODEL, WEIGHTS = "root_nin", "cifar10"
+FOLDER = "deep-roots"
+TABLE_2 = "table2.csv"
+# Figure 6: the layers and the networks of the paper.
+LAYERS = ("conv2c", "conv3a")
+CORRELATED = ("root_nin:1", "root_nin:4", "root_nin:8", "root_nin:32")
+
+_SHOWN = {
+    "network": "{}",
+    "groups": "{}",
+    "macs": "{:,}",
+    "params": "{:,}",
+    "paper_top1": "{:.2%}",
+    "keras_top1": "{:.2%}",
+    "litert_int8_top1": "{:.2%}",
+    "difference": "{:+.2%}",
+    "difference_low": "{:+.2%}",
+    "difference_high": "{:+.2%}",
+    "p_value": "{:.2g}",
+    "litert_float32_ms": "{:.2f}",
+    "litert_float32_ratio": "{:.2f}",
+    "litert_int8_ms": "{:.2f}",
+    "litert_int8_ratio": "{:.2f}",
+}
+
+
+def table2(laboratory: Laboratory) -> list[Path]:
+    """Measures Network in Network on CIFAR-10: Table 2.
+
+    The accuracy of every network is held against the dense one's on the same images:
+    difference, its 95 % confidence interval and the exact McNemar test.
+
+    Args:
+        laboratory: Where and how.
+
+    Returns:
+        The file it wrote, `deep-roots/table2.csv`.
+
+    Raises:
+        ValueError: The dense network is not released, or a released file is damaged.
+        ImportError: TensorFlow or LiteRT is not installed.
+    """
+    entries = sorted(
+        (e for e in zoo_measuring.find_entries(MODEL, WEIGHTS)),
+        key=lambda entry: (
+            entry["topology"] != "root",
+            entry["topology"],
+            -entry["macs"],
+        ),
+    )
+    if set(entries[0]["groups"]) != {1}:
+        raise ValueError(f"The dense {MODEL} is not released as {WEIGHTS!r}")
+    published = {
+        (row["root"], row["topology"]): row
+        for row in paper_counts.tables()["nin"]["rows"]
+    }
+    dense, *others = measured = zoo_measuring.measure(entries, laboratory)
+    rows = []
+    for network in measured:
+        root, topology = network.entry["root"], network.entry["topology"]
+        paper = published.get((root, topology), {})
+        low, high = zoo_measuring.wilson_interval(network.correct())
+        row = network.columns(dense)
+        row |= {"root": root, "topology": topology}
+        row |= {f"paper_{name}": paper.get(name) for name in ("top1", "cpu_ms")}
+        row |= {"validation_top1": network.entry["validation_top1"]}
+        row |= {"error": round(1 - row["keras_top1"], 4)}
+        row |= {"error_low": round(1 - high, 5), "error_high": round(1 - low, 5)}
+        if network in others:
+            row |= _comparison(dense, network)
+        rows.append(row | zoo_measuring.where())
+    path = _folder(laboratory) / TABLE_2
+    files.write_csv(path, rows)
+    laboratory.say(f"\nDeep Roots, Table 2\n\n{render(rows)}\n")
+    return [path]
+
+
+def render(rows: list[dict]) -> str:
+    """Returns Table 2 as text.
+
+    Args:
+        rows: Rows of `table2.csv`.
+    """
+    return format_rows(rows, _SHOWN, left=2)
+
+
+def figure5(laboratory: Laboratory) -> list[Path]:
+    """Draws error against multiply-adds, parameters and latency: Figure 5.
+
+    Args:
+        laboratory: Where and how; `table2.csv` is there.
+
+    Returns:
+        The file it wrote, `deep-roots/figure5.png`.
+
+    Raises:
+        ValueError: There is no `table2.csv`.
+        ImportError: matplotlib is not installed.
+    """
+    folder = _folder(laboratory)
+    try:
+        with open(folder / TABLE_2, newline="") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"Figure 5 is drawn from {str(folder / TABLE_2)!r}: measure table2 first"
+        ) from error
+    reference = [
+        row | {"error": 1 - row["top1"], "litert_float32_ms": None}
+        for row in paper_counts.tables()["nin"]["rows"]
+    ]
+    path = folder / "figure5.png"
+    analysis.plot_pareto(rows, path, reference=reference)
+    return [path]
+
+
+def figure6(laboratory: Laboratory) -> list[Path]:
+    """Correlates the filters of conv2c and conv3a over the test images: Figure 6.
+
+    Args:
+        laboratory: Where and how.
+
+    Returns:
+        The files it wrote: `deep-roots/figure6.png`, and `figure6.csv` with how much of
+        the squared correlation lies in the blocks on the diagonal that filter groups
+        make, relative to what evenly spread correlation would have there.
+
+    Raises:
+        ValueError: No such network is released.
+        ImportError: matplotlib is not installed.
+    """
+    found = {
+        released.name(entry): entry
+        for entry in zoo_measuring.find_entries(MODEL, WEIGHTS)
+    }
+    chosen = [name for name in CORRELATED if name in found]
+    blocks = sorted({registry.groups(name)[1] for name in chosen} - {1})
+    matrices, rows = {}, []
+    for name in chosen:
+        model = registry.create_model(name, weights=WEIGHTS)
+        size = model.input_shape[1]
+        batches = laboratory.dataset.test.batches(100, size)
+        matrices[name] = analysis.filter_correlation(model, *LAYERS, batches)
+        groups = registry.groups(name)[1]
+        rows += [
+            {
+                "network": name,
+                "groups": groups,
+                "blocks": count,
+                "block_structure": round(
+                    analysis.block_structure(matrices[name], count), 4
+                ),
+                "images": laboratory.dataset.test.count,
+            }
+            for count in (blocks if groups == 1 else [groups])
+        ]
+        laboratory.say(f"{name}: correlated {' and '.join(LAYERS)}")
+    folder = _folder(laboratory)
+    table, picture = folder / "figure6.csv", folder / "figure6.png"
+    files.write_csv(table, rows)
+    analysis.plot_correlation(
+        {_title(name): matrix for name, matrix in matrices.items()}, picture
+    )
+    return [table, picture]
+
+
+def _comparison(dense, network) -> dict:
+    compared = analysis.compare_paired(dense.correct(), network.correct())
+    return {
+        "difference": round(compared.difference, 4),
+        "difference_low": round(compared.low, 5),
+        "difference_high": round(compared.high, 5),
+        "p_value": float(f"{compared.p_value:.3g}"),
+    }
+
+
+def _title(name) -> str:
+    root = registry.parse_name(name)[1]["root"]
+    return "dense" if root == 1 else f"root-{root}"
+
+
+def _folder(laboratory) -> Path:
+    folder = laboratory.output_dir / FOLDER
+    folder.mkdir(exist_ok=True)
+    return folder
