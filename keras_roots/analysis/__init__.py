@@ -1,6 +1,8 @@
-"""Pictures of what happens to filters: spectra, clusters, training curves, trade-offs.
+"""What happens to filters and what it buys, in numbers and in pictures.
 
-They need matplotlib: pip install 'keras_roots[plots]'.
+Pictures of spectra, clusters, correlations, training curves, trade-offs and costs need
+matplotlib: pip install 'keras_roots[plots]'. Correlations between layers, and whether
+one network is better than another, need nothing more.
 """
 
 from keras_roots.analysis.correlation import (
@@ -11,6 +13,7 @@ from keras_roots.analysis.correlation import (
 from keras_roots.analysis.curves import plot_curves, plot_tradeoff
 from keras_roots.analysis.filters import plot_filters, project_filters
 from keras_roots.analysis.paired import PairedComparison, compare_paired
+from keras_roots.analysis.pareto import plot_pareto
 from keras_roots.analysis.spectra import plot_spectra
 
 __all__ = [
@@ -21,6 +24,7 @@ __all__ = [
     "plot_correlation",
     "plot_curves",
     "plot_filters",
+    "plot_pareto",
     "plot_spectra",
     "plot_tradeoff",
     "project_filters",

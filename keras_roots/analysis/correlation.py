@@ -23,13 +23,13 @@ def filter_correlation(
     """Returns the correlation between the responses of two layers' filters.
 
     Ioannou et al., Deep Roots (CVPR 2017), Figure 6, which shows it for conv2c and
-    conv3a of Network in Network, on the test set. Ioannou's thesis (Structural Priors
-    in Deep Neural Networks, 2017, "Inter-Layer Covariance") says how: each position of
-    each image is a sample of the outputs of both convolutional layers; the smaller map
-    is enlarged to the other's size, each position repeated; and the responses of each
-    layer are whitened by ZCA, since the correlations within a layer hide those between
-    layers. They do: a root-8 network trained on CIFAR-10 had a `block_structure` of
-    1.15 without whitening and of 1.61 with it, of at most 4.
+    conv3a of Network in Network, on the test set. Ioannou's thesis (Cambridge,
+    "Inter-Layer Covariance") says how: each position of each image is a sample of the
+    outputs of both convolutional layers; the smaller map is enlarged to the other's
+    size, each position repeated; and the responses of each layer are whitened by ZCA,
+    since the correlations within a layer hide those between layers. They do: a root-8
+    network trained on CIFAR-10 had a `block_structure` of 1.15 without whitening and
+    of 1.61 with it, of at most 4.
 
     The text does not say whether BatchNorm and ReLU come first. Here the names decide:
     `"conv2c"` is the convolution's own output, `"conv2c_relu"` what later layers see of
