@@ -222,7 +222,6 @@ def _legend(figure, drawn, looks):
 def _annotate(axes, points, others, looks):
     """Writes the groups beside points, each where least is in the way."""
     scale = 72 / axes.figure.dpi  # pixels to typographic points
-    corners = scale * axes.transAxes.transform([(0, 0), (1, 1)])
 
     def place(cost, error):
         return scale * axes.transData.transform((cost, error))
@@ -239,7 +238,7 @@ def _annotate(axes, points, others, looks):
             for direction in _DIRECTIONS
         ]
         costs = [
-            _overlap(mark + step, half, circles, corners) + 0.2 * np.hypot(*step)
+            _overlap(mark + step, half, circles) + 0.2 * np.hypot(*step)
             for step in steps
         ]
         step = steps[int(np.argmin(costs))]
@@ -272,12 +271,11 @@ def _obstacles(points, others, looks, place) -> list[tuple[float, float, float]]
     return circles
 
 
-def _overlap(centre, half, circles, corners) -> float:
-    """Returns how far a label reaches into circles and out of the panel, in all."""
+def _overlap(centre, half, circles) -> float:
+    """Returns how far a label reaches into circles, in all."""
     x, y, radii = np.array(circles).T
     gaps = np.hypot(
         np.maximum(np.abs(x - centre[0]) - half[0], 0),
         np.maximum(np.abs(y - centre[1]) - half[1], 0),
     )
-    outside = np.maximum([corners[0] - centre + half, centre + half - corners[1]], 0)
-    return np.maximum(radii + 1 - gaps, 0).sum() + outside.sum()
+    return np.maximum(radii + 1 - gaps, 0).sum()
