@@ -136,7 +136,7 @@ def _extents(axes):
     return labels, points, axes.get_window_extent()
 
 
-@pytest.mark.parametrize("ours", [0.98, 1.0, 1.02, 1.2])
+@pytest.mark.parametrize("ours", [1.0, 1.2])
 def test_labels_lie_on_nothing(drawn, tmp_path, ours):
     rows = [
         {**row, "error": ours * row["error"]}
@@ -155,6 +155,19 @@ def test_labels_lie_on_nothing(drawn, tmp_path, ours):
 
 
 _BOUNDS = {"low": -0.004, "high": 0.004}
+
+
+def test_labels_make_room_for_the_paper(drawn, tmp_path):
+    rows = _paper()[:4]
+    plot_pareto(rows, tmp_path / "pareto.png", ["macs"])
+    (axes,) = drawn[0].axes
+    labels, _, _ = _extents(axes)
+    middle = (labels[1].min + labels[1].max) / 2
+    macs, error = axes.transData.inverted().transform(middle)
+    there = {**rows[2], "macs": 1e6 * macs, "error": error / 100}
+    plot_pareto(rows, tmp_path / "pareto.png", ["macs"], [there])
+    labels, points, _ = _extents(drawn[1].axes[0])
+    assert not any(label.count_contains(points) for label in labels)
 
 
 def test_labels_stay_near_their_points(drawn, tmp_path):
