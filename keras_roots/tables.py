@@ -1,6 +1,6 @@
 """Tables for the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def format_table(
@@ -51,3 +51,14 @@ def format_rows(
         for row in rows
     ]
     return format_table([name.replace("_", " ") for name in columns], lines, left=left)
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns a table of texts in Markdown.
+
+    Args:
+        header: Headings of the columns.
+        rows: Texts of the cells.
+    """
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

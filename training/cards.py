@@ -9,6 +9,7 @@ from pathlib import Path
 
 from keras_roots import files
 from keras_roots.models import released
+from keras_roots.tables import markdown_table
 
 FOLDER = "cards"
 PROVENANCE = ("command", "hardware", "versions", "date")
@@ -181,7 +182,7 @@ def card(name: str, entries: Sequence[dict]) -> str:
                 "\n\n".join(DATASETS[each] for each in datasets),
                 "## Evaluation",
                 f"On all {entries[0]['images']:,} test images. {_EVALUATION}",
-                _table(_COLUMNS, map(_figures, entries)),
+                markdown_table(_COLUMNS, map(_figures, entries)),
                 "## Training",
                 _training(entries),
                 "## Limitations",
@@ -252,8 +253,3 @@ def _limitations(entries) -> str:
         "not calibrated probabilities. "
         f"Quantisation to int8 costs up to {100 * loss:.2f} points of accuracy."
     )
-
-
-def _table(header, rows) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -5,17 +5,24 @@ from pathlib import Path
 
 from keras_roots import analysis, files
 from keras_roots.models import registry, released
-from keras_roots.tables import format_rows
+from keras_roots.tables import format_rows, markdown_table
 from keras_roots.training import paper_counts, zoo_measuring
 from keras_roots.training.zoo_measuring import Laboratory
 
 MODEL, WEIGHTS = "root_nin", "cifar10"
 FOLDER = "deep-roots"
 TABLE_2 = "table2.csv"
-# Figure 6: the layers and the networks of the paper.
-LAYERS = ("conv2c", "conv3a")
+# Figure 6: what the filters of conv2c and conv3a respond, and the paper's networks.
+LAYERS = ("conv2c_relu", "conv3a")
 CORRELATED = ("root_nin:1", "root_nin:4", "root_nin:8", "root_nin:32")
 
+# Figure 5: columns of table 2; the paper's times are of another machine.
+_COSTS = {
+    "macs": "multiply-adds (million)",
+    "params": "parameters (thousand)",
+    "litert_float32_ms": "LiteRT float32 latency (ms)",
+    "litert_int8_ms": "LiteRT int8 latency (ms)",
+}
 _SHOWN = {
     "network": "{}",
     "groups": "{}",
@@ -45,7 +52,7 @@ def table2(laboratory: Laboratory) -> list[Path]:
         laboratory: Where and how.
 
     Returns:
-        The file it wrote, `deep-roots/table2.csv`.
+        The files it wrote: `deep-roots/table2.csv`, and in short `table2.md`.
 
     Raises:
         ValueError: The dense network is not released, or a released file is damaged.
@@ -82,8 +89,10 @@ def table2(laboratory: Laboratory) -> list[Path]:
         rows.append(row | zoo_measuring.where())
     path = _folder(laboratory) / TABLE_2
     files.write_csv(path, rows)
+    short = path.with_suffix(".md")
+    files.write_text(short, markdown(rows))
     laboratory.say(f"\nDeep Roots, Table 2\n\n{render(rows)}\n")
-    return [path]
+    return [path, short]
 
 
 def render(rows: list[dict]) -> str:
@@ -93,6 +102,18 @@ def render(rows: list[dict]) -> str:
         rows: Rows of `table2.csv`.
     """
     return format_rows(rows, _SHOWN, left=2)
+
+
+def markdown(rows: list[dict]) -> str:
+    """Returns the main columns of Table 2 in Markdown.
+
+    Args:
+        rows: Rows of `table2.csv`.
+    """
+    header = ["network", "multiply-adds", "parameters", "top-1, paper", "top-1, here"]
+    header += ["against dense, 95 % interval", "int8 top-1"]
+    header += ["LiteRT float32", "LiteRT int8"]
+    return markdown_table(header, map(_cells, rows)) + "\n"
 
 
 def figure5(laboratory: Laboratory) -> list[Path]:
@@ -117,11 +138,10 @@ def figure5(laboratory: Laboratory) -> list[Path]:
             f"Figure 5 is drawn from {str(folder / TABLE_2)!r}: measure table2 first"
         ) from error
     reference = [
-        row | {"error": 1 - row["top1"], "litert_float32_ms": None}
-        for row in paper_counts.tables()["nin"]["rows"]
+        row | {"error": 1 - row["top1"]} for row in paper_counts.tables()["nin"]["rows"]
     ]
     path = folder / "figure5.png"
-    analysis.plot_pareto(rows, path, reference=reference)
+    analysis.plot_pareto(rows, path, _COSTS, reference)
     return [path]
 
 
@@ -173,6 +193,24 @@ def figure6(laboratory: Laboratory) -> list[Path]:
         {_title(name): matrix for name, matrix in matrices.items()}, picture
     )
     return [table, picture]
+
+
+def _cells(row) -> list[str]:
+    compared = row.get("difference") is not None
+    bounds = (row.get(f"difference{part}") for part in ("", "_low", "_high"))
+    return [
+        f"`{row['network']}`",
+        f"{row['macs'] / 1e6:.0f} M",
+        f"{row['params'] / 1e6:.2f} M",
+        f"{row['paper_top1']:.2%}" if row["paper_top1"] else "",
+        f"{row['keras_top1']:.2%}",
+        "{:+.2%} ({:+.2%} to {:+.2%})".format(*bounds) if compared else "",
+        f"{row['litert_int8_top1']:.2%}",
+        *(
+            f"{row[f'{kind}_ms']:.2f} ms ({row[f'{kind}_ratio']:.2f})"
+            for kind in zoo_measuring.LITERT
+        ),
+    ]
 
 
 def _comparison(dense, network) -> dict:

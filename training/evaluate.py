@@ -11,10 +11,10 @@ that the zoo's index states. --dataset=cifar10-sample takes 400 of those images,
 need no download.
 """
 
-import contextlib
 import dataclasses
 import json
 import tempfile
+from collections.abc import Sequence
 
 from absl import flags
 
@@ -33,6 +33,74 @@ _SHARED_FLAGS = (
     "batch_size",
     "threads",
 )
+
+
+def evaluate_model(
+    name: str,
+    weights: str,
+    dataset: data.Dataset,
+    kinds: Sequence[str] = tuple(formats.FORMATS),
+    *,
+    split: str = "test",
+    batch_size: int = 100,
+    threads: int = 1,
+) -> dict:
+    """Measures a model of the zoo with weights, in the formats that releases have.
+
+    Args:
+        name: Name of the model with its groups, as for `create_model`.
+        weights: Its weights: a released name or a file.
+        dataset: The data set.
+        kinds: Formats, keys of `formats.FORMATS`.
+        split: `"test"` or `"train"`.
+        batch_size: Images per call.
+        threads: Threads for LiteRT files.
+
+    Returns:
+        `top1` and `top5` by format; and, if the weights were released with figures for
+        this split, those as `released_top1`, and whether they are `reproduced`.
+
+    Raises:
+        ValueError: There are no such weights, or they do not fit the data set.
+        ImportError: TensorFlow or LiteRT is not installed.
+    """
+    model = registry.create_model(
+        name, weights=weights, classes=len(dataset.class_names)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        ranks = formats.rank_labels(
+            model,
+            formats.export(model, dataset, folder, kinds),
+            dataset,
+            split,
+            batch_size=batch_size,
+            threads=threads,
+        )
+    scores = {kind: evaluation.score(each) for kind, each in ranks.items()}
+    result = {
+        "evaluated": f"{name} with weights {weights}",
+        "dataset": dataset.name,
+        "split": split,
+        "images": next(iter(scores.values())).images,
+        "top1": {kind: score.top1 for kind, score in scores.items()},
+        "top5": {kind: score.top5 for kind, score in scores.items()},
+    }
+    entry = find_entry(name, weights)
+    if entry and (dataset.name, split) == (entry["dataset"], "test"):
+        stated = {kind: entry["top1"][kind] for kind in scores}
+        result |= {"released_top1": stated, "reproduced": stated == result["top1"]}
+    return result
+
+
+def find_entry(name: str, weights: str) -> dict | None:
+    """Returns the entry in the zoo's index, `None` if it is not released.
+
+    Args:
+        name: As for `evaluate_model`.
+        weights: As for `evaluate_model`.
+    """
+    model, _ = registry.parse_name(name)
+    return released.entry(model, registry.groups(name), weights)
 
 
 def main(argv) -> None:
@@ -92,49 +160,18 @@ def _file() -> dict:
 
 def _model() -> dict:
     values = shared.FLAGS
-    name = _zoo_name()
-    entry = _entry(name)
+    root = values.root if isinstance(values.root, tuple) else (values.root,)
+    name = f"{values.model}:{'x'.join(map(str, root))}:{values.topology}"
+    entry = find_entry(name, values.weights)
     chosen = values.dataset
     if entry and not values["dataset"].present:
         chosen = entry["dataset"]
-    dataset = data.open_dataset(chosen, values.data_dir)
-    model = registry.create_model(
-        name, weights=values.weights, classes=len(dataset.class_names)
+    return evaluate_model(
+        name,
+        values.weights,
+        data.open_dataset(chosen, values.data_dir),
+        values.formats,
+        split=values.split,
+        batch_size=values.batch_size or 100,
+        threads=values.threads,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        ranks = formats.rank_labels(
-            model,
-            formats.export(model, dataset, folder, values.formats),
-            dataset,
-            values.split,
-            batch_size=values.batch_size or 100,
-            threads=values.threads,
-        )
-    scores = {kind: evaluation.score(each) for kind, each in ranks.items()}
-    result = {
-        "evaluated": f"{name} with weights {values.weights}",
-        "dataset": chosen,
-        "split": values.split,
-        "images": next(iter(scores.values())).images,
-        "top1": {kind: score.top1 for kind, score in scores.items()},
-        "top5": {kind: score.top5 for kind, score in scores.items()},
-    }
-    if entry and (chosen, values.split) == (entry["dataset"], "test"):
-        stated = {kind: entry["top1"][kind] for kind in scores}
-        result |= {"released_top1": stated, "reproduced": stated == result["top1"]}
-    return result
-
-
-def _zoo_name() -> str:
-    values = shared.FLAGS
-    root = values.root if isinstance(values.root, tuple) else (values.root,)
-    return f"{values.model}:{'x'.join(map(str, root))}:{values.topology}"
-
-
-def _entry(name) -> dict | None:
-    """The entry in the zoo's index of what is evaluated, if it is released."""
-    with contextlib.suppress(ValueError):
-        return released.entry(
-            shared.FLAGS.model, registry.groups(name), shared.FLAGS.weights
-        )
-    return None

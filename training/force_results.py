@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from keras_roots import analysis, files
-from keras_roots.tables import format_rows
+from keras_roots.tables import format_rows, markdown_table
 from keras_roots.training import compression_report, force_report, zoo_measuring
 from keras_roots.training.zoo_measuring import Laboratory
 
@@ -37,8 +37,8 @@ def table1(laboratory: Laboratory) -> list[Path]:
         laboratory: Where and how.
 
     Returns:
-        The files it wrote: `coordinating-filters/table1.csv`, and for each model
-        `spectra-MODEL.png`, the eigenvalues of its filters.
+        The files it wrote: `coordinating-filters/table1.csv`, in short `table1.md`, and
+        for each model `spectra-MODEL.png`, the eigenvalues of its filters.
 
     Raises:
         ValueError: A model is not released, or a released file is damaged.
@@ -46,7 +46,7 @@ def table1(laboratory: Laboratory) -> list[Path]:
     """
     folder = laboratory.output_dir / FOLDER
     folder.mkdir(exist_ok=True)
-    rows, paths = [], [folder / TABLE_1]
+    rows, paths = [], [folder / TABLE_1, folder / "table1.md"]
     for model in MODELS:
         entries = zoo_measuring.find_entries(model, DATASET)
         entries.sort(key=lambda entry: len(entry["weights"]))  # the baseline first
@@ -68,6 +68,7 @@ def table1(laboratory: Laboratory) -> list[Path]:
             {_label(name): analysed for name, analysed in ranks.items()}, paths[-1]
         )
     files.write_csv(paths[0], rows)
+    files.write_text(paths[1], markdown(rows))
     laboratory.say(f"\nCoordinating Filters, Table 1\n\n{render(rows)}\n")
     return paths
 
@@ -79,6 +80,39 @@ def render(rows: list[dict]) -> str:
         rows: Rows of `table1.csv`.
     """
     return format_rows(rows, _SHOWN, left=2)
+
+
+def markdown(rows: list[dict]) -> str:
+    """Returns the main columns of Table 1 in Markdown.
+
+    Args:
+        rows: Rows of `table1.csv`.
+    """
+    header = ["network", "force", "error, paper / here"]
+    header += ["mean rank ratio, paper / here", "decomposed at 5 %: error"]
+    header += ["multiply-adds", "LiteRT float32 / int8"]
+    return markdown_table(header, map(_cells, rows)) + "\n"
+
+
+def _cells(row) -> list[str]:
+    decomposed = row.get("decomposed_error") is not None
+    strength = "" if row["strength"] is None else f", {row['strength']:g}"
+    return [
+        f"`{row['network']}`",
+        f"{row['force']}{strength}",
+        _both(row, "error", ".2%"),
+        _both(row, "mean_rank_ratio", ".1%"),
+        f"{row['decomposed_error']:.2%}" if decomposed else "",
+        f"{row['decomposed_macs_ratio']:.2f}" if decomposed else "",
+        "{decomposed_float32_ratio:.2f} / {decomposed_int8_ratio:.2f}".format(**row)
+        if decomposed
+        else "",
+    ]
+
+
+def _both(row, name, form) -> str:
+    paper = row[f"paper_{name}"]
+    return f"{'–' if paper is None else format(paper, form)} / {row[name]:{form}}"
 
 
 def _row(measured, name, ranks) -> dict:

@@ -32,7 +32,7 @@ from keras_roots.training.export import quiet
 INDEX = "index.json"
 WEIGHTS = "weights"
 _KERAS_NAME = re.compile(
-    r"(?P<model>\w+?)_(?:(?P<topology>[a-z]+)_)?(?P<root>\d[\dx]*)"
+    r"(?P<model>\w+?)_(?:(?P<topology>column|tree)_)?(?P<root>\d[\dx]*)"
 )
 _SHARED_FLAGS = ("data_dir", "threads")
 
@@ -114,7 +114,7 @@ def release(
     found = read_run(run)
     name = name or found.dataset
     _check_name(name, found)
-    entries = read_index(zoo)
+    read_index(zoo)  # complains, if it does, before the work
     dataset = data.open_dataset(found.dataset, data_dir)
     entry = _measure(found, name, dataset, threads)
     folder = Path(zoo, WEIGHTS)
@@ -123,8 +123,8 @@ def release(
     with files.replacing(path) as temporary:
         _save(found.network, temporary)
         entry |= {"bytes": files.size(temporary), "sha256": released.sha256(temporary)}
-    entries = [other for other in entries if _key(other) != _key(entry)]
-    write_index(zoo, [*entries, entry])
+    others = [other for other in read_index(zoo) if _key(other) != _key(entry)]
+    write_index(zoo, [*others, entry])
     cards.write(zoo, read_index(zoo))
     return entry
 

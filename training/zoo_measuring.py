@@ -163,7 +163,9 @@ def measure(entries: Sequence[dict], laboratory: Laboratory) -> list[Measured]:
     ]
 
 
-def wilson_interval(correct: np.ndarray, confidence: float = 0.95) -> tuple:
+def wilson_interval(
+    correct: np.ndarray, confidence: float = 0.95
+) -> tuple[float, float]:
     """Returns the interval of an accuracy that chance allows (Wilson, 1927).
 
     Args:
@@ -174,7 +176,7 @@ def wilson_interval(correct: np.ndarray, confidence: float = 0.95) -> tuple:
     n, p = len(correct), float(np.mean(correct))
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-    return centre - half, centre + half
+    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def where() -> dict[str, str]:

@@ -1,19 +1,30 @@
 import pytest
 
+from keras_roots.models import released
 from keras_roots.training import quickstart
 
 
 @pytest.mark.slow
-def test_the_whole_way_in_short(tmp_path):
-    table = quickstart.quickstart(tmp_path, roots=(16,), epochs=1, runs=5)
+def test_the_whole_way(tmp_path):
+    text = quickstart.quickstart(tmp_path / "new", ["root_nin:8"], runs=5)
+    photographs, table = text.split("\n\n")
+    assert len(photographs.splitlines()) == 2 + quickstart.PHOTOGRAPHS
+    assert photographs.splitlines()[2].startswith("airplane")
     _, _, float32, int8, note = table.splitlines()
-    assert "93,316,490" in float32
-    assert "244,682" in float32
-    assert float32.split()[:2] == ["root-16", "float32"]
-    assert int8.split()[:2] == ["root-16", "int8"]
-    assert "359 test images" in note
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "root16",
-        "root16-float32.tflite",
-        "root16-int8.tflite",
-    }
+    top1 = released.entry("root_nin", (8, 4), "cifar10")["top1"]
+    for line, kind in ((float32, "litert_float32"), (int8, "litert_int8")):
+        name, file, sample, stated, macs, params, size, _, ratio = line.split()
+        assert (name, file) == ("root_nin:8", f"root_nin_8-{kind}.tflite")
+        assert float(sample.rstrip("%")) == pytest.approx(100 * top1[kind], abs=6)
+        assert stated == f"{top1[kind]:.2%}"
+        assert (macs, params) == ("103,343,498", "314,954")
+        path = tmp_path / "new" / file
+        assert int(size.replace(",", "")) == path.stat().st_size
+        assert ratio == "1.00"
+    assert "400 images" in note
+
+
+def test_networks_that_are_not_released(tmp_path):
+    with pytest.raises(ValueError, match="Released for root_nin"):
+        quickstart.quickstart(tmp_path / "new", ["root_nin:12"])
+    assert not list(tmp_path.iterdir())
