@@ -275,7 +275,7 @@ def _how(name, case) -> dict:
         "name": case.label or name,
         "runtime": case.runtime,
         "quantize": case.quantize,
-        "optimize": _joined(case.optimize),
+        "optimize": case.rewrites,
         "threads": case.threads,
         "batch_size": case.batch_size,
     }
@@ -311,7 +311,3 @@ def _undelegated(operations) -> str:
 
 def _text(value, form) -> str:
     return "" if value is None else format(value, form)
-
-
-def _joined(names) -> str | None:
-    return names if names is None or isinstance(names, str) else ",".join(names)

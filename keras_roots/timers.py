@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_roots import files, yardsticks
 from keras_roots.export import check, images, litert, rewrites, runner
+from keras_roots.export.lowering import in_float32, write_saved_model
 from keras_roots.profiling import profile
 from keras_roots.runtime_process import Load, RuntimeProcess
 
@@ -56,6 +57,13 @@ class Case:
     quantize: str | None = None
     optimize: str | Sequence[str] | None = None
     label: str | None = None
+
+    @property
+    def rewrites(self) -> str | None:
+        """`optimize` as one text."""
+        if self.optimize is None or isinstance(self.optimize, str):
+            return self.optimize
+        return ",".join(self.optimize)
 
 
 class Timer(Protocol):
@@ -176,7 +184,7 @@ def _file(case, model, folder) -> tuple[str, tuple[int, ...] | None]:
     if case.runtime == "keras":
         model.save(path)
     elif case.runtime == "tensorflow":
-        model.export(path, verbose=False)
+        write_saved_model(in_float32(model), path, "auto")
     else:
         with open(path, "wb") as file:
             file.write(

@@ -139,7 +139,7 @@ def _row(case, profile, position) -> Row:
     return Row(
         name=case.label,
         quantize=case.quantize,
-        optimize=_joined(case.optimize),
+        optimize=case.rewrites,
         threads=case.threads,
         batch_size=case.batch_size,
         position=position,
@@ -168,11 +168,7 @@ def _shape(shape) -> str:
 
 
 def _name(case) -> str:
-    return " ".join(filter(None, [case.label, case.quantize, _joined(case.optimize)]))
-
-
-def _joined(names) -> str | None:
-    return names if names is None or isinstance(names, str) else ",".join(names)
+    return " ".join(filter(None, [case.label, case.quantize, case.rewrites]))
 
 
 def _file(case, path) -> str | os.PathLike:
