@@ -179,7 +179,7 @@ def card(name: str, entries: Sequence[dict]) -> str:
                 "## Intended use",
                 _INTENDED_USE,
                 "## Data",
-                "\n\n".join(DATASETS[each] for each in datasets),
+                "\n\n".join(dict.fromkeys(map(_about, entries))),
                 "## Evaluation",
                 f"On all {entries[0]['images']:,} test images. {_EVALUATION}",
                 markdown_table(_COLUMNS, map(_figures, entries)),
@@ -193,6 +193,10 @@ def card(name: str, entries: Sequence[dict]) -> str:
     )
 
 
+def _about(entry) -> str:
+    return DATASETS[entry["weights"].partition("-")[0]]
+
+
 def _usage(family, entries) -> str:
     first = entries[0]
     arguments = f"root={first['root']}, "
@@ -200,11 +204,10 @@ def _usage(family, entries) -> str:
         arguments += f'topology="{first["topology"]}", '
     build = f'keras_roots.{family.constructor}({arguments}weights="{first["weights"]}")'
     lines = [f"model = {build}"]
-    lines += [
-        f'small = keras_roots.create_model("{released.name(entry)}", '
-        f'weights="{entry["weights"]}")'
-        for entry in [entry for entry in entries if released.is_whole(entry)][:1]
-    ]
+    whole = [entry for entry in entries if released.is_whole(entry)]
+    if whole:
+        arguments = f'"{released.name(whole[0])}", weights="{whole[0]["weights"]}"'
+        lines += ["small = keras_roots.create_model(", f"    {arguments}", ")"]
     lines.append("scores = model.predict(images)  # pixels 0 to 255, (n, 32, 32, 3)")
     return "\n".join(["```python", *lines, "```"])
 

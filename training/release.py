@@ -112,7 +112,7 @@ def release(
         ImportError: TensorFlow, LiteRT or the data set's package is not installed.
     """
     found = read_run(run)
-    name = name or found.dataset
+    name = name or _weights_name(found.dataset)
     _check_name(name, found)
     read_index(zoo)  # complains, if it does, before the work
     dataset = data.open_dataset(found.dataset, data_dir)
@@ -213,8 +213,14 @@ def _zoo_name(name) -> str:
     return f"{match['model']}:{match['root']}:{match['topology'] or 'root'}"
 
 
+def _weights_name(dataset) -> str:
+    """What weights are released as: those of `imagenette/160px-v2` as `imagenette`."""
+    return dataset.partition("/")[0]
+
+
 def _check_name(name, run):
-    if name != run.dataset and not name.startswith(f"{run.dataset}-"):
+    own = _weights_name(run.dataset)
+    if name != own and not name.startswith(f"{own}-"):
         raise ValueError(
             "`name` must be the data set's, or begin with it and a hyphen. "
             f"Received: name={name!r} for a network trained on {run.dataset!r}"

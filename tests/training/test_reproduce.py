@@ -24,3 +24,19 @@ except SystemExit as end:
 """
     )
     assert f"{2 - change} of 2 rows match the corrected counts.\n{ending}" in printed
+
+
+def test_results_that_there_are_not(run_python):
+    printed = run_python(
+        """
+import sys
+from keras_roots.training import reproduce
+sys.argv = ["keras-roots-reproduce", "--results=table9,figure5", "--output_dir=new"]
+try:
+    reproduce.run()
+except SystemExit as end:
+    print(end.code)
+"""
+    )
+    assert "--results must be of table2, figure5, figure6, table1" in printed
+    assert printed.endswith("Received: table9\n")

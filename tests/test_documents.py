@@ -1,0 +1,48 @@
+"""What documents say is what the files of results say."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from keras_roots.models import released
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "zoo" / "results"
+DOCUMENTS = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("zoo/**/*.md")]
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_to_files_lead_somewhere(path):
+    links = re.findall(r"\]\(([^)#]+)\)", path.read_text())
+    files = [link for link in links if not link.startswith("http")]
+    missing = [link for link in files if not (path.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    "table", ["deep-roots/table2.md", "coordinating-filters/table1.md"]
+)
+def test_tables_are_the_measured_ones(table):
+    lines = (RESULTS / table).read_text().splitlines()
+    assert len(lines) > 3
+    missing = [line for line in lines if line not in README]
+    assert not missing
+
+
+@pytest.mark.parametrize("root", [1, 8])
+def test_the_first_table_has_the_released_accuracy(root):
+    top1 = released.entry("root_nin", {1: (1, 1), 8: (8, 4)}[root], "cifar10")["top1"]
+    shown = f"{100 * top1['keras']:.2f} / {100 * top1['litert_int8']:.2f} %"
+    (line,) = [
+        line
+        for line in README.splitlines()
+        if line.startswith("| Network in Network") and ("dense" in line) == (root == 1)
+    ]
+    assert shown in line
+
+
+def test_every_card_is_linked():
+    for entry in released.index():
+        assert f"zoo/cards/{entry['model']}.md" in README
