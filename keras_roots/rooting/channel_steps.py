@@ -293,7 +293,7 @@ _MERGING_LAYERS = {
 
 _OPERATIONS = {"Concatenate": _concatenate} | dict.fromkeys(
     "Absolute Add Cast Divide Elu Exp Gelu HardSigmoid HardSilu LeakyRelu Log "
-    "LogSigmoid Maximum Minimum Mish Multiply Negative Power ReLU Relu Relu6 Rsqrt "
+    "LogSigmoid Maximum Minimum Multiply Negative Power ReLU Relu Relu6 Rsqrt "
     "Selu Sigmoid Silu Softplus Softsign Sqrt Square StopGradient Subtract Tanh "
     "TrueDivide".split(),
     _elementwise,
