@@ -23,6 +23,8 @@ _LAZY = {
     "decompose": "keras_roots.lowrank",
     "shrink": "keras_roots.lowrank",
     "recalibrate": "keras_roots.lowrank",
+    "plan_rootify": "keras_roots.rooting",
+    "rootify": "keras_roots.rooting",
 }
 
 __all__ = [

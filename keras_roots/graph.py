@@ -117,6 +117,51 @@ def _walk(model, inputs, prefix, call):
     return [values[id(tensor)] for tensor in graph.outputs]
 
 
+class _Noted:
+    """A specification of a tensor, and a note on it."""
+
+    def __init__(self, spec, note):
+        self.spec = spec
+        self.note = note
+
+
+def annotate(
+    model: keras.Model,
+    inputs,
+    note,
+    step: Callable[[str, keras.Operation, keras.KerasTensor, list], object],
+) -> list:
+    """Walks over the specifications of a model's tensors, with a note on each.
+
+    Args:
+        model: A functional model, or a Sequential one that is built.
+        inputs: Specifications of its inputs, with all sides known.
+        note: The note on every input.
+        step: Function of an operation's name, the operation, the specification of its
+            output, and the notes on its inputs. It returns the note on the output.
+
+    Returns:
+        The notes on the model's outputs, in their order.
+
+    Raises:
+        ValueError: The model has no graph.
+    """
+
+    def call(name, operation, args, kwargs):
+        notes = [
+            x.note for x in keras.tree.flatten((args, kwargs)) if isinstance(x, _Noted)
+        ]
+        args, kwargs = keras.tree.map_structure(
+            lambda x: x.spec if isinstance(x, _Noted) else x, (args, kwargs)
+        )
+        output = operation.compute_output_spec(*args, **kwargs)
+        found = step(name, operation, output, notes)
+        return keras.tree.map_structure(lambda spec: _Noted(spec, found), output)
+
+    noted = [_Noted(spec, note) for spec in keras.tree.flatten(inputs)]
+    return [output.note for output in walk(model, noted, call)]
+
+
 class Connections:
     """Which operation follows which in a model, and in the models within it.
 

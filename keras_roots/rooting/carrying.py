@@ -1,0 +1,138 @@
+"""Trained weights on their way into filter groups."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from keras_roots import graph, surgery
+from keras_roots.layers import GroupedConv2D
+from keras_roots.rooting import assignment, permuting, spaces
+
+# How weights are carried over: which channels make a group.
+CARRY_OVER = ("energy", "slice", None)
+
+
+def check(carry_over: str | None) -> None:
+    """Checks the argument of that name.
+
+    Raises:
+        ValueError: It is unknown.
+    """
+    if carry_over not in CARRY_OVER:
+        raise ValueError(
+            f"`carry_over` must be one of {CARRY_OVER}. "
+            f"Received: carry_over={carry_over!r}"
+        )
+
+
+def carry(
+    model: keras.Model, groups: Mapping[str, int], carry_over: str | None, seed: int = 0
+) -> keras.Model:
+    """Returns a copy of a model whose convolutions have filter groups.
+
+    Args:
+        model: A functional or Sequential model.
+        groups: Groups, more than one, by name of convolutions without any.
+        carry_over: As for `rootify`.
+        seed: Seed of the search for groups.
+
+    Raises:
+        ValueError: Weights are not finite.
+    """
+    if carry_over == "energy":
+        model = permuting.permute_channels(model, *_choose(model, groups, seed))
+    grouped = {
+        id(layer): groups[name]
+        for name, layer in graph.operations(model)
+        if name in groups
+    }
+
+    def replace(layer):
+        if id(layer) not in grouped:
+            return None
+        config = {**layer.get_config(), "groups": grouped[id(layer)]}
+        config["kernel_constraint"] = None  # it was on the kernel of all inputs
+        new = GroupedConv2D.from_config(config)
+        if carry_over is None:
+            kernel = _fresh(new, layer.kernel.shape[2])
+        else:
+            kernel = cut(layer.get_weights()[0], grouped[id(layer)])
+        return surgery.Replacement([new], [[kernel, *layer.get_weights()[1:]]])
+
+    return surgery.rewrite(model, replace)
+
+
+def cut(kernel: np.ndarray, groups: int) -> np.ndarray:
+    """Returns the diagonal blocks of a kernel: its filters on their own group's inputs.
+
+    Args:
+        kernel: `(height, width, channels, filters)`.
+        groups: Number of groups, each of neighbouring channels and filters.
+
+    Returns:
+        `(height, width, channels / groups, filters)`, as `GroupedConv2D` has it.
+    """
+    height, width, channels, filters = kernel.shape
+    blocks = kernel.reshape(
+        height, width, groups, channels // groups, groups, filters // groups
+    )
+    kept = [blocks[:, :, group, :, group] for group in range(groups)]
+    return np.concatenate(kept, axis=-1)
+
+
+def _fresh(layer, channels) -> np.ndarray:
+    """The kernel that a layer's own initialiser makes."""
+    sides = (None, None)
+    last = layer.data_format == "channels_last"
+    layer.build((None, *sides, channels) if last else (None, channels, *sides))
+    return layer.get_weights()[0]
+
+
+def _choose(model, groups, seed) -> tuple[spaces.Spaces, dict[int, np.ndarray]]:
+    """Which channels make groups, layer by layer, in the order of the graph.
+
+    A space of channels that an earlier layer has put in order stays so.
+    """
+    found = spaces.channel_spaces(model)
+    orders: dict[int, np.ndarray] = {
+        space: np.arange(found.size(space)) for space in found if found.pinned(space)
+    }
+    for name, layer in graph.operations(model):
+        if name not in groups:
+            continue
+        energy = assignment.energy_matrix(layer.get_weights()[0])
+        sides = found.inputs(layer), tuple(_known(found.output(layer)))
+        if set(sides[0]) & set(sides[1]) or len(sides[0]) > 1:
+            # Of several spaces, or one that is on both sides, none is put in order.
+            for space in sides[0]:
+                orders.setdefault(space, np.arange(found.size(space)))
+        grouping = assignment.group_channels(
+            energy,
+            groups[name],
+            inputs=_order(found, sides[0], orders, energy.shape[0]),
+            filters=_order(found, sides[1], orders, energy.shape[1]),
+            seed=seed,
+        )
+        for side, order in zip(sides, grouping[:2], strict=True):
+            if len(side) == 1:
+                orders.setdefault(side[0], order)
+    return found, {
+        space: order for space, order in orders.items() if not found.pinned(space)
+    }
+
+
+def _known(space) -> list[int]:
+    return [] if space is None else [space]
+
+
+def _order(found, composition, orders, size) -> np.ndarray | None:
+    """The order that channels have by now; `None` if they may have any."""
+    if not composition:  # not followed
+        return np.arange(size)
+    if not all(space in orders for space in composition):
+        return None
+    sizes = [found.size(space) for space in composition]
+    starts = np.cumsum([0, *sizes[:-1]])
+    parts = [start + orders[s] for start, s in zip(starts, composition, strict=True)]
+    return np.concatenate(parts)

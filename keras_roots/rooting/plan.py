@@ -1,0 +1,205 @@
+"""What becomes of a network that gets filter groups."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import keras
+
+from keras_roots.profiling import profile
+from keras_roots.rooting import carrying, mixing
+from keras_roots.rooting.stages import Spatial, spatial_convolutions
+from keras_roots.tables import format_table
+from keras_roots.topology import groups_per_stage
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerGroups:
+    """What becomes of one spatial convolution.
+
+    Attributes:
+        name: Name of the layer, after those of the models that it is nested in.
+        stage: Index of its stage.
+        outputs: Height and width of its output, in its first call.
+        channels: Its input channels.
+        filters: Its filters.
+        asked: Groups that it was to get; `None` if it was not chosen.
+        groups: Groups that it gets: the most up to those that divide its channels and
+            filters.
+        macs: Multiply-adds for one input, over all calls.
+        macs_after: Those with groups, and of the 1x1 that is added.
+        params: Weights and biases.
+        params_after: Those with groups, and of the 1x1 that is added.
+        unmixed: What its output reaches before anything mixes its groups, a grouped
+            convolution or an output; empty if they are mixed.
+        mix: Whether a 1x1 is added after it, `NAME_mix`, to mix them.
+    """
+
+    name: str
+    stage: int
+    outputs: tuple[int, int]
+    channels: int
+    filters: int
+    asked: int | None
+    groups: int
+    macs: int
+    macs_after: int
+    params: int
+    params_after: int
+    unmixed: str
+    mix: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class RootPlan:
+    """What filter groups would save; prints as a table.
+
+    Attributes:
+        model: The model.
+        layers: What becomes of its spatial convolutions, but the first.
+        macs: Multiply-adds of the whole model for one input, as `profile` counts them.
+        params: Its weights and biases.
+    """
+
+    model: keras.Model = dataclasses.field(repr=False)
+    layers: tuple[LayerGroups, ...]
+    macs: int
+    params: int
+
+    @property
+    def macs_after(self) -> int:
+        """Multiply-adds of the model with groups."""
+        return self.macs + sum(row.macs_after - row.macs for row in self.layers)
+
+    @property
+    def params_after(self) -> int:
+        """Weights and biases of the model with groups."""
+        return self.params + sum(row.params_after - row.params for row in self.layers)
+
+    @property
+    def unmixed(self) -> dict[str, str]:
+        """Layers whose groups would never mix, and what they reach unmixed."""
+        return {
+            row.name: row.unmixed for row in self.layers if row.unmixed and not row.mix
+        }
+
+    def apply(self, carry_over: str | None = "energy", seed: int = 0) -> keras.Model:
+        """Returns a copy of the model with groups.
+
+        Args:
+            carry_over: As for `rootify`.
+            seed: As for `rootify`.
+
+        Raises:
+            ValueError: `carry_over` is unknown, or weights are not finite.
+        """
+        carrying.check(carry_over)
+        model = self.model
+        mixed = [row.name for row in self.layers if row.mix]
+        if mixed:
+            model = mixing.add_mixing(model, mixed)
+        groups = {row.name: row.groups for row in self.layers if row.groups > 1}
+        return carrying.carry(model, groups, carry_over, seed)
+
+    def __str__(self) -> str:
+        header = ("layer", "not mixed before", "stage", "output", "channels", "filters")
+        header += ("groups", "asked", "MACs", "after", "part", "params", "after")
+        total = ["whole model", *[""] * 7]
+        total += _counts(self.macs, self.macs_after, self.params, self.params_after)
+        return format_table(header, list(map(_cells, self.layers)), total, left=2)
+
+
+def plan_rootify(
+    model: keras.Model,
+    root: int | Sequence[int] = 64,
+    topology: str = "root",
+    layers=None,
+    *,
+    mix: bool = False,
+    input_shape: Sequence | None = None,
+) -> RootPlan:
+    """Decides which convolutions of a model get how many filter groups.
+
+    Args:
+        model: As for `rootify`, like all arguments.
+        root: Groups of the first stage, or of every stage.
+        topology: How groups go on from stage to stage.
+        layers: Which spatial convolutions.
+        mix: Whether 1x1s are added where groups would never mix.
+        input_shape: Shape of one image, where the model's own has unknown sides.
+
+    Returns:
+        A `RootPlan`: per layer groups, multiply-adds and parameters before and after.
+        It prints as a table, and `apply()` returns the model with groups.
+
+    Raises:
+        ValueError: As `rootify`.
+
+    Example:
+        >>> plan = plan_rootify(keras.applications.ResNet50(weights=None), root=64)
+        >>> plan.macs_after / plan.macs
+        0.548
+    """
+    counted = profile(model, input_shape)
+    spatial = spatial_convolutions(model, layers, input_shape)
+    stages = 1 + max(layer.stage for layer in spatial)
+    of_stage = groups_per_stage(root, stages, topology)
+    groups = {
+        layer.name: _most(of_stage[layer.stage], layer) if layer.chosen else 1
+        for layer in spatial
+    }
+    grouped = {id(s.layer): s.name for s in spatial if groups[s.name] > 1}
+    unmixed = mixing.find_unmixed(model, grouped, input_shape)
+    rows = tuple(
+        _row(layer, of_stage, groups[layer.name], unmixed.get(layer.name, ""), mix)
+        for layer in spatial
+    )
+    return RootPlan(model, rows, counted.macs, counted.params)
+
+
+def _most(asked, layer) -> int:
+    """The most groups, up to those asked, that divide a layer's channels."""
+    common = math.gcd(layer.channels, layer.filters)
+    return max(n for n in range(1, min(asked, common) + 1) if common % n == 0)
+
+
+def _row(layer: Spatial, of_stage, groups, unmixed, mix) -> LayerGroups:
+    positions = sum(map(math.prod, layer.outputs))
+    weights = math.prod(layer.layer.kernel.shape)
+    biases = layer.filters * layer.layer.use_bias
+    calls = len(layer.outputs)
+    added = layer.filters**2 if mix and unmixed else 0
+    return LayerGroups(
+        name=layer.name,
+        stage=layer.stage,
+        outputs=layer.outputs[0],
+        channels=layer.channels,
+        filters=layer.filters,
+        asked=of_stage[layer.stage] if layer.chosen else None,
+        groups=groups,
+        macs=weights * positions + biases * calls,
+        macs_after=(weights // groups + added) * positions + biases * calls,
+        params=weights + biases,
+        params_after=weights // groups + added + biases,
+        unmixed=unmixed,
+        mix=bool(added),
+    )
+
+
+def _cells(row) -> list[str]:
+    return [
+        row.name,
+        f"1x1 added ({row.unmixed})" if row.mix else row.unmixed,
+        str(row.stage),
+        "x".join(map(str, row.outputs)),
+        str(row.channels),
+        str(row.filters),
+        str(row.groups),
+        "" if row.asked is None else str(row.asked),
+        *_counts(row.macs, row.macs_after, row.params, row.params_after),
+    ]
+
+
+def _counts(macs, macs_after, params, params_after) -> list[str]:
+    part = f"{macs_after / macs:.3f}"
+    return [f"{macs:,}", f"{macs_after:,}", part, f"{params:,}", f"{params_after:,}"]

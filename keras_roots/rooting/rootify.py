@@ -1,0 +1,66 @@
+"""Filter groups for any network."""
+
+from collections.abc import Sequence
+
+import keras
+
+from keras_roots.rooting.plan import plan_rootify
+
+
+def rootify(
+    model: keras.Model,
+    root: int | Sequence[int] = 64,
+    topology: str = "root",
+    layers=None,
+    *,
+    mix: bool = False,
+    carry_over: str | None = "energy",
+    seed: int = 0,
+    input_shape: Sequence | None = None,
+) -> keras.Model:
+    """Gives the spatial convolutions of a model filter groups.
+
+    Ioannou et al., Deep Roots (CVPR 2017), for networks that are not of this package.
+    Every convolution larger than 1x1 becomes a `GroupedConv2D` of the same name, but
+    those that take the image, depthwise ones and those that have groups. Maps of one
+    resolution make a stage; where a stage's groups do not divide a layer's channels and
+    filters, it gets the most groups below that do. `plan_rootify` tells beforehand what
+    becomes of each layer.
+
+    A grouped convolution sees the inputs of its own group only. Weights for other
+    inputs are lost, and outputs with them: train the result, or `recalibrate` it first.
+
+    Args:
+        model: A functional or Sequential model, models within it included. It stays as
+            it is.
+        root: Filter groups of the first stage, or a tuple: the groups of every stage.
+        topology: How groups go on from stage to stage: `"root"` halves them,
+            `"column"` keeps them, `"tree"` doubles them.
+        layers: Which spatial convolutions get groups: names, or a function of the
+            layer; `None` for all.
+        mix: Whether to add a 1x1, the identity at first, after grouped convolutions
+            that no 1x1, convolution without groups or dense layer follows before the
+            next one with groups: their groups would never mix.
+        carry_over: Which weights stay. `"energy"`: those of the channels and filters
+            that belong together most, which become neighbours; the layers around them
+            are permuted, at no cost, where the network lets them. `"slice"`:
+            neighbouring channels and filters as they are. `None`: no weights of grouped
+            convolutions, which start from their initialisers.
+        seed: Seed of the search for what belongs together.
+        input_shape: Shape of one image, where the model's own has unknown sides.
+
+    Returns:
+        A copy of the model, functional, not compiled.
+
+    Raises:
+        ValueError: The model is subclassed or has no convolution to group, or an
+            argument is impossible.
+        ImportError: SciPy is not installed, which `carry_over="energy"` needs.
+
+    Example:
+        >>> small = rootify(keras.applications.ResNet50(), root=64)
+        >>> small.get_layer("conv2_block1_2_conv").groups
+        64
+    """
+    plan = plan_rootify(model, root, topology, layers, mix=mix, input_shape=input_shape)
+    return plan.apply(carry_over, seed)

@@ -1,0 +1,246 @@
+"""Filter groups for networks that are not of this package."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_roots
+from keras_roots import create_model, profile
+from keras_roots.rooting import carrying, plan_rootify, rootify
+
+
+def _kernels(model):
+    return {
+        layer.name: tuple(layer.kernel.shape)
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Conv2D)
+    }
+
+
+def _pixels(side, count=2):
+    generator = np.random.default_rng(0)
+    return generator.uniform(0, 255, (count, side, side, 3)).astype("float32")
+
+
+def _chain(*layers, side=16):
+    return keras.Sequential([keras.Input((side, side, 3)), *layers])
+
+
+def _conv(filters, size, name, **kwargs):
+    arguments = {"padding": "same", "name": name, **kwargs}
+    return keras.layers.Conv2D(filters, size, **arguments)
+
+
+@pytest.mark.parametrize("topology", ["root", "column", "tree"])
+def test_a_dense_nin_becomes_the_root_nin(topology):
+    """The paper's own counts, through the general way."""
+    dense = create_model("root_nin:1")
+    plan = plan_rootify(dense, 8, topology)
+    expected = create_model("root_nin", root=8, topology=topology)
+    made = plan.apply("slice")
+    assert _kernels(made) == _kernels(expected)
+    assert (plan.macs, plan.params) == (222_487_946, 966_986)
+    counted = profile(expected)
+    assert (plan.macs_after, plan.params_after) == (counted.macs, counted.params)
+    assert profile(made).macs == counted.macs
+    assert not plan.unmixed
+
+
+@pytest.mark.slow
+def test_resnet50_of_keras_applications_becomes_root_resnet50():
+    arguments = {"weights": None, "input_shape": (32, 32, 3)}
+    theirs = keras.applications.ResNet50(include_top=False, **arguments)
+    plan = plan_rootify(theirs, 64)
+    ours = keras_roots.RootResNet50(root=64, include_top=False, **arguments)
+    made = plan.apply("slice")
+    assert list(_kernels(made).values()) == list(_kernels(ours).values())
+    assert not plan.unmixed
+    assert plan.params_after == sum(
+        layer.count_params()
+        for layer in made.layers
+        if isinstance(layer, keras.layers.Conv2D)
+    )
+
+
+# Model: root, groups of some layers, whether groups would not mix.
+APPLICATIONS = {
+    "VGG16": (64, {"block1_conv2": 64, "block2_conv1": 32, "block5_conv3": 4}, True),
+    "InceptionV3": (8, {"conv2d_1": 8, "conv2d_4": 4, "conv2d_7": 2}, True),
+    "DenseNet121": (32, {"conv2_block1_2_conv": 32, "conv3_block1_2_conv": 16}, False),
+    "ResNet50V2": (16, {"conv2_block1_2_conv": 16, "conv2_block3_2_conv": 8}, False),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_keras_applications(name):
+    root, groups, apart = APPLICATIONS[name]
+    keras.backend.clear_session()  # names of layers count on
+    constructor = getattr(keras.applications, name)
+    model = constructor(weights=None, input_shape=(96, 96, 3), classes=10)
+    plan = plan_rootify(model, root)
+    rows = {row.name: row for row in plan.layers}
+    assert {name: rows[name].groups for name in groups} == groups
+    assert bool(plan.unmixed) == apart
+    assert all(row.channels > 3 for row in plan.layers)
+    made = plan.apply("slice")
+    assert profile(made).macs == plan.macs_after < plan.macs
+    assert made.output_shape == (None, 10)
+
+
+def test_networks_without_anything_to_group():
+    model = keras.applications.MobileNet(
+        weights=None, include_top=False, input_shape=(32, 32, 3)
+    )
+    with pytest.raises(ValueError, match="has no spatial convolutions to group"):
+        plan_rootify(model)
+
+
+def test_groups_are_lowered_to_what_channels_allow():
+    model = _chain(
+        _conv(12, 3, "first"),
+        _conv(18, 3, "odd"),
+        _conv(18, 1, "point"),
+        _conv(20, 3, "last", strides=2),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(4),
+    )
+    plan = plan_rootify(model, 16)
+    odd, last = plan.layers
+    assert (odd.asked, odd.groups, odd.stage) == (16, 6, 0)
+    assert (last.asked, last.groups, last.stage) == (8, 2, 1)
+    assert odd.macs == 9 * 12 * 18 * 256 + 18
+    assert odd.macs_after == 9 * 2 * 18 * 256 + 18
+    text = str(plan)
+    assert "6     16" in text and f"{plan.macs_after:,}" in text
+    assert [layer.groups for layer in plan_rootify(model, (3, 2)).layers] == [3, 2]
+    with pytest.raises(ValueError, match="must hold 2 positive integers"):
+        plan_rootify(model, (3, 2, 1))
+    only = plan_rootify(model, 16, layers=["last"])
+    assert [(row.asked, row.groups) for row in only.layers] == [(None, 1), (8, 2)]
+    with pytest.raises(ValueError, match="`layers` must name .*odd, last.*first"):
+        plan_rootify(model, 16, layers=["first"])
+    with pytest.raises(ValueError, match="`carry_over` must be one of"):
+        plan.apply("magic")
+
+
+def test_unpadded_convolutions_stay_in_their_stage():
+    layers = [_conv(8, 3, f"c{i}", padding="valid") for i in range(4)]
+    model = _chain(*layers, keras.layers.MaxPooling2D(), _conv(8, 3, "c4"), side=32)
+    stages = {row.name: row.stage for row in plan_rootify(model, 4).layers}
+    assert stages == {"c1": 0, "c2": 0, "c3": 0, "c4": 1}
+
+
+def _unmixed():
+    """Two grouped convolutions in a row, a 1x1, one that reaches the output."""
+    return _chain(
+        _conv(8, 3, "first"),
+        _conv(8, 3, "one", activation="relu"),
+        keras.layers.BatchNormalization(),
+        keras.layers.DepthwiseConv2D(3, padding="same"),
+        _conv(8, 3, "two"),
+        _conv(8, 1, "point"),
+        _conv(8, 3, "three", activation="tanh"),
+        keras.layers.GlobalAveragePooling2D(),
+    )
+
+
+def test_groups_that_never_mix_are_reported_and_mixed():
+    model = _unmixed()
+    plan = plan_rootify(model, 4)
+    assert plan.unmixed == {"one": "two", "three": "an output"}
+    mixed = plan_rootify(model, 4, mix=True)
+    assert mixed.unmixed == {}
+    made = mixed.apply("slice")
+    names = [layer.name for layer in made.layers]
+    assert names[names.index("one") + 1] == "one_mix"
+    assert "two_mix" not in names and "three_mix" in names
+    assert made.get_layer("one_mix").activation is keras.activations.relu
+    assert made.get_layer("three_mix").activation is keras.activations.linear
+    assert mixed.macs_after == profile(made).macs
+    assert mixed.params_after == profile(made).params
+    np.testing.assert_array_equal(made.get_layer("one_mix").kernel[0, 0], np.eye(8))
+
+
+def test_mixing_alone_changes_nothing():
+    model = _unmixed()
+    made = plan_rootify(model, 4, mix=True).apply("slice")
+    weights = {layer.name: layer.get_weights() for layer in made.layers}
+    block = {"groups": 4}
+    for name in ("one", "two", "three"):
+        kernel, bias = model.get_layer(name).get_weights()
+        mask = np.zeros(kernel.shape[2:])
+        for g in range(block["groups"]):
+            mask[2 * g : 2 * g + 2, 2 * g : 2 * g + 2] = 1
+        model.get_layer(name).set_weights([kernel * mask, bias])
+        np.testing.assert_array_equal(weights[name][1], bias)
+    images = _pixels(16) / 255
+    np.testing.assert_allclose(made(images), model(images), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("how", ["energy", "slice"])
+def test_what_is_cut_is_what_the_dense_network_loses(how):
+    """Where a kernel holds shuffled blocks only, energy finds them; slices do not."""
+    model = _chain(
+        _conv(8, 3, "first", activation="relu"),
+        keras.layers.BatchNormalization(),
+        _conv(12, 3, "middle", activation="relu"),
+        _conv(6, 1, "point"),
+    )
+    generator = np.random.default_rng(0)
+    kernel, bias = model.get_layer("middle").get_weights()
+    inputs, filters = generator.permutation(8) % 4, generator.permutation(12) % 4
+    kernel *= inputs[:, None] == filters
+    model.get_layer("middle").set_weights([kernel, bias])
+    made = rootify(model, 4, carry_over=how)
+    images = _pixels(16) / 255
+    same = np.allclose(made(images), model(images), rtol=1e-4, atol=1e-5)
+    assert same == (how == "energy")
+    kept = np.square(made.get_layer("middle").kernel).sum() / np.square(kernel).sum()
+    assert (kept > 1 - 1e-6) == (how == "energy")
+
+
+def test_fresh_kernels_are_initialised_for_their_groups():
+    model = _chain(_conv(64, 3, "first"), _conv(64, 3, "next"), keras.layers.Flatten())
+    next_ = model.get_layer("next")
+    next_.kernel_initializer = keras.initializers.HeNormal(seed=1)
+    made = rootify(model, 16, carry_over=None)
+    deviation = np.std(made.get_layer("next").kernel)
+    assert deviation == pytest.approx((2 / (9 * 4)) ** 0.5, rel=0.05)
+    np.testing.assert_array_equal(
+        made.get_layer("first").kernel, model.get_layer("first").kernel
+    )
+
+
+def test_cut_takes_diagonal_blocks():
+    kernel = np.arange(4 * 6).reshape(1, 1, 4, 6)
+    np.testing.assert_array_equal(
+        carrying.cut(kernel, 2)[0, 0],
+        [[0, 1, 2, 15, 16, 17], [6, 7, 8, 21, 22, 23]],
+    )
+
+
+def test_nested_and_shared_models():
+    inner = _chain(_conv(8, 3, "a"), _conv(8, 3, "b"), side=8)
+    shared = _conv(8, 3, "twice")
+    image = keras.Input((8, 8, 3))
+    x = inner(image)
+    x = keras.layers.Add()([shared(x), shared(keras.layers.ReLU()(x))])
+    model = keras.Model(image, keras.layers.Flatten()(x))
+    made = rootify(model, 2)
+    assert {row.name.split("/")[-1] for row in plan_rootify(model, 2).layers} == {
+        "b",
+        "twice",
+    }
+    assert made.get_layer("twice").groups == 2
+    assert made.get_layer(inner.name).get_layer("b").groups == 2
+    assert made(_pixels(8)).shape == model(_pixels(8)).shape
+
+
+def test_subclassed_models_are_refused():
+    class Own(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(ValueError, match="functional or Sequential"):
+        rootify(Own())
