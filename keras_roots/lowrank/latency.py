@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_roots import files
 from keras_roots.layers import GroupedConv2D
+from keras_roots.lowrank.costs import Convolution
 
 COLUMNS = ("dtype", "threads", "convolutions", "ms", "processor", "versions")
 
@@ -104,6 +105,28 @@ class ConvSpec:
             self.padding,
         ]
         return ", ".join(parts + ["bias"] * self.use_bias)
+
+
+def specifications(convolution: Convolution) -> list[ConvSpec]:
+    """Returns the specification of a convolution, for every call of it.
+
+    Args:
+        convolution: What its cost depends on.
+    """
+    height, width, channels, filters = convolution.kernel_shape
+    return [
+        ConvSpec(
+            kernel=(height, width),
+            strides=convolution.strides,
+            padding=convolution.padding,
+            dilation=convolution.dilation,
+            input_shape=(*sides, channels * convolution.groups),
+            filters=filters,
+            groups=convolution.groups,
+            use_bias=convolution.use_bias,
+        )
+        for sides in convolution.inputs
+    ]
 
 
 Chain = tuple[ConvSpec, ...]

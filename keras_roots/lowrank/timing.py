@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 
 from keras_roots.lowrank.candidates import Candidate
-from keras_roots.lowrank.latency import ConvSpec, LatencyTable
+from keras_roots.lowrank.latency import LatencyTable, specifications
 
 
 def measure(
@@ -24,8 +24,8 @@ def measure(
     chains, owners = [], []
     for name, candidate in candidates.items():
         for whole, *factors in zip(
-            _specs(candidate.convolution),
-            *map(_specs, candidate.factors(ranks[name])),
+            specifications(candidate.convolution),
+            *map(specifications, candidate.factors(ranks[name])),
             strict=True,
         ):
             chains += [(whole,), tuple(factors)]
@@ -36,20 +36,3 @@ def measure(
         so_far = times.get(name, (0.0, 0.0))
         times[name] = so_far[0] + before, so_far[1] + after
     return times
-
-
-def _specs(convolution) -> list[ConvSpec]:
-    height, width, channels, filters = convolution.kernel_shape
-    return [
-        ConvSpec(
-            kernel=(height, width),
-            strides=convolution.strides,
-            padding=convolution.padding,
-            dilation=convolution.dilation,
-            input_shape=(*sides, channels * convolution.groups),
-            filters=filters,
-            groups=convolution.groups,
-            use_bias=convolution.use_bias,
-        )
-        for sides in convolution.inputs
-    ]

@@ -1,6 +1,6 @@
 """Trained weights on their way into filter groups."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -11,6 +11,7 @@ from keras_roots.rooting import assignment, permuting, spaces
 
 # How weights are carried over: which channels make a group.
 CARRY_OVER = ("energy", "slice", None)
+_RESTARTS = 1  # where many numbers of groups are tried
 
 
 def check(carry_over: str | None) -> None:
@@ -89,6 +90,52 @@ def _fresh(layer, channels) -> np.ndarray:
     return layer.get_weights()[0]
 
 
+def lost_energy(
+    model: keras.Model, counts: Mapping[str, Sequence[int]], seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Returns the part of kernels' energy that groups lose, layer by layer.
+
+    Channels that the network lets be put in order are, for each layer as if it were
+    the only one.
+
+    Args:
+        model: A functional or Sequential model.
+        counts: Numbers of groups to try, by name of convolutions without any.
+        seed: Seed of the search for groups.
+
+    Returns:
+        By name, the lost part for each number of groups.
+
+    Raises:
+        ValueError: Weights are not finite.
+    """
+    found = spaces.channel_spaces(model)
+    lost = {}
+    for name, layer in graph.operations(model):
+        if name not in counts:
+            continue
+        energy = assignment.energy_matrix(layer.get_weights()[0])
+        inputs, filters = (
+            None if len(side) == 1 and not found.pinned(side[0]) else np.arange(size)
+            for side, size in zip(_sides(found, layer), energy.shape, strict=True)
+        )
+        lost[name] = np.array(
+            [
+                1
+                - assignment.group_channels(
+                    energy,
+                    count,
+                    inputs=inputs,
+                    filters=filters,
+                    seed=seed,
+                    restarts=_RESTARTS,
+                ).kept
+                for count in counts[name]
+            ]
+        )
+    return lost
+
+
 def _choose(model, groups, seed) -> tuple[spaces.Spaces, dict[int, np.ndarray]]:
     """Which channels make groups, layer by layer, in the order of the graph.
 
@@ -102,7 +149,7 @@ def _choose(model, groups, seed) -> tuple[spaces.Spaces, dict[int, np.ndarray]]:
         if name not in groups:
             continue
         energy = assignment.energy_matrix(layer.get_weights()[0])
-        sides = found.inputs(layer), tuple(_known(found.output(layer)))
+        sides = _sides(found, layer)
         if set(sides[0]) & set(sides[1]) or len(sides[0]) > 1:
             # Of several spaces, or one that is on both sides, none is put in order.
             for space in sides[0]:
@@ -122,8 +169,10 @@ def _choose(model, groups, seed) -> tuple[spaces.Spaces, dict[int, np.ndarray]]:
     }
 
 
-def _known(space) -> list[int]:
-    return [] if space is None else [space]
+def _sides(found, layer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The spaces of a convolution's inputs and filters; empty if not followed."""
+    output = found.output(layer)
+    return found.inputs(layer), () if output is None else (output,)
 
 
 def _order(found, composition, orders, size) -> np.ndarray | None:

@@ -2,12 +2,16 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Sequence
 
 import keras
 
+from keras_roots import benchmarking
+from keras_roots.lowrank.latency import LatencyTable
 from keras_roots.profiling import profile
 from keras_roots.rooting import carrying, mixing
+from keras_roots.rooting.budget import COSTS, groups_within
 from keras_roots.rooting.stages import Spatial, spatial_convolutions
 from keras_roots.tables import format_table
 from keras_roots.topology import groups_per_stage
@@ -115,7 +119,11 @@ def plan_rootify(
     topology: str = "root",
     layers=None,
     *,
+    budget: float | None = None,
+    cost: str = "macs",
     mix: bool = False,
+    latency_table: str | os.PathLike | LatencyTable | None = None,
+    seed: int = 0,
     input_shape: Sequence | None = None,
 ) -> RootPlan:
     """Decides which convolutions of a model get how many filter groups.
@@ -125,6 +133,11 @@ def plan_rootify(
         root: Groups of the first stage, or of every stage.
         topology: How groups go on from stage to stage.
         layers: Which spatial convolutions.
+        budget: Part of the model's cost that it may keep; groups are then chosen layer
+            by layer.
+        cost: What the budget is of.
+        latency_table: Measured times.
+        seed: Seed of the search for channels that belong together.
         mix: Whether 1x1s are added where groups would never mix.
         input_shape: Shape of one image, where the model's own has unknown sides.
 
@@ -140,21 +153,54 @@ def plan_rootify(
         >>> plan.macs_after / plan.macs
         0.548
     """
+    if cost not in COSTS:
+        raise ValueError(
+            f"`cost` must be one of {tuple(COSTS)}. Received: cost={cost!r}"
+        )
     counted = profile(model, input_shape)
     spatial = spatial_convolutions(model, layers, input_shape)
-    stages = 1 + max(layer.stage for layer in spatial)
-    of_stage = groups_per_stage(root, stages, topology)
+    asked = _asked(spatial, root, topology)
+    if budget is not None:
+        asked |= groups_within(
+            model,
+            spatial,
+            _cap(root),
+            budget,
+            cost,
+            total=_total(model, counted.macs, cost, input_shape),
+            table=latency_table,
+            seed=seed,
+            input_shape=input_shape,
+        )
     groups = {
-        layer.name: _most(of_stage[layer.stage], layer) if layer.chosen else 1
+        layer.name: _most(asked[layer.name], layer) if layer.chosen else 1
         for layer in spatial
     }
     grouped = {id(s.layer): s.name for s in spatial if groups[s.name] > 1}
     unmixed = mixing.find_unmixed(model, grouped, input_shape)
     rows = tuple(
-        _row(layer, of_stage, groups[layer.name], unmixed.get(layer.name, ""), mix)
+        _row(layer, asked, groups[layer.name], unmixed.get(layer.name, ""), mix)
         for layer in spatial
     )
     return RootPlan(model, rows, counted.macs, counted.params)
+
+
+def _asked(spatial, root, topology) -> dict[str, int]:
+    stages = 1 + max(layer.stage for layer in spatial)
+    of_stage = groups_per_stage(root, stages, topology)
+    return {layer.name: of_stage[layer.stage] for layer in spatial}
+
+
+def _total(model, macs, cost, input_shape) -> float:
+    """What the whole model costs."""
+    if cost == "macs":
+        return float(macs)
+    case = benchmarking.Case(model, input_shape=input_shape)
+    return benchmarking.compare({model.name: case})[0].p10_ms
+
+
+def _cap(root) -> int:
+    return root if isinstance(root, int) else max(root)
 
 
 def _most(asked, layer) -> int:
@@ -163,7 +209,7 @@ def _most(asked, layer) -> int:
     return max(n for n in range(1, min(asked, common) + 1) if common % n == 0)
 
 
-def _row(layer: Spatial, of_stage, groups, unmixed, mix) -> LayerGroups:
+def _row(layer: Spatial, asked, groups, unmixed, mix) -> LayerGroups:
     positions = sum(map(math.prod, layer.outputs))
     weights = math.prod(layer.layer.kernel.shape)
     biases = layer.filters * layer.layer.use_bias
@@ -175,7 +221,7 @@ def _row(layer: Spatial, of_stage, groups, unmixed, mix) -> LayerGroups:
         outputs=layer.outputs[0],
         channels=layer.channels,
         filters=layer.filters,
-        asked=of_stage[layer.stage] if layer.chosen else None,
+        asked=asked[layer.name] if layer.chosen else None,
         groups=groups,
         macs=weights * positions + biases * calls,
         macs_after=(weights // groups + added) * positions + biases * calls,

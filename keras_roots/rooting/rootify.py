@@ -1,9 +1,11 @@
 """Filter groups for any network."""
 
+import os
 from collections.abc import Sequence
 
 import keras
 
+from keras_roots.lowrank.latency import LatencyTable
 from keras_roots.rooting.plan import plan_rootify
 
 
@@ -13,8 +15,11 @@ def rootify(
     topology: str = "root",
     layers=None,
     *,
+    budget: float | None = None,
+    cost: str = "macs",
     mix: bool = False,
     carry_over: str | None = "energy",
+    latency_table: str | os.PathLike | LatencyTable | None = None,
     seed: int = 0,
     input_shape: Sequence | None = None,
 ) -> keras.Model:
@@ -38,6 +43,11 @@ def rootify(
             `"column"` keeps them, `"tree"` doubles them.
         layers: Which spatial convolutions get groups: names, or a function of the
             layer; `None` for all.
+        budget: Instead of a topology, the part of the model's cost that it may keep,
+            below 1. Every layer gets up to `root` groups of its own, for the largest
+            product of the energies that kernels keep.
+        cost: What the budget is of: `"macs"`, counted, or `"latency"`, measured in
+            LiteRT on this machine, one thread.
         mix: Whether to add a 1x1, the identity at first, after grouped convolutions
             that no 1x1, convolution without groups or dense layer follows before the
             next one with groups: their groups would never mix.
@@ -46,6 +56,8 @@ def rootify(
             are permuted, at no cost, where the network lets them. `"slice"`:
             neighbouring channels and filters as they are. `None`: no weights of grouped
             convolutions, which start from their initialisers.
+        latency_table: For `cost="latency"`, a `LatencyTable`, or the path of its file,
+            which need not exist; `None` to measure and not keep it.
         seed: Seed of the search for what belongs together.
         input_shape: Shape of one image, where the model's own has unknown sides.
 
@@ -62,5 +74,16 @@ def rootify(
         >>> small.get_layer("conv2_block1_2_conv").groups
         64
     """
-    plan = plan_rootify(model, root, topology, layers, mix=mix, input_shape=input_shape)
+    plan = plan_rootify(
+        model,
+        root,
+        topology,
+        layers,
+        budget=budget,
+        cost=cost,
+        mix=mix,
+        latency_table=latency_table,
+        seed=seed,
+        input_shape=input_shape,
+    )
     return plan.apply(carry_over, seed)

@@ -1,0 +1,145 @@
+"""Groups chosen layer by layer."""
+
+import itertools
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from keras_roots.lowrank import LatencyTable
+from keras_roots.rooting import plan_rootify
+
+
+def _model(seed=0):
+    """Three convolutions between 1x1s, of which the middle one holds two blocks."""
+    layers = [keras.Input((16, 16, 3))]
+    for index, filters in enumerate((8, 8, 8)):
+        layers += [
+            keras.layers.Conv2D(8, 1, name=f"point{index}"),
+            keras.layers.Conv2D(filters, 3, padding="same", name=f"conv{index}"),
+        ]
+    layers += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    model = keras.Sequential(layers)
+    generator = np.random.default_rng(seed)
+    for layer in model.layers:
+        shapes = [weight.shape for weight in layer.get_weights()]
+        layer.set_weights([generator.normal(size=shape) for shape in shapes])
+    middle = model.get_layer("conv1")
+    kernel, bias = middle.get_weights()
+    kernel[:, :, :4, 4:] = kernel[:, :, 4:, :4] = 0
+    middle.set_weights([kernel, bias])
+    return model
+
+
+def _kept(kernel, groups):
+    """The most energy that any groups of channels and filters keep: all are tried."""
+    energy = np.square(kernel).sum(axis=(0, 1))
+    size = len(energy) // groups
+    best = 0.0
+    for inputs in _partitions(range(8), size):
+        rows = [energy[list(part)].sum(axis=0) for part in inputs]
+        for filters in _partitions(range(8), size):
+            sums = np.array(
+                [[row[list(part)].sum() for part in filters] for row in rows]
+            )
+            for order in itertools.permutations(range(groups)):
+                best = max(best, sums[range(groups), order].sum())
+    return best / energy.sum()
+
+
+def _partitions(items, size):
+    items = list(items)
+    if not items:
+        yield []
+        return
+    for rest in itertools.combinations(items[1:], size - 1):
+        part = (items[0], *rest)
+        others = [item for item in items if item not in part]
+        for more in _partitions(others, size):
+            yield [part, *more]
+
+
+def test_the_budget_takes_the_layers_that_lose_least():
+    """conv1 loses nothing by two groups; conv0 takes the image's 1x1 and may go too."""
+    model = _model()
+    macs = plan_rootify(model, 1).macs
+    layer = 9 * 64 * 256
+    for halved in (1, 2):
+        plan = plan_rootify(model, 2, budget=1 - (halved * layer // 2) / macs + 1e-4)
+        groups = {row.name: row.groups for row in plan.layers}
+        assert groups["conv1"] == 2
+        assert sum(count == 2 for count in groups.values()) == halved
+        assert plan.macs_after <= plan.macs * (1 - (halved * layer // 2) / macs + 1e-4)
+
+
+def test_it_is_the_best_of_all_choices():
+    model = _model(seed=1)
+    budget = 0.7
+    plan = plan_rootify(model, 2, budget=budget)
+    kernels = {
+        row.name: model.get_layer(row.name).get_weights()[0] for row in plan.layers
+    }
+    loss = {
+        (name, groups): -math.log(_kept(kernel, groups))
+        for name, kernel in kernels.items()
+        for groups in (1, 2)
+    }
+    saved = 9 * 64 * 256 // 2
+    need = math.ceil(plan.macs * (1 - budget) / saved)
+    choices = [
+        choice
+        for choice in itertools.product((1, 2), repeat=3)
+        if sum(groups == 2 for groups in choice) >= need
+    ]
+    best = min(
+        choices, key=lambda c: sum(loss[k] for k in zip(kernels, c, strict=True))
+    )
+    assert tuple(row.groups for row in plan.layers) == best
+
+
+def test_latency_decides_by_the_table():
+    """Where two groups take longer than none, and four are fast."""
+    asked = []
+
+    def measure(chains, dtype, threads, runs):
+        asked.extend(spec.groups for (spec,) in chains)
+        return [{1: 10.0, 2: 12.0, 4: 1.0, 8: 5.0}[spec.groups] for (spec,) in chains]
+
+    table = LatencyTable(measure=measure)
+    from keras_roots.rooting import budget as module
+    from keras_roots.rooting.stages import spatial_convolutions
+
+    model = _model()
+    groups = module.groups_within(
+        model,
+        spatial_convolutions(model),
+        8,
+        0.5,
+        "latency",
+        total=30.0,
+        table=table,
+    )
+    assert set(asked) == {1, 2, 4, 8}
+    assert set(groups.values()) <= {1, 4, 8}
+    times = {1: 10.0, 4: 1.0, 8: 1.0}  # eight groups run as four: packed
+    assert sum(times[count] for count in groups.values()) <= 15.0
+
+
+@pytest.mark.parametrize("budget", [0, 1, -0.5, 3, "half"])
+def test_budgets_that_are_no_parts(budget):
+    with pytest.raises(ValueError, match="`budget` must be a part"):
+        plan_rootify(_model(), budget=budget)
+
+
+def test_budgets_that_cannot_be_met():
+    model = _model()
+    with pytest.raises(ValueError, match="`budget` must be at least 0.[0-9]+") as error:
+        plan_rootify(model, 2, budget=0.1)
+    least = float(str(error.value).split("at least ")[1].split(":")[0])
+    assert (
+        plan_rootify(model, 2, budget=least).macs_after
+        <= least * plan_rootify(model, 1).macs
+    )
+    with pytest.raises(ValueError, match="`cost` must be one of.*energy"):
+        plan_rootify(model, 2, budget=0.5, cost="energy")
