@@ -4,7 +4,7 @@ import dataclasses
 import math
 import numbers
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import keras
 import numpy as np
@@ -41,6 +41,7 @@ def groups_within(
     cost: str,
     *,
     total: float,
+    mixed: Collection[str] = (),
     table: str | os.PathLike | LatencyTable | None = None,
     seed: int = 0,
     input_shape: Sequence | None = None,
@@ -57,6 +58,7 @@ def groups_within(
         budget: What the whole model may cost: a part of what it does.
         cost: A key of `COSTS`: `"macs"`, counted, or `"latency"`, measured in LiteRT.
         total: Cost of the whole model.
+        mixed: Names of layers that a 1x1 is added to if they get groups.
         table: For `"latency"`, a `LatencyTable` or the path of its file.
         seed: Seed of the search for channels that belong together.
         input_shape: Shape of one image, where the model's own has unknown sides.
@@ -74,7 +76,8 @@ def groups_within(
         )
     chosen = {layer.name: layer for layer in spatial if layer.chosen}
     counts = {name: _counts(layer, most) for name, layer in chosen.items()}
-    costs = COSTS[cost](model, chosen, counts, table, input_shape)
+    sides = input_sides(model, input_shape)
+    costs = COSTS[cost](chosen, counts, mixed, sides, table)
     lost = carrying.lost_energy(model, counts, seed)
     options = {
         name: Options(counts[name], lost[name], _packed(counts[name], costs[name]))
@@ -116,38 +119,48 @@ def _packed(counts, costs) -> np.ndarray:
     )
 
 
-def _macs(model, chosen, counts, table, input_shape) -> dict[str, list[float]]:
-    sides = input_sides(model, input_shape)
+def _macs(chosen, counts, mixed, sides, table) -> dict[str, list[float]]:
+    del table
     return {
-        name: [float(_grouped(layer, sides, count).cost.macs) for count in counts[name]]
+        name: [
+            float(sum(part.cost.macs for part in _chain(layer, count, mixed, sides)))
+            for count in counts[name]
+        ]
         for name, layer in chosen.items()
     }
 
 
-def _latency(model, chosen, counts, table, input_shape) -> dict[str, list[float]]:
+def _latency(chosen, counts, mixed, sides, table) -> dict[str, list[float]]:
     if not isinstance(table, LatencyTable):
         table = LatencyTable(table)
-    sides = input_sides(model, input_shape)
     keys, chains = [], []
     for name, layer in chosen.items():
         for count in counts[name]:
-            convolution = _grouped(layer, sides, count)
-            specs = specifications(convolution)
-            keys += [(name, count)] * len(specs)
-            chains += [(spec,) for spec in specs]
+            parts = map(specifications, _chain(layer, count, mixed, sides))
+            calls = list(zip(*parts, strict=True))
+            keys += [(name, count)] * len(calls)
+            chains += calls
     times: dict[tuple, float] = {}
     for key, ms in zip(keys, table.ms_many(chains), strict=True):
         times[key] = times.get(key, 0.0) + ms
     return {name: [times[name, count] for count in counts[name]] for name in chosen}
 
 
-def _grouped(layer, sides, count) -> Convolution:
+def _chain(layer, count, mixed, sides) -> list[Convolution]:
+    """The convolution with groups, and the 1x1 that is added after it, if it is."""
     whole = Convolution.of(layer.layer, sides[id(layer.layer)])
     height, width, channels, filters = whole.kernel_shape
     shape = (height, width, channels // count, filters)
-    return dataclasses.replace(whole, kernel_shape=shape, groups=count)
+    grouped = dataclasses.replace(whole, kernel_shape=shape, groups=count)
+    if count == 1 or layer.name not in mixed:
+        return [grouped]
+    mix = Convolution(
+        (1, 1, filters, filters), 1, (1, 1), "valid", (1, 1), False, grouped.outputs
+    )
+    return [grouped, mix]
 
 
-# Cost: function of the model, its chosen layers, the groups that each can have, a
-# table of times and the input shape to the costs of each layer with those groups.
+# Cost: function of layers by name, the groups that each can have, the names of those
+# that a 1x1 is added to, the sides of their inputs and a table of times, to the costs
+# of each layer with those groups.
 COSTS = {"macs": _macs, "latency": _latency}

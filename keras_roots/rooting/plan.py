@@ -161,13 +161,18 @@ def plan_rootify(
     spatial = spatial_convolutions(model, layers, input_shape)
     asked = _asked(spatial, root, topology)
     if budget is not None:
+        mixed = ()
+        if mix:  # as if all of them got groups
+            every = {id(s.layer): s.name for s in spatial if s.chosen}
+            mixed = mixing.find_unmixed(model, every, input_shape)
         asked |= groups_within(
             model,
             spatial,
-            _cap(root),
+            max(asked.values()),
             budget,
             cost,
             total=_total(model, counted.macs, cost, input_shape),
+            mixed=mixed,
             table=latency_table,
             seed=seed,
             input_shape=input_shape,
@@ -197,10 +202,6 @@ def _total(model, macs, cost, input_shape) -> float:
         return float(macs)
     case = benchmarking.Case(model, input_shape=input_shape)
     return benchmarking.compare({model.name: case})[0].p10_ms
-
-
-def _cap(root) -> int:
-    return root if isinstance(root, int) else max(root)
 
 
 def _most(asked, layer) -> int:

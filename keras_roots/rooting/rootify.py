@@ -44,8 +44,9 @@ def rootify(
         layers: Which spatial convolutions get groups: names, or a function of the
             layer; `None` for all.
         budget: Instead of a topology, the part of the model's cost that it may keep,
-            below 1. Every layer gets up to `root` groups of its own, for the largest
-            product of the energies that kernels keep.
+            below 1. Every layer gets groups of its own, up to the most that the
+            topology gives any, for the largest product of the energies that kernels
+            keep.
         cost: What the budget is of: `"macs"`, counted, or `"latency"`, measured in
             LiteRT on this machine, one thread.
         mix: Whether to add a 1x1, the identity at first, after grouped convolutions

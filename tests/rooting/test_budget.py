@@ -126,6 +126,21 @@ def test_latency_decides_by_the_table():
     assert sum(times[count] for count in groups.values()) <= 15.0
 
 
+def test_what_mixes_the_groups_costs_too():
+    """Without 1x1s between them; a budget that groups alone would meet."""
+    layers = [keras.Input((16, 16, 3)), keras.layers.Conv2D(8, 1)]
+    layers += [keras.layers.Conv2D(8, 3, padding="same", name=f"c{i}") for i in (0, 1)]
+    model = keras.Sequential([*layers, keras.layers.Flatten(), keras.layers.Dense(2)])
+    plain = plan_rootify(model, 8, budget=0.5)
+    assert plain.macs_after <= 0.5 * plain.macs
+    mixed = plan_rootify(model, 8, budget=0.5, mix=True)
+    assert mixed.macs_after <= 0.5 * mixed.macs
+    assert [row.mix for row in mixed.layers] == [True, False]
+    with pytest.raises(ValueError, match="`budget` must be at least"):
+        plan_rootify(model, 8, budget=0.17, mix=True)
+    assert plan_rootify(model, 8, budget=0.17).macs_after <= 0.17 * plain.macs
+
+
 @pytest.mark.parametrize("budget", [0, 1, -0.5, 3, "half"])
 def test_budgets_that_are_no_parts(budget):
     with pytest.raises(ValueError, match="`budget` must be a part"):
