@@ -43,6 +43,17 @@ class _RootSerializer(flags.ArgumentSerializer):
         return str(value) if isinstance(value, int) else ",".join(map(str, value))
 
 
+def define_root(name: str, default: int, text: str) -> None:
+    """Defines a flag for the filter groups of a first stage, or of every stage.
+
+    Args:
+        name: Name of the flag.
+        default: Its default.
+        text: What `--help` says of it.
+    """
+    flags.DEFINE(_RootParser(), name, default, text, serializer=_RootSerializer())
+
+
 _SHARED: dict[str, Callable[[], object]] = {
     "from": lambda: flags.DEFINE_string(
         "from", None, "A .keras file to take instead of building --model."
@@ -50,13 +61,11 @@ _SHARED: dict[str, Callable[[], object]] = {
     "model": lambda: flags.DEFINE_string(
         "model", "root_nin", "Model to build; keras_roots.list_models() names them."
     ),
-    "root": lambda: flags.DEFINE(
-        _RootParser(),
+    "root": lambda: define_root(
         "root",
         1,
         "Filter groups of the first stage (1: the dense network), or the groups of "
         "every stage, separated by commas.",
-        serializer=_RootSerializer(),
     ),
     "topology": lambda: flags.DEFINE_enum(
         "topology",
