@@ -23,7 +23,8 @@ from absl import flags
 import keras_roots
 from keras_roots.lowrank import recalibrate
 from keras_roots.rooting import budget as budgets
-from keras_roots.rooting import carrying, plan_rootify
+from keras_roots.rooting import plan as plans
+from keras_roots.rooting import plan_rootify
 from keras_roots.topology import TOPOLOGIES
 from keras_roots.training import (
     data,
@@ -53,7 +54,7 @@ _SHARED_FLAGS = (
 )
 
 
-_CARRY_OVER = {how or "none": how for how in carrying.CARRY_OVER}
+_CARRY_OVER = {how or "none": how for how in plans.CARRY_OVER}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Groups:
         carry_over: Which weights stay.
         latency_table: File of measured times.
         recalibration_images: Training images to estimate BatchNorm's statistics, 0 for
-            none.
+            none; also the sample images of `carry_over="responses"`.
     """
 
     groups: int | tuple[int, ...] = 64
@@ -135,11 +136,13 @@ def rootify(
     print(plan)
     output.claim_directory(output_dir, config)
     fitting.set_seed(seed)
-    small = plan.apply(settings.carry_over, seed)
+    images = None
     if settings.recalibration_images:
         images = dataset.train.sample(
             settings.recalibration_images, model.input_shape[1], seed
         )
+    small = plan.apply(settings.carry_over, images, seed)
+    if images is not None:
         small = recalibrate(small, images)
     after = evaluation.evaluate_on(evaluation.model_predictor(small), dataset)
     print(f"top-1 {before.top1:.2%}, with groups {after.top1:.2%}")
@@ -225,7 +228,7 @@ def define_flags() -> tuple[str, ...]:
             "carry_over",
             default.carry_over,
             list(_CARRY_OVER),
-            "Weights that stay: of channels that belong together, of slices, none.",
+            "Weights that stay, as for keras_roots.rootify.",
         ),
         flags.DEFINE_string(
             "latency_table", None, "CSV file for the times that --cost=latency takes."

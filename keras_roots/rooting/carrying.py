@@ -9,40 +9,39 @@ from keras_roots import graph, surgery
 from keras_roots.layers import GroupedConv2D
 from keras_roots.rooting import assignment, permuting, spaces
 
-# How weights are carried over: which channels make a group.
-CARRY_OVER = ("energy", "slice", None)
 _RESTARTS = 1  # where many numbers of groups are tried
 
 
-def check(carry_over: str | None) -> None:
-    """Checks the argument of that name.
+def put_in_order(
+    model: keras.Model, groups: Mapping[str, int], seed: int = 0
+) -> keras.Model:
+    """Returns a copy of a model with channels that belong together as neighbours.
+
+    It computes what the model does: the layers around are permuted with them.
+
+    Args:
+        model: A functional or Sequential model.
+        groups: Groups, more than one, by name of convolutions without any.
+        seed: Seed of the search for groups.
 
     Raises:
-        ValueError: It is unknown.
+        ValueError: Weights are not finite.
+        ImportError: SciPy is not installed.
     """
-    if carry_over not in CARRY_OVER:
-        raise ValueError(
-            f"`carry_over` must be one of {CARRY_OVER}. "
-            f"Received: carry_over={carry_over!r}"
-        )
+    return permuting.permute_channels(model, *_choose(model, groups, seed))
 
 
-def carry(
-    model: keras.Model, groups: Mapping[str, int], carry_over: str | None, seed: int = 0
+def divide(
+    model: keras.Model, groups: Mapping[str, int], *, fresh: bool = False
 ) -> keras.Model:
     """Returns a copy of a model whose convolutions have filter groups.
 
     Args:
         model: A functional or Sequential model.
-        groups: Groups, more than one, by name of convolutions without any.
-        carry_over: As for `rootify`.
-        seed: Seed of the search for groups.
-
-    Raises:
-        ValueError: Weights are not finite.
+        groups: As for `put_in_order`.
+        fresh: Whether their kernels are initialised anew; else they keep the weights of
+            neighbouring inputs and filters.
     """
-    if carry_over == "energy":
-        model = permuting.permute_channels(model, *_choose(model, groups, seed))
     grouped = {
         id(layer): groups[name]
         for name, layer in graph.operations(model)
@@ -55,7 +54,7 @@ def carry(
         config = {**layer.get_config(), "groups": grouped[id(layer)]}
         config["kernel_constraint"] = None  # it was on the kernel of all inputs
         new = GroupedConv2D.from_config(config)
-        if carry_over is None:
+        if fresh:
             kernel = _fresh(new, layer.kernel.shape[2])
         else:
             kernel = cut(layer.get_weights()[0], grouped[id(layer)])

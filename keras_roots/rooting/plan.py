@@ -6,15 +6,18 @@ import os
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from keras_roots import benchmarking
 from keras_roots.lowrank.latency import LatencyTable
 from keras_roots.profiling import profile
-from keras_roots.rooting import carrying, mixing
+from keras_roots.rooting import carrying, mixing, refitting
 from keras_roots.rooting.budget import COSTS, groups_within
 from keras_roots.rooting.stages import Spatial, spatial_convolutions
 from keras_roots.tables import format_table
 from keras_roots.topology import groups_per_stage
+
+CARRY_OVER = ("energy", "responses", "slice", None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,23 +90,45 @@ class RootPlan:
             row.name: row.unmixed for row in self.layers if row.unmixed and not row.mix
         }
 
-    def apply(self, carry_over: str | None = "energy", seed: int = 0) -> keras.Model:
+    def apply(
+        self,
+        carry_over: str | None = "energy",
+        images: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> keras.Model:
         """Returns a copy of the model with groups.
 
         Args:
             carry_over: As for `rootify`.
+            images: As for `rootify`.
             seed: As for `rootify`.
 
         Raises:
-            ValueError: `carry_over` is unknown, or weights are not finite.
+            ValueError: `carry_over` is unknown, or `images` are missing.
+            ImportError: SciPy is not installed.
         """
-        carrying.check(carry_over)
-        model = self.model
+        if carry_over not in CARRY_OVER:
+            raise ValueError(
+                f"`carry_over` must be one of {CARRY_OVER}. "
+                f"Received: carry_over={carry_over!r}"
+            )
+        if carry_over == "responses" and images is None:
+            raise ValueError(
+                "`images` must be given for carry_over='responses': sample images as "
+                "the model takes them, a few hundred of the training set. "
+                "Received: images=None"
+            )
+        dense = self.model
         mixed = [row.name for row in self.layers if row.mix]
         if mixed:
-            model = mixing.add_mixing(model, mixed)
+            dense = mixing.add_mixing(dense, mixed)
         groups = {row.name: row.groups for row in self.layers if row.groups > 1}
-        return carrying.carry(model, groups, carry_over, seed)
+        if carry_over in ("energy", "responses"):
+            dense = carrying.put_in_order(dense, groups, seed)
+        grouped = carrying.divide(dense, groups, fresh=carry_over is None)
+        if carry_over == "responses":
+            refitting.refit(dense, grouped, groups, images, seed=seed)
+        return grouped
 
     def __str__(self) -> str:
         header = ("layer", "not mixed before", "stage", "output", "channels", "filters")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from keras_roots.lowrank.latency import LatencyTable
 from keras_roots.rooting.plan import plan_rootify
@@ -19,6 +20,7 @@ def rootify(
     cost: str = "macs",
     mix: bool = False,
     carry_over: str | None = "energy",
+    images: np.ndarray | None = None,
     latency_table: str | os.PathLike | LatencyTable | None = None,
     seed: int = 0,
     input_shape: Sequence | None = None,
@@ -54,9 +56,14 @@ def rootify(
             next one with groups: their groups would never mix.
         carry_over: Which weights stay. `"energy"`: those of the channels and filters
             that belong together most, which become neighbours; the layers around them
-            are permuted, at no cost, where the network lets them. `"slice"`:
+            are permuted, at no cost, where the network lets them. `"responses"`: those
+            channels too, and the kernels, as well as those of the 1x1s behind them,
+            fitted by least squares to what the dense network answers to `images`;
+            loses least, and takes longest. `"slice"`:
             neighbouring channels and filters as they are. `None`: no weights of grouped
             convolutions, which start from their initialisers.
+        images: Sample images, as the model takes them, for `carry_over="responses"`; a
+            few hundred of the training set.
         latency_table: For `cost="latency"`, a `LatencyTable`, or the path of its file,
             which need not exist; `None` to measure and not keep it.
         seed: Seed of the search for what belongs together.
@@ -68,7 +75,7 @@ def rootify(
     Raises:
         ValueError: The model is subclassed or has no convolution to group, or an
             argument is impossible.
-        ImportError: SciPy is not installed, which `carry_over="energy"` needs.
+        ImportError: SciPy is not installed, which `"energy"` and `"responses"` need.
 
     Example:
         >>> small = rootify(keras.applications.ResNet50(), root=64)
@@ -87,4 +94,4 @@ def rootify(
         seed=seed,
         input_shape=input_shape,
     )
-    return plan.apply(carry_over, seed)
+    return plan.apply(carry_over, images, seed)
