@@ -196,7 +196,7 @@ def _assigned(scores, size):
     return linear_sum_assignment(places, maximize=True)[1] // size
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_swaps_lead_beyond_assignments_in_turn(seed):
     energy, each, eye = _random((48, 48), seed), 12, np.eye(4)
     rng = np.random.default_rng(seed)
@@ -208,13 +208,21 @@ def test_swaps_lead_beyond_assignments_in_turn(seed):
             inputs = _assigned(energy @ eye[filters], each)
         reached.append(energy[inputs[:, None] == filters].sum() / energy.sum())
     found = group_channels(energy, 4, seed=seed, restarts=2)
-    assert found.kept > max(reached)
+    assert found.kept > 1.01 * max(reached)
     # No swap of a pair is left that gains.
     inputs, filters = np.empty((2, 48), "int64")
     inputs[found.inputs] = filters[found.filters] = np.arange(48) // each
     scores = energy @ eye[filters]
     gains = scores - scores[np.arange(48), inputs][:, None]
     assert (gains[:, inputs] + gains[:, inputs].T).max() <= 1e-9
+
+
+def test_groups_are_in_the_order_of_their_first_inputs():
+    found = group_channels(_random((24, 36)), 6, restarts=1)
+    inputs, filters = found.inputs.reshape(6, 4), found.filters.reshape(6, 6)
+    np.testing.assert_array_equal(inputs, np.sort(inputs, axis=1))
+    np.testing.assert_array_equal(filters, np.sort(filters, axis=1))
+    np.testing.assert_array_equal(inputs[:, 0], np.sort(inputs[:, 0]))
 
 
 def test_more_restarts_never_keep_less():
