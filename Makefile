@@ -20,7 +20,7 @@ quickstart: setup
 	$(BIN)/keras-roots-quickstart --output_dir=quickstart
 
 test: setup lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
