@@ -59,7 +59,7 @@ def table2(laboratory: Laboratory) -> list[Path]:
         ImportError: TensorFlow or LiteRT is not installed.
     """
     entries = sorted(
-        (e for e in zoo_measuring.find_entries(MODEL, WEIGHTS)),
+        zoo_measuring.find_entries(MODEL, WEIGHTS),
         key=lambda entry: (
             entry["topology"] != "root",
             entry["topology"],
@@ -72,21 +72,8 @@ def table2(laboratory: Laboratory) -> list[Path]:
         (row["root"], row["topology"]): row
         for row in paper_counts.tables()["nin"]["rows"]
     }
-    dense, *others = measured = zoo_measuring.measure(entries, laboratory)
-    rows = []
-    for network in measured:
-        root, topology = network.entry["root"], network.entry["topology"]
-        paper = published.get((root, topology), {})
-        low, high = zoo_measuring.wilson_interval(network.correct())
-        row = network.columns(dense)
-        row |= {"root": root, "topology": topology}
-        row |= {f"paper_{name}": paper.get(name) for name in ("top1", "cpu_ms")}
-        row |= {"validation_top1": network.entry["validation_top1"]}
-        row |= {"error": round(1 - row["keras_top1"], 4)}
-        row |= {"error_low": round(1 - high, 5), "error_high": round(1 - low, 5)}
-        if network in others:
-            row |= _comparison(dense, network)
-        rows.append(row | zoo_measuring.where())
+    measured = zoo_measuring.measure(entries, laboratory)
+    rows = [_row(network, measured[0], published) for network in measured]
     path = _folder(laboratory) / TABLE_2
     files.write_csv(path, rows)
     short = path.with_suffix(".md")
@@ -193,6 +180,27 @@ def figure6(laboratory: Laboratory) -> list[Path]:
         {_title(name): matrix for name, matrix in matrices.items()}, picture
     )
     return [table, picture]
+
+
+def _row(network, dense, published) -> dict:
+    """A row of Table 2, with the paper's own beside it."""
+    root, topology = network.entry["root"], network.entry["topology"]
+    paper = published.get((root, topology), {})
+    low, high = zoo_measuring.wilson_interval(network.correct())
+    row = network.columns(dense)
+    row |= {
+        "root": root,
+        "topology": topology,
+        "paper_top1": paper.get("top1"),
+        "paper_cpu_ms": paper.get("cpu_ms"),
+        "validation_top1": network.entry["validation_top1"],
+        "error": round(1 - row["keras_top1"], 4),
+        "error_low": round(1 - high, 5),
+        "error_high": round(1 - low, 5),
+    }
+    if network is not dense:
+        row |= _comparison(dense, network)
+    return row | zoo_measuring.where()
 
 
 def _cells(row) -> list[str]:
