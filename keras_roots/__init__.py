@@ -23,6 +23,8 @@ _LAZY = {
     "decompose": "keras_roots.lowrank",
     "shrink": "keras_roots.lowrank",
     "recalibrate": "keras_roots.lowrank",
+    "to_tf_keras": "keras_roots.twin",
+    "from_tf_keras": "keras_roots.twin",
     "plan_rootify": "keras_roots.rooting",
     "rootify": "keras_roots.rooting",
 }
@@ -40,7 +42,7 @@ __all__ = [
 ]
 
 
-_LAZY_MODULES = ("analysis", "lowrank")
+_LAZY_MODULES = ("analysis", "lowrank", "twin")
 
 
 def __getattr__(name):

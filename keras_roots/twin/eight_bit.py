@@ -1,0 +1,116 @@
+"""How layers of tf_keras compute in training what an int8 LiteRT file computes."""
+
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras
+
+_quantizers = tfmot.quantization.keras.quantizers
+_registered = tf_keras.saving.register_keras_serializable(package="keras_roots")
+
+
+class _Range:
+    """8 bits over a range that can be recorded from data, and starts as only zero."""
+
+    recording = False
+
+    def __init__(self):
+        super().__init__(8, per_axis=False, symmetric=False, narrow_range=False)
+
+    def build(self, tensor_shape, name, layer):
+        """Adds the ends of the range to a layer's weights."""
+        return {
+            f"{end}_var": layer.add_weight(
+                f"{name}_{end}", initializer="zeros", trainable=False
+            )
+            for end in ("min", "max")
+        }
+
+    def __call__(self, inputs, training, weights, **kwargs):
+        """Returns rounded activations; while recording, as they are."""
+        if not self.recording:
+            return super().__call__(inputs, training, weights, **kwargs)
+        lowest, highest = weights["min_var"], weights["max_var"]
+        lowest.assign(tf.minimum(lowest, tf.reduce_min(inputs)))
+        highest.assign(tf.maximum(highest, tf.reduce_max(inputs)))
+        return inputs
+
+
+class ActivationQuantizer(_Range, _quantizers.MovingAverageQuantizer):
+    """8 bits over a range that follows the batches."""
+
+
+class InputQuantizer(_Range, _quantizers.AllValuesQuantizer):
+    """8 bits over the range of all images that were seen."""
+
+
+class KernelQuantizer(_quantizers.LastValueQuantizer):
+    """-127 to 127, with a scale per filter or one for all.
+
+    Args:
+        per_axis: Whether each filter has its own.
+    """
+
+    recording = False
+
+    def __init__(self, per_axis):
+        super().__init__(8, per_axis=per_axis, symmetric=True, narrow_range=True)
+
+    def __call__(self, inputs, training, weights, **kwargs):
+        """Returns a rounded kernel; while recording, as it is."""
+        training = training or self.recording
+        rounded = super().__call__(inputs, training, weights, **kwargs)
+        return inputs if self.recording else rounded
+
+
+_OUTPUTS = {"activation": ActivationQuantizer, "input": InputQuantizer}
+
+
+@_registered
+class EightBits(tfmot.quantization.keras.QuantizeConfig):
+    """What of a layer is rounded.
+
+    Args:
+        kernel: Attribute that holds the kernel, `None` if there is none.
+        output: `"activation"` or `"input"`, for how the range of the output comes
+            about; `None` where the file has no tensor for it.
+        per_axis: Whether each filter has a scale of its own.
+    """
+
+    def __init__(self, kernel=None, output=None, per_axis=True):
+        self.kernel = kernel
+        self.output = output
+        self.per_axis = per_axis
+        self._of_kernel = [KernelQuantizer(per_axis)] if kernel else []
+        self._of_output = [_OUTPUTS[output]()] if output else []
+
+    def quantizers(self) -> list:
+        """Returns what rounds the kernel and the output."""
+        return self._of_kernel + self._of_output
+
+    def get_weights_and_quantizers(self, layer):
+        """Returns the kernel and what rounds it."""
+        return [(getattr(layer, self.kernel), x) for x in self._of_kernel]
+
+    def set_quantize_weights(self, layer, quantize_weights):
+        """Gives the layer the rounded kernel."""
+        for weights in quantize_weights:
+            setattr(layer, self.kernel, weights)
+
+    def get_activations_and_quantizers(self, layer):
+        """Returns nothing: activations are rounded as outputs."""
+        return []
+
+    def set_quantize_activations(self, layer, quantize_activations):
+        """Does nothing."""
+
+    def get_output_quantizers(self, layer):
+        """Returns what rounds the output."""
+        return self._of_output
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        return {
+            "kernel": self.kernel,
+            "output": self.output,
+            "per_axis": self.per_axis,
+        }

@@ -1,0 +1,171 @@
+"""Which layers of a twin are rounded to 8 bits, and where."""
+
+import functools
+
+import keras
+import numpy as np
+import tf_keras
+
+from keras_roots import graph
+from keras_roots.export.rewrites.folding import is_batch_norm
+from keras_roots.twin import building
+from keras_roots.twin.eight_bit import EightBits
+from keras_roots.twin.tf_keras_layers import ChannelScale, GroupedConv2D
+from keras_roots.twin.wrappers import QuantizedLayer
+
+_layers = keras.layers
+
+# Layers with a kernel: where it is, and whether LiteRT has a scale per filter.
+_KERNELS = {
+    _layers.Conv2D: ("kernel", True),
+    _layers.DepthwiseConv2D: ("depthwise_kernel", True),
+    _layers.Dense: ("kernel", False),
+}
+
+# In LiteRT their output has the scale of their input.
+_SAME_SCALE = (
+    _layers.AveragePooling2D,
+    _layers.Cropping2D,
+    _layers.Dropout,
+    _layers.Flatten,
+    _layers.GaussianDropout,
+    _layers.GaussianNoise,
+    _layers.GlobalMaxPooling2D,
+    _layers.Identity,
+    _layers.MaxPooling2D,
+    _layers.Permute,
+    _layers.Reshape,
+    _layers.SpatialDropout2D,
+    _layers.UpSampling2D,
+    _layers.ZeroPadding2D,
+)
+
+# In LiteRT their output has a scale that is fixed: that of -1 to 1, or of 0 to 1.
+_FIXED_SCALE = (
+    keras.activations.sigmoid,
+    keras.activations.softmax,
+    keras.activations.tanh,
+)
+
+# Activations that LiteRT computes at the end of the operation before.
+_FUSED = (keras.activations.linear, keras.activations.relu, keras.activations.relu6)
+_BEFORE_RELU = (
+    _layers.Conv2D,
+    _layers.DepthwiseConv2D,
+    _layers.Dense,
+    _layers.BatchNormalization,
+    _layers.Add,
+    _layers.Subtract,
+    _layers.Multiply,
+)
+
+
+def build(model: keras.Model) -> tf_keras.Model:
+    """Builds a model's twin for quantisation-aware training, ranges to be recorded.
+
+    Args:
+        model: A functional model, or a Sequential one that is built.
+
+    Raises:
+        ValueError: As for `building.build`.
+    """
+    make = functools.partial(_make, graph.Connections(model))
+    return building.build(model, make, _quantized_input)
+
+
+def quantizers(twin: tf_keras.Model) -> list:
+    """Returns what rounds in a twin."""
+    return [
+        quantizer
+        for layer in twin.layers
+        if isinstance(layer, QuantizedLayer)
+        for quantizer in layer.quantize_config.quantizers()
+    ]
+
+
+def grouped(twin: tf_keras.Model) -> list[GroupedConv2D]:
+    """Returns the convolutions of a twin that have filter groups."""
+    inner = [getattr(layer, "layer", layer) for layer in twin.layers]
+    return [layer for layer in inner if isinstance(layer, GroupedConv2D)]
+
+
+def _quantized_input(tensor):
+    layer = tf_keras.layers.Identity(name=f"{tensor.name}_range")
+    return QuantizedLayer(layer, EightBits(output="input"))(tensor)
+
+
+def _make(connections, name, operation, inputs):
+    """Returns the layers of the twin that take a layer's place, as one function."""
+    of_images = len(getattr(inputs, "shape", ())) == 4
+    if isinstance(operation, _layers.Rescaling) and of_images:
+        scale = (np.asarray(x).tolist() for x in (operation.scale, operation.offset))
+        return _quantized(ChannelScale(*scale, name=name), True)
+    rounds = _rounds(connections, operation)
+    activation = getattr(operation, "activation", keras.activations.linear)
+    if _kernel(operation) and activation not in _FUSED:
+        layer = building.translated(name, operation, inputs, activation="linear")
+        after = building.translated(
+            f"{name}_activation", _layers.Activation(activation), inputs
+        )
+        return _chain(
+            _quantized(layer, True, *_kernel(operation)),
+            _quantized(after, rounds),
+        )
+    layer = building.translated(name, operation, inputs)
+    quantized = _quantized(layer, rounds, *_kernel(operation))
+    sources = connections.sources(operation)
+    if is_batch_norm(operation) and not any(_fuses(connections, x) for x in sources):
+        return _chain(ChannelScale(1.0, name=f"{name}_channels"), quantized)
+    return quantized
+
+
+def _quantized(layer, rounds, kernel=None, per_axis=True):
+    """Returns a layer that rounds its kernel, and its output if that is asked for."""
+    if not rounds and kernel is None:
+        return layer
+    output = "activation" if rounds else None
+    return QuantizedLayer(layer, EightBits(kernel, output, per_axis))
+
+
+def _chain(first, second):
+    return lambda inputs, **kwargs: second(first(inputs), **kwargs)
+
+
+def _kernel(operation) -> tuple:
+    for kind, kernel in _KERNELS.items():
+        if isinstance(operation, kind):
+            return kernel
+    return ()
+
+
+def _rounds(connections, operation) -> bool:
+    """Tells whether the file has the output of a layer, with a scale of its own."""
+    if isinstance(operation, (*_SAME_SCALE, _layers.Softmax)):
+        return False
+    if getattr(operation, "activation", None) in _FIXED_SCALE:
+        return False
+    return not _fuses(connections, operation)
+
+
+def _fuses(connections, operation) -> bool:
+    """Tells whether LiteRT rounds only after the operation that follows."""
+    follower = connections.follower(operation)
+    if follower is None or operation not in connections.sources(follower):
+        return False
+    if isinstance(follower, _layers.Concatenate):
+        return True
+    if getattr(operation, "activation", None) not in (None, keras.activations.linear):
+        return False
+    if is_batch_norm(follower):
+        return isinstance(operation, _layers.Conv2D | _layers.DepthwiseConv2D)
+    return _is_relu(follower) and isinstance(operation, _BEFORE_RELU)
+
+
+def _is_relu(layer) -> bool:
+    if isinstance(layer, _layers.ReLU):
+        return (
+            layer.max_value in (None, 6)
+            and not layer.negative_slope
+            and not layer.threshold
+        )
+    return isinstance(layer, _layers.Activation) and layer.activation in _FUSED
