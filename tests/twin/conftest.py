@@ -1,8 +1,15 @@
 """Small models with weights that all count, and images for them."""
 
+import importlib.util
+
 import keras
 import numpy as np
 import pytest
+
+# They need the extra `optimize`.
+collect_ignore_glob = (
+    [] if importlib.util.find_spec("tensorflow_model_optimization") else ["test_*.py"]
+)
 
 
 @pytest.fixture(scope="session")
