@@ -49,21 +49,7 @@ from keras_roots.training.compression import (
 )
 
 STAGES = ("baseline", "force", "ranks", "decompose", "finetune", "sparsify", "export")
-_SHARED_FLAGS = (
-    "from",
-    "model",
-    "root",
-    "topology",
-    "weights",
-    "dataset",
-    "data_dir",
-    "image_size",
-    "output_dir",
-    "batch_size",
-    "seed",
-    "holdout",
-    "distribution",
-)
+_SHARED_FLAGS = ("from", *shared.TRAINING)
 
 
 def define_flags() -> tuple[str, ...]:

@@ -14,6 +14,22 @@ FLAGS = flags.FLAGS
 _LAUNCHED: list[str] = []  # the binary and the names of its flags
 _LOCAL = ("data_dir",)
 
+# Flags of every binary that trains.
+TRAINING = (
+    "model",
+    "root",
+    "topology",
+    "weights",
+    "dataset",
+    "data_dir",
+    "image_size",
+    "output_dir",
+    "batch_size",
+    "seed",
+    "holdout",
+    "distribution",
+)
+
 
 class _RootParser(flags.ArgumentParser):
     """Parses `8` to 8 and `8,4` to (8, 4)."""

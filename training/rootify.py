@@ -37,21 +37,7 @@ from keras_roots.training import export as exporting
 from keras_roots.training import flags as shared
 from keras_roots.training.recipes import Recipe
 
-_SHARED_FLAGS = (
-    "from",
-    "model",
-    "root",
-    "topology",
-    "weights",
-    "dataset",
-    "data_dir",
-    "image_size",
-    "output_dir",
-    "batch_size",
-    "seed",
-    "holdout",
-    "distribution",
-)
+_SHARED_FLAGS = ("from", *shared.TRAINING)
 
 
 _CARRY_OVER = {how or "none": how for how in plans.CARRY_OVER}

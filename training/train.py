@@ -117,21 +117,7 @@ def train(
     )
 
 
-_SHARED_FLAGS = (
-    "model",
-    "root",
-    "topology",
-    "weights",
-    "dataset",
-    "data_dir",
-    "image_size",
-    "output_dir",
-    "batch_size",
-    "seed",
-    "holdout",
-    "distribution",
-    "deterministic",
-)
+_SHARED_FLAGS = (*shared.TRAINING, "deterministic")
 
 
 def define_flags() -> tuple[str, ...]:

@@ -197,13 +197,26 @@ def convert(
             dtype = model.inputs[0].dtype
             batches = _full_batches(calibration_images.astype(dtype), batch_size)
             converter.representative_dataset = lambda: ([batch] for batch in batches)
-        try:
-            return converter.convert()
-        except Exception as error:
-            raise check.ExportError(
-                f"TensorFlow's converter refuses the model {model.name!r}: "
-                f"{str(error).strip()[:500]}"
-            ) from error
+        return run_converter(converter, model.name)
+
+
+def run_converter(converter, name: str) -> bytes:
+    """Returns the LiteRT file that a converter makes.
+
+    Args:
+        converter: A `tf.lite.TFLiteConverter`.
+        name: Name of its model, for the message.
+
+    Raises:
+        ExportError: TensorFlow's converter refuses the model.
+    """
+    try:
+        return converter.convert()
+    except Exception as error:
+        raise check.ExportError(
+            f"TensorFlow's converter refuses the model {name!r}: "
+            f"{str(error).strip()[:500]}"
+        ) from error
 
 
 def convert_for_timing(

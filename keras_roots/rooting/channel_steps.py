@@ -10,21 +10,12 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from keras_roots.elementwise import ELEMENTWISE
 from keras_roots.layers import (
     BatchNormalization,
     GroupedConv2D,
     LocalResponseNormalization,
 )
-
-# Functions of single numbers.
-_ELEMENTWISE = {
-    getattr(keras.activations, name)
-    for name in (
-        "linear relu relu6 leaky_relu elu selu celu gelu silu mish softplus softsign "
-        "tanh sigmoid hard_sigmoid hard_silu hard_tanh exponential log_sigmoid"
-    ).split()
-    if hasattr(keras.activations, name)  # some are newer than Keras 3.12
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +112,7 @@ def _weighted(spaces, layer, signal, output):
         spaces.pin([*channels, own], f"{layer.name} has filter groups")
     if getattr(layer, "depth_multiplier", 1) > 1:
         spaces.pin(channels, f"{layer.name} makes several channels of each")
-    if layer.activation not in _ELEMENTWISE:
+    if layer.activation not in ELEMENTWISE:
         spaces.pin([own], f"the activation of {layer.name} may need its order")
     return axis, (own,)
 
@@ -131,7 +122,7 @@ def _depthwise(spaces, layer, signal, output):
     if (
         signal.axis != axis
         or layer.depth_multiplier > 1
-        or layer.activation not in _ELEMENTWISE
+        or layer.activation not in ELEMENTWISE
     ):
         return None
     weights = {"kernel": {-2: channels}, "bias": {-1: channels}}
@@ -175,7 +166,7 @@ def _local_response(spaces, layer, signal, output):
 
 
 def _activation(spaces, layer, signal, output):
-    if layer.activation not in _ELEMENTWISE:
+    if layer.activation not in ELEMENTWISE:
         return None
     return _unchanged(spaces, layer, signal, output)
 

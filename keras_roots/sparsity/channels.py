@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_roots import graph
+from keras_roots.elementwise import ELEMENTWISE
 from keras_roots.layers import (
     BatchNormalization,
     GroupedConv2D,
@@ -15,16 +16,6 @@ from keras_roots.layers import (
 from keras_roots.sparsity.narrowing import narrow
 
 CONVOLUTIONS = (keras.layers.Conv2D, GroupedConv2D)
-
-# Functions of single numbers.
-_ELEMENTWISE = {
-    getattr(keras.activations, name)
-    for name in (
-        "linear relu relu6 leaky_relu elu selu celu gelu silu mish softplus softsign "
-        "tanh sigmoid hard_sigmoid hard_silu hard_tanh exponential log_sigmoid"
-    ).split()
-    if hasattr(keras.activations, name)  # some are newer than Keras 3.12
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,7 +197,7 @@ def _convolution(flow, layer, signals, output):
         )
     flow.calls.setdefault(id(layer), []).append((layer, sources, constants))
     own = flow.own(layer)
-    if layer.activation not in _ELEMENTWISE:
+    if layer.activation not in ELEMENTWISE:
         flow.keep(own, f"the activation of {layer.name} needs it")
         return None
     bias = layer.get_weights()[1] if layer.use_bias else np.zeros(layer.filters)
@@ -215,7 +206,7 @@ def _convolution(flow, layer, signals, output):
 
 def _depthwise(flow, layer, signals, output):
     sources, constants = flow.read(signals[0], _axis(layer), layer.name)
-    if layer.activation not in _ELEMENTWISE:
+    if layer.activation not in ELEMENTWISE:
         return None
     if _pads(layer):
         flow.keep(
@@ -283,7 +274,7 @@ def _local_response(flow, layer, signals, output):
 
 def _activation(flow, layer, signals, output):
     function = getattr(layer, "activation", layer)
-    if function is not layer and function not in _ELEMENTWISE:
+    if function is not layer and function not in ELEMENTWISE:
         return None
     known = _unchanged(flow, layer, signals, output)
     return known and (*known[:2], _apply(function, known[2]))

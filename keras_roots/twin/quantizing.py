@@ -8,7 +8,7 @@ import tempfile
 import keras
 
 from keras_roots import files
-from keras_roots.export import TFLiteReport, check, images, runner
+from keras_roots.export import TFLiteReport, check, images, litert, runner
 from keras_roots.twin.requirements import require_tfmot
 
 _BATCH = 32
@@ -133,13 +133,7 @@ def _convert(model, batch_size) -> bytes:
             tf.saved_model.save(saved, folder, saved.serve)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        try:
-            return converter.convert()
-        except Exception as error:
-            raise check.ExportError(
-                f"TensorFlow's converter refuses the model {model.name!r}: "
-                f"{str(error).strip()[:500]}"
-            ) from error
+        return litert.run_converter(converter, model.name)
 
 
 @contextlib.contextmanager
