@@ -8,6 +8,7 @@ import numpy as np
 from keras_roots import graph
 from keras_roots.lowrank import samples
 from keras_roots.profiling import symbolic_inputs
+from keras_roots.rooting import patches
 
 _POSITIONS = 100  # of an image: neighbours see much alike
 _RIDGE = 1e-4  # of the mean square of the inputs: what keeps the fit from noise
@@ -103,33 +104,16 @@ def _calls(model, batch, wanted) -> list[tuple]:
 
 def _add(sums, layer, inputs, answers, rng):
     """Adds what the groups of a layer see, and should answer, at some positions."""
-    first = layer.data_format == "channels_first"
-    axis = 1 if first else -1
-    answers = _rows(answers, layer.filters, first)
-    count = answers.shape[1]
-    chosen = rng.integers(count, size=(len(answers), min(count, _POSITIONS), 1))
-    parts = np.split(np.take_along_axis(answers, chosen, 1), layer.groups, axis=-1)
+    chosen = patches.choose_positions(layer, inputs, _POSITIONS, rng)
+    seen = patches.patches_at(layer, inputs, chosen)
+    answers = patches.answers_at(layer, answers, chosen)
     for each, part, own in zip(
-        sums, keras.ops.split(inputs, layer.groups, axis), parts, strict=True
+        sums,
+        np.split(seen, layer.groups, axis=-1),
+        np.split(answers, layer.groups, axis=-1),
+        strict=True,
     ):
-        patches = keras.ops.image.extract_patches(
-            part,
-            layer.kernel_size,
-            layer.strides,
-            layer.dilation_rate[0],
-            padding=layer.padding,
-            data_format=layer.data_format,
-        )
-        seen = _rows(patches, patches.shape[axis], first)
-        each.add(np.take_along_axis(seen, chosen, 1), own)
-
-
-def _rows(maps, channels, first) -> np.ndarray:
-    """Maps as `[images, positions, channels]`."""
-    maps = keras.ops.convert_to_numpy(keras.ops.cast(maps, "float32"))
-    if first:
-        maps = np.moveaxis(maps, 1, -1)
-    return maps.reshape(len(maps), -1, channels)
+        each.add(part.reshape(*part.shape[:2], -1), own)
 
 
 class _Sums:

@@ -1,0 +1,89 @@
+"""What single positions of a convolution's output are made of."""
+
+import keras
+import numpy as np
+
+
+def choose_positions(
+    layer: keras.layers.Conv2D, inputs, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Chooses positions of a convolution's output at random, image by image.
+
+    Args:
+        layer: The convolution.
+        inputs: What it is called on.
+        count: Positions of an image; all, if it has no more than that.
+        rng: Source of random numbers.
+
+    Returns:
+        Indices of positions, row by row, `[images, count]`.
+    """
+    height, width = _sides(layer, layer.compute_output_shape(inputs.shape))
+    images, every = inputs.shape[0], height * width
+    if every <= count:
+        return np.tile(np.arange(every), (images, 1))
+    return rng.integers(every, size=(images, count))
+
+
+def answers_at(layer: keras.layers.Conv2D, answers, positions: np.ndarray):
+    """Returns a convolution's outputs at positions, `[images, positions, filters]`."""
+    maps = _channels_last(layer, answers)
+    return np.take_along_axis(
+        maps.reshape(len(maps), -1, maps.shape[-1]), positions[..., None], 1
+    )
+
+
+def patches_at(layer: keras.layers.Conv2D, inputs, positions: np.ndarray) -> np.ndarray:
+    """Returns what a convolution's kernel meets at positions of its output.
+
+    Args:
+        layer: The convolution; of one with groups, the inputs of all groups.
+        inputs: What it is called on.
+        positions: Indices as `choose_positions` returns them.
+
+    Returns:
+        `[images, positions, height, width, channels]`, as `layer.kernel` is laid out.
+    """
+    maps = _channels_last(layer, inputs)
+    _, width = _sides(layer, layer.compute_output_shape(inputs.shape))
+    if layer.padding == "same":
+        around = map(
+            _padding,
+            maps.shape[1:3],
+            layer.kernel_size,
+            layer.strides,
+            layer.dilation_rate,
+        )
+        maps = np.pad(maps, ((0, 0), *around, (0, 0)))
+    window = [
+        (size - 1) * rate + 1
+        for size, rate in zip(layer.kernel_size, layer.dilation_rate, strict=True)
+    ]
+    views = np.lib.stride_tricks.sliding_window_view(maps, window, axis=(1, 2))
+    rows, columns = np.divmod(positions, width)
+    found = views[
+        np.arange(len(maps))[:, None],
+        rows * layer.strides[0],
+        columns * layer.strides[1],
+        :,
+        :: layer.dilation_rate[0],
+        :: layer.dilation_rate[1],
+    ]
+    return np.moveaxis(found, 2, -1)
+
+
+def _channels_last(layer, maps) -> np.ndarray:
+    maps = keras.ops.convert_to_numpy(keras.ops.cast(maps, "float32"))
+    return np.moveaxis(maps, 1, -1) if layer.data_format == "channels_first" else maps
+
+
+def _sides(layer, shape) -> tuple[int, int]:
+    first = layer.data_format == "channels_first"
+    return tuple(shape[2:] if first else shape[1:3])
+
+
+def _padding(side, size, stride, rate) -> tuple[int, int]:
+    """Zeros before and after, as TensorFlow puts them for `"same"`."""
+    outputs = -(-side // stride)
+    total = max((outputs - 1) * stride + (size - 1) * rate + 1 - side, 0)
+    return total // 2, total - total // 2
