@@ -12,7 +12,7 @@ import numpy as np
 from keras_roots.lowrank import budget as budgets
 from keras_roots.lowrank.costs import Convolution, input_sides
 from keras_roots.lowrank.latency import LatencyTable, specifications
-from keras_roots.rooting import carrying
+from keras_roots.rooting import losing
 from keras_roots.rooting.stages import Spatial
 
 _WORST = 1 - 1e-9  # a loss of 1 would have no logarithm
@@ -24,7 +24,7 @@ class Options:
 
     Attributes:
         groups: Numbers of groups, ascending from 1.
-        lost: Part of the kernel's energy that is lost with each.
+        lost: Part of the energy that is lost with each.
         cost: Cost of the layer with each.
     """
 
@@ -43,13 +43,15 @@ def groups_within(
     total: float,
     mixed: Collection[str] = (),
     table: str | os.PathLike | LatencyTable | None = None,
+    images: np.ndarray | None = None,
     seed: int = 0,
     input_shape: Sequence | None = None,
 ) -> dict[str, int]:
     """Chooses the groups of all layers for a budget.
 
-    For the largest product of the energies that the kernels keep, as ranks are chosen
-    for a budget (`lowrank.budget`).
+    For the largest product of the energies that the layers keep, as ranks are chosen
+    for a budget (`lowrank.budget`): of their kernels, or of what they answer to sample
+    images.
 
     Args:
         model: The model.
@@ -60,6 +62,7 @@ def groups_within(
         total: Cost of the whole model.
         mixed: Names of layers that a 1x1 is added to if they get groups.
         table: For `"latency"`, a `LatencyTable` or the path of its file.
+        images: Sample images, for what layers answer.
         seed: Seed of the search for channels that belong together.
         input_shape: Shape of one image, where the model's own has unknown sides.
 
@@ -78,7 +81,10 @@ def groups_within(
     counts = {name: _counts(layer, most) for name, layer in chosen.items()}
     sides = input_sides(model, input_shape)
     costs = COSTS[cost](chosen, counts, mixed, sides, table)
-    lost = carrying.lost_energy(model, counts, seed)
+    if images is None:
+        lost = losing.lost_energy(model, counts, seed)
+    else:
+        lost = losing.lost_responses(model, counts, images, seed)
     options = {
         name: Options(counts[name], lost[name], _packed(counts[name], costs[name]))
         for name in chosen

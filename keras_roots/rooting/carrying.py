@@ -1,6 +1,6 @@
 """Trained weights on their way into filter groups."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -8,8 +8,6 @@ import numpy as np
 from keras_roots import graph, surgery
 from keras_roots.layers import GroupedConv2D
 from keras_roots.rooting import assignment, permuting, spaces
-
-_RESTARTS = 1  # where many numbers of groups are tried
 
 
 def put_in_order(
@@ -89,50 +87,17 @@ def _fresh(layer, channels) -> np.ndarray:
     return layer.get_weights()[0]
 
 
-def lost_energy(
-    model: keras.Model, counts: Mapping[str, Sequence[int]], seed: int = 0
-) -> dict[str, np.ndarray]:
-    """Returns the part of kernels' energy that groups lose, layer by layer.
-
-    Channels that the network lets be put in order are, for each layer as if it were
-    the only one.
+def sides_of(
+    found: spaces.Spaces, layer: keras.layers.Conv2D
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Returns the spaces of a convolution's inputs and filters; empty if not followed.
 
     Args:
-        model: A functional or Sequential model.
-        counts: Numbers of groups to try, by name of convolutions without any.
-        seed: Seed of the search for groups.
-
-    Returns:
-        By name, the lost part for each number of groups.
-
-    Raises:
-        ValueError: Weights are not finite.
+        found: The channel spaces of its model.
+        layer: The convolution.
     """
-    found = spaces.channel_spaces(model)
-    lost = {}
-    for name, layer in graph.operations(model):
-        if name not in counts:
-            continue
-        energy = assignment.energy_matrix(layer.get_weights()[0])
-        inputs, filters = (
-            None if len(side) == 1 and not found.pinned(side[0]) else np.arange(size)
-            for side, size in zip(_sides(found, layer), energy.shape, strict=True)
-        )
-        lost[name] = np.array(
-            [
-                1
-                - assignment.group_channels(
-                    energy,
-                    count,
-                    inputs=inputs,
-                    filters=filters,
-                    seed=seed,
-                    restarts=_RESTARTS,
-                ).kept
-                for count in counts[name]
-            ]
-        )
-    return lost
+    output = found.output(layer)
+    return found.inputs(layer), () if output is None else (output,)
 
 
 def _choose(model, groups, seed) -> tuple[spaces.Spaces, dict[int, np.ndarray]]:
@@ -148,7 +113,7 @@ def _choose(model, groups, seed) -> tuple[spaces.Spaces, dict[int, np.ndarray]]:
         if name not in groups:
             continue
         energy = assignment.energy_matrix(layer.get_weights()[0])
-        sides = _sides(found, layer)
+        sides = sides_of(found, layer)
         if set(sides[0]) & set(sides[1]) or len(sides[0]) > 1:
             # Of several spaces, or one that is on both sides, none is put in order.
             for space in sides[0]:
@@ -166,12 +131,6 @@ def _choose(model, groups, seed) -> tuple[spaces.Spaces, dict[int, np.ndarray]]:
     return found, {
         space: order for space, order in orders.items() if not found.pinned(space)
     }
-
-
-def _sides(found, layer) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The spaces of a convolution's inputs and filters; empty if not followed."""
-    output = found.output(layer)
-    return found.inputs(layer), () if output is None else (output,)
 
 
 def _order(found, composition, orders, size) -> np.ndarray | None:

@@ -2,8 +2,9 @@
 
 import dataclasses
 import math
+import numbers
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -140,13 +141,14 @@ class RootPlan:
 
 def plan_rootify(
     model: keras.Model,
-    root: int | Sequence[int] = 64,
+    root: int | Sequence[int] | Mapping[str, int] = 64,
     topology: str = "root",
     layers=None,
     *,
     budget: float | None = None,
     cost: str = "macs",
     mix: bool = False,
+    images: np.ndarray | None = None,
     latency_table: str | os.PathLike | LatencyTable | None = None,
     seed: int = 0,
     input_shape: Sequence | None = None,
@@ -155,12 +157,13 @@ def plan_rootify(
 
     Args:
         model: As for `rootify`, like all arguments.
-        root: Groups of the first stage, or of every stage.
+        root: Groups of the first stage, of every stage, or of layers by name.
         topology: How groups go on from stage to stage.
         layers: Which spatial convolutions.
         budget: Part of the model's cost that it may keep; groups are then chosen layer
             by layer.
         cost: What the budget is of.
+        images: Sample images, with a budget.
         latency_table: Measured times.
         seed: Seed of the search for channels that belong together.
         mix: Whether 1x1s are added where groups would never mix.
@@ -183,6 +186,8 @@ def plan_rootify(
             f"`cost` must be one of {tuple(COSTS)}. Received: cost={cost!r}"
         )
     counted = profile(model, input_shape)
+    if isinstance(root, Mapping):
+        layers = _check_named(root, layers, budget)
     spatial = spatial_convolutions(model, layers, input_shape)
     asked = _asked(spatial, root, topology)
     if budget is not None:
@@ -199,6 +204,7 @@ def plan_rootify(
             total=_total(model, counted.macs, cost, input_shape),
             mixed=mixed,
             table=latency_table,
+            images=images,
             seed=seed,
             input_shape=input_shape,
         )
@@ -215,7 +221,26 @@ def plan_rootify(
     return RootPlan(model, rows, counted.macs, counted.params)
 
 
+def _check_named(root, layers, budget) -> list[str]:
+    """The layers that groups are given for by name."""
+    if layers is not None or budget is not None:
+        raise ValueError(
+            "`root` that gives groups by name says all: leave out `layers` and "
+            f"`budget`. Received: layers={layers!r}, budget={budget!r}"
+        )
+    for name, groups in root.items():
+        if not isinstance(groups, numbers.Integral) or groups < 1:
+            raise ValueError(
+                "`root` must give layers a positive integer. "
+                f"Received: root[{name!r}]={groups!r}"
+            )
+    return list(root)
+
+
 def _asked(spatial, root, topology) -> dict[str, int]:
+    if isinstance(root, Mapping):
+        groups = {s.name: root.get(s.name, root.get(s.layer.name)) for s in spatial}
+        return {name: groups[name] or 1 for name in groups}
     stages = 1 + max(layer.stage for layer in spatial)
     of_stage = groups_per_stage(root, stages, topology)
     return {layer.name: of_stage[layer.stage] for layer in spatial}

@@ -1,7 +1,7 @@
 """Filter groups for any network."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from keras_roots.rooting.plan import plan_rootify
 
 def rootify(
     model: keras.Model,
-    root: int | Sequence[int] = 64,
+    root: int | Sequence[int] | Mapping[str, int] = 64,
     topology: str = "root",
     layers=None,
     *,
@@ -40,15 +40,16 @@ def rootify(
     Args:
         model: A functional or Sequential model, models within it included. It stays as
             it is.
-        root: Filter groups of the first stage, or a tuple: the groups of every stage.
+        root: Filter groups of the first stage, or a tuple: the groups of every stage;
+            or a mapping from names of layers to their groups, for these only.
         topology: How groups go on from stage to stage: `"root"` halves them,
             `"column"` keeps them, `"tree"` doubles them.
         layers: Which spatial convolutions get groups: names, or a function of the
             layer; `None` for all.
         budget: Instead of a topology, the part of the model's cost that it may keep,
             below 1. Every layer gets groups of its own, up to the most that the
-            topology gives any, for the largest product of the energies that kernels
-            keep.
+            topology gives any, for the largest product of the energies that layers
+            keep: of what they answer to `images`, or of their kernels without images.
         cost: What the budget is of: `"macs"`, counted, or `"latency"`, measured in
             LiteRT on this machine, one thread.
         mix: Whether to add a 1x1, the identity at first, after grouped convolutions
@@ -62,8 +63,8 @@ def rootify(
             loses least, and takes longest. `"slice"`:
             neighbouring channels and filters as they are. `None`: no weights of grouped
             convolutions, which start from their initialisers.
-        images: Sample images, as the model takes them, for `carry_over="responses"`; a
-            few hundred of the training set.
+        images: Sample images, as the model takes them, for `carry_over="responses"` and
+            for `budget`; a few hundred of the training set.
         latency_table: For `cost="latency"`, a `LatencyTable`, or the path of its file,
             which need not exist; `None` to measure and not keep it.
         seed: Seed of the search for what belongs together.
@@ -90,6 +91,7 @@ def rootify(
         budget=budget,
         cost=cost,
         mix=mix,
+        images=images,
         latency_table=latency_table,
         seed=seed,
         input_shape=input_shape,

@@ -237,6 +237,32 @@ def test_nested_and_shared_models():
     assert made(_pixels(8)).shape == model(_pixels(8)).shape
 
 
+def test_groups_by_name_of_layer():
+    model = _chain(*(_conv(8, 3, f"conv{i}") for i in range(4)))
+    plan = plan_rootify(model, {"conv2": 4, "conv3": 3})
+    assert {row.name: row.groups for row in plan.layers} == {
+        "conv1": 1,
+        "conv2": 4,
+        "conv3": 2,
+    }
+    assert [row.asked for row in plan.layers] == [None, 4, 3]
+
+
+@pytest.mark.parametrize(
+    ("root", "kwargs", "message"),
+    [
+        ({"conv9": 2}, {}, "`layers` must name .*conv1.*Received: conv9"),
+        ({}, {}, "`layers` must name"),
+        ({"conv1": 0}, {}, r"Received: root\['conv1'\]=0"),
+        ({"conv1": 2}, {"budget": 0.5}, "leave out `layers` and `budget`"),
+        ({"conv1": 2}, {"layers": ["conv1"]}, "leave out `layers` and `budget`"),
+    ],
+)
+def test_impossible_groups_by_name(root, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        plan_rootify(_chain(_conv(8, 3, "conv0"), _conv(8, 3, "conv1")), root, **kwargs)
+
+
 def test_subclassed_models_are_refused():
     class Own(keras.Model):
         def call(self, x):

@@ -1,0 +1,94 @@
+"""What groups lose, against brute force."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_roots.rooting import assignment, losing
+
+
+def _model(kernel, inputs=4):
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, inputs)),
+            keras.layers.Conv2D(
+                kernel.shape[-1], kernel.shape[:2], padding="same", name="conv"
+            ),
+            keras.layers.Dense(2, name="end"),
+        ]
+    )
+    layer = model.get_layer("conv")
+    layer.set_weights([kernel, layer.get_weights()[1]])
+    return model
+
+
+def _kernel(seed=0, inputs=4, filters=4, size=3):
+    shape = (size, size, inputs, filters)
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def _images(seed=1, count=60, channels=4):
+    return np.random.default_rng(seed).normal(size=(count, 4, 4, channels))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_lost_energy_is_what_the_best_grouping_does_not_keep(groups):
+    kernel = _kernel()
+    lost = losing.lost_energy(_model(kernel), {"conv": (groups,)})["conv"]
+    # Inputs of the model keep their order: only filters are chosen.
+    energy = np.square(kernel.astype("float64")).sum(axis=(0, 1))
+    best = assignment.group_channels(energy, groups, inputs=range(4)).kept
+    assert lost == pytest.approx([1 - best])
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_lost_responses_are_the_residual_of_least_squares(groups):
+    kernel, images = _kernel(), _images()
+    images[..., 2] += 0.7 * images[..., 0]  # what one group knows of another
+    lost = losing.lost_responses(_model(kernel), {"conv": (groups,)}, images)["conv"]
+
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    rows = np.array(
+        [
+            padded[image, row : row + 3, column : column + 3]
+            for image in range(len(images))
+            for row in range(4)
+            for column in range(4)
+        ]
+    )
+    answers = np.einsum("rhwc,hwcn->rn", rows, kernel)
+    energy = np.square(kernel.astype("float64")).sum(axis=(0, 1))
+    grouping = assignment.group_channels(energy, groups, inputs=range(4))
+    left = 0.0
+    for own, filters in zip(
+        np.split(grouping.inputs, groups),
+        np.split(grouping.filters, groups),
+        strict=True,
+    ):
+        seen = rows[..., own].reshape(len(rows), -1)
+        seen = np.concatenate([seen, np.ones((len(rows), 1))], axis=1)
+        wanted = answers[:, filters]
+        fitted = np.linalg.lstsq(seen, wanted, rcond=None)[0]
+        left += np.square(wanted - seen @ fitted).sum()
+    total = np.square(answers - answers.mean(axis=0)).sum()
+    assert lost == pytest.approx([left / total], abs=1e-3)
+
+
+def test_nothing_is_lost_where_groups_see_the_same():
+    images = _images(channels=2)
+    images = np.concatenate([images, images], axis=-1)
+    model = _model(_kernel())
+    assert losing.lost_energy(model, {"conv": (2,)})["conv"] > 0.2
+    lost = losing.lost_responses(model, {"conv": (2,)}, images)["conv"]
+    assert lost == pytest.approx([0], abs=1e-3)
+
+
+def test_a_layer_that_answers_nothing_loses_nothing():
+    model = _model(np.zeros((3, 3, 4, 4), "float32"))
+    lost = losing.lost_responses(model, {"conv": (1, 4)}, _images())["conv"]
+    np.testing.assert_array_equal(lost, 0)
+
+
+def test_images_must_fit():
+    with pytest.raises(ValueError, match="`images`"):
+        losing.lost_responses(_model(_kernel()), {"conv": (2,)}, np.zeros((2, 5, 5, 4)))
