@@ -35,9 +35,13 @@ import keras
 from absl import flags
 
 from keras_roots.lowrank import METHODS
-from keras_roots.models import registry
 from keras_roots.regularizers import force as forces
-from keras_roots.training import compression, compression_report, data, recipe_flags
+from keras_roots.training import (
+    compression,
+    compression_report,
+    recipe_flags,
+    starting,
+)
 from keras_roots.training import export as exporting
 from keras_roots.training import flags as shared
 from keras_roots.training.compression import (
@@ -321,12 +325,12 @@ def _ranks(text) -> dict[str, int] | None:
 
 def _start(dataset) -> keras.Model:
     values = shared.FLAGS
-    if values["from"].value:
-        return exporting.get_model(values["from"].value)
-    return registry.create_model(
-        values.model,
+    return starting.start_model(
+        dataset,
+        values["from"].value,
+        name=values.model,
         root=values.root,
         topology=values.topology,
         weights=values.weights,
-        **data.model_arguments(dataset, values.image_size),
+        image_size=values.image_size,
     )
