@@ -117,6 +117,26 @@ def _walk(model, inputs, prefix, call):
     return [values[id(tensor)] for tensor in graph.outputs]
 
 
+def infer(operation: keras.Operation, args, kwargs, kind: type) -> tuple[list, object]:
+    """Infers what an operation returns for arguments that stand for tensors.
+
+    Args:
+        operation: The operation.
+        args: Its positional arguments, as in `walk`.
+        kwargs: Its named arguments.
+        kind: Type of what stands for a tensor, with its specification as `spec`.
+
+    Returns:
+        What stands for tensors among the arguments, and the specification of the
+        output.
+    """
+    found = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, kind)]
+    args, kwargs = keras.tree.map_structure(
+        lambda x: x.spec if isinstance(x, kind) else x, (args, kwargs)
+    )
+    return found, operation.compute_output_spec(*args, **kwargs)
+
+
 class _Noted:
     """A specification of a tensor, and a note on it."""
 
@@ -148,14 +168,8 @@ def annotate(
     """
 
     def call(name, operation, args, kwargs):
-        notes = [
-            x.note for x in keras.tree.flatten((args, kwargs)) if isinstance(x, _Noted)
-        ]
-        args, kwargs = keras.tree.map_structure(
-            lambda x: x.spec if isinstance(x, _Noted) else x, (args, kwargs)
-        )
-        output = operation.compute_output_spec(*args, **kwargs)
-        found = step(name, operation, output, notes)
+        noted, output = infer(operation, args, kwargs, _Noted)
+        found = step(name, operation, output, [x.note for x in noted])
         return keras.tree.map_structure(lambda spec: _Noted(spec, found), output)
 
     noted = [_Noted(spec, note) for spec in keras.tree.flatten(inputs)]

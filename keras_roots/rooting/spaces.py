@@ -184,11 +184,7 @@ def channel_spaces(model: keras.Model, input_shape: Sequence | None = None) -> S
     spaces = Spaces()
 
     def call(name, operation, args, kwargs):
-        signals = [x for x in keras.tree.flatten((args, kwargs)) if _is_signal(x)]
-        specs, named = keras.tree.map_structure(
-            lambda x: x.spec if _is_signal(x) else x, (args, kwargs)
-        )
-        output = operation.compute_output_spec(*specs, **named)
+        signals, output = graph.infer(operation, args, kwargs, channel_steps.Signal)
         operands = list(_operands(args, kwargs))
         known = channel_steps.follow(spaces, operation, signals, operands, output)
         if known:

@@ -145,14 +145,10 @@ def follow(model: keras.Model, dead: dict[int, list[int]]) -> Flow:
 
     def call(name, operation, args, kwargs):
         scope = name.rpartition("/")[0]
-        signals = [x for x in keras.tree.flatten((args, kwargs)) if _is_signal(x)]
+        signals, outputs = graph.infer(operation, args, kwargs, _Signal)
         for signal in signals:
             if not f"{signal.scope}/".startswith(f"{scope}/" if scope else ""):
                 flow.keep(signal.sources, f"it enters the model {scope}")
-        specs, named = keras.tree.map_structure(
-            lambda x: x.spec if _is_signal(x) else x, (args, kwargs)
-        )
-        outputs = operation.compute_output_spec(*specs, **named)
         step = _STEPS.get(type(operation))
         known = step and step(flow, operation, signals, outputs)
         if known:
@@ -167,10 +163,6 @@ def follow(model: keras.Model, dead: dict[int, list[int]]) -> Flow:
         flow.keep(signal.sources, "it is an output of the model")
     flow.finish()
     return flow
-
-
-def _is_signal(value) -> bool:
-    return isinstance(value, _Signal)
 
 
 def _axis(layer) -> int:
