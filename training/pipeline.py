@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_roots.training import augment
-from keras_roots.training.data import Arrays, Photographs, crop
+from keras_roots.training.splits import Arrays, Photographs, crop
 
 
 def steps_per_epoch(split: Arrays | Photographs, batch_size: int) -> int:

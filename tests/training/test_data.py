@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from keras_roots.training import augment, data, pipeline
+from keras_roots.training.splits import crop
 
 
 def _write(path, colour, size=(12, 10)):
@@ -255,11 +256,11 @@ def test_crops_stay_within_the_photograph():
     image[..., 0] = np.arange(64)[:, None]
     image[..., 1] = np.arange(96)
     encoded = tf.io.encode_png(image)
-    centre = data.crop(encoded, 56, "centre").numpy()
+    centre = crop(encoded, 56, "centre").numpy()
     assert centre.shape == (56, 56, 3)
     np.testing.assert_allclose(centre[:, 0, 0], np.arange(4, 60), atol=0.01)
     np.testing.assert_allclose(centre[0, :, 1], np.arange(20, 76), atol=0.01)
-    corner = data.crop(encoded, 56, "random", tf.constant([0.0, 0, 0.999, 0.999]))
+    corner = crop(encoded, 56, "random", tf.constant([0.0, 0, 0.999, 0.999]))
     np.testing.assert_allclose(corner[-1, -1, :2], [63, 95], atol=0.01)
-    whole = data.crop(encoded, 32, "scale_aspect", tf.constant([0.99, 0.9, 0.5, 0.5]))
+    whole = crop(encoded, 32, "scale_aspect", tf.constant([0.99, 0.9, 0.5, 0.5]))
     assert whole.shape == (32, 32, 3)
