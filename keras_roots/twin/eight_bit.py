@@ -48,16 +48,24 @@ class KernelQuantizer(_quantizers.LastValueQuantizer):
 
     Args:
         per_axis: Whether each filter has its own.
+        shared: Whether these are all the same: BatchNormalization, which is folded into
+            the kernel, changes them then, and not the rounded weights.
     """
 
     recording = False
 
-    def __init__(self, per_axis):
+    def __init__(self, per_axis, shared=False):
         super().__init__(8, per_axis=per_axis, symmetric=True, narrow_range=True)
+        self.shared = shared
 
     def __call__(self, inputs, training, weights, **kwargs):
         """Returns a rounded kernel; while recording, as it is."""
         training = training or self.recording
+        if training and self.shared:
+            largest = tf.reduce_max(tf.abs(inputs))
+            for end, sign in (("min_var", -1.0), ("max_var", 1.0)):
+                weights[end].assign(tf.fill(weights[end].shape, sign * largest))
+            training = False
         rounded = super().__call__(inputs, training, weights, **kwargs)
         return inputs if self.recording else rounded
 
@@ -73,14 +81,16 @@ class EightBits(tfmot.quantization.keras.QuantizeConfig):
         kernel: Attribute that holds the kernel, `None` if there is none.
         output: `"activation"` or `"input"`, for how the range of the output comes
             about; `None` where the file has no tensor for it.
-        per_axis: Whether each filter has a scale of its own.
+        per_axis: As for `KernelQuantizer`.
+        shared: As for `KernelQuantizer`.
     """
 
-    def __init__(self, kernel=None, output=None, per_axis=True):
+    def __init__(self, kernel=None, output=None, per_axis=True, shared=False):
         self.kernel = kernel
         self.output = output
         self.per_axis = per_axis
-        self._of_kernel = [KernelQuantizer(per_axis)] if kernel else []
+        self.shared = shared
+        self._of_kernel = [KernelQuantizer(per_axis, shared)] if kernel else []
         self._of_output = [_OUTPUTS[output]()] if output else []
 
     def quantizers(self) -> list:
@@ -114,4 +124,5 @@ class EightBits(tfmot.quantization.keras.QuantizeConfig):
             "kernel": self.kernel,
             "output": self.output,
             "per_axis": self.per_axis,
+            "shared": self.shared,
         }

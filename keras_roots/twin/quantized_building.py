@@ -60,16 +60,17 @@ _BEFORE_RELU = (
 )
 
 
-def build(model: keras.Model) -> tf_keras.Model:
+def build(model: keras.Model, per_filter: bool = True) -> tf_keras.Model:
     """Builds a model's twin for quantisation-aware training, ranges to be recorded.
 
     Args:
         model: A functional model, or a Sequential one that is built.
+        per_filter: Whether filters have scales of their own.
 
     Raises:
         ValueError: As for `building.build`.
     """
-    make = functools.partial(_make, graph.Connections(model))
+    make = functools.partial(_make, graph.Connections(model), not per_filter)
     return building.build(model, make, _quantized_input)
 
 
@@ -94,37 +95,52 @@ def _quantized_input(tensor):
     return QuantizedLayer(layer, EightBits(output="input"))(tensor)
 
 
-def _make(connections, name, operation, inputs):
+def ranges(twin: tf_keras.Model) -> dict[str, dict]:
+    """Returns the ends of the ranges of rounded outputs, by names of layers."""
+    return {
+        layer.layer.name: layer.output_range
+        for layer in twin.layers
+        if isinstance(layer, QuantizedLayer) and layer.quantize_config.output
+    }
+
+
+def _make(connections, shared, name, operation, inputs):
     """Returns the layers of the twin that take a layer's place, as one function."""
-    of_images = len(getattr(inputs, "shape", ())) == 4
-    if isinstance(operation, _layers.Rescaling) and of_images:
+    if isinstance(operation, _layers.Rescaling) and _per_channel(operation, inputs):
         scale = (np.asarray(x).tolist() for x in (operation.scale, operation.offset))
         return _quantized(ChannelScale(*scale, name=name), True)
     rounds = _rounds(connections, operation)
+    kernel = _kernel(operation) and (*_kernel(operation), shared)
     activation = getattr(operation, "activation", keras.activations.linear)
-    if _kernel(operation) and activation not in _FUSED:
+    if kernel and activation not in _FUSED:
         layer = building.translated(name, operation, inputs, activation="linear")
         after = building.translated(
             f"{name}_activation", _layers.Activation(activation), inputs
         )
         return _chain(
-            _quantized(layer, True, *_kernel(operation)),
+            _quantized(layer, True, *kernel),
             _quantized(after, rounds),
         )
     layer = building.translated(name, operation, inputs)
-    quantized = _quantized(layer, rounds, *_kernel(operation))
+    quantized = _quantized(layer, rounds, *kernel)
     sources = connections.sources(operation)
     if is_batch_norm(operation) and not any(_fuses(connections, x) for x in sources):
         return _chain(ChannelScale(1.0, name=f"{name}_channels"), quantized)
     return quantized
 
 
-def _quantized(layer, rounds, kernel=None, per_axis=True):
+def _per_channel(rescaling, inputs) -> bool:
+    """Tells whether a Rescaling treats all positions of an image alike."""
+    of_images = len(getattr(inputs, "shape", ())) == 4
+    return of_images and np.ndim(rescaling.scale) < 2 > np.ndim(rescaling.offset)
+
+
+def _quantized(layer, rounds, kernel=None, per_axis=True, shared=False):
     """Returns a layer that rounds its kernel, and its output if that is asked for."""
     if not rounds and kernel is None:
         return layer
     output = "activation" if rounds else None
-    return QuantizedLayer(layer, EightBits(kernel, output, per_axis))
+    return QuantizedLayer(layer, EightBits(kernel, output, per_axis, shared))
 
 
 def _chain(first, second):
@@ -144,6 +160,10 @@ def _rounds(connections, operation) -> bool:
         return False
     if getattr(operation, "activation", None) in _FIXED_SCALE:
         return False
+    if _is_nothing(operation) and not any(
+        _fuses(connections, source) for source in connections.sources(operation)
+    ):
+        return False
     return not _fuses(connections, operation)
 
 
@@ -159,6 +179,14 @@ def _fuses(connections, operation) -> bool:
     if is_batch_norm(follower):
         return isinstance(operation, _layers.Conv2D | _layers.DepthwiseConv2D)
     return _is_relu(follower) and isinstance(operation, _BEFORE_RELU)
+
+
+def _is_nothing(layer) -> bool:
+    """Tells whether a layer has no operation in the file."""
+    return (
+        isinstance(layer, _layers.Activation)
+        and layer.activation is keras.activations.linear
+    )
 
 
 def _is_relu(layer) -> bool:

@@ -14,7 +14,9 @@ from keras_roots.twin.requirements import require_tfmot
 _BATCH = 32
 
 
-def quantizable(model: keras.Model, calibration_data):
+def quantizable(
+    model: keras.Model, calibration_data, *, per_filter: bool = True, ranges=None
+):
     """Returns a model's twin that computes in training what int8 will compute.
 
     Kernels are rounded to 8 bits with a scale per filter, activations to 8 bits with a
@@ -30,6 +32,12 @@ def quantizable(model: keras.Model, calibration_data):
         model: As for `to_tf_keras`, from one batch of images of a fixed size. It stays
             as it is.
         calibration_data: Images that the model is made for, as for `export_tflite`.
+        per_filter: Whether each filter has a scale of its own. With one for the whole
+            kernel, up to BatchNormalization, weights that are equal stay equal in the
+            file, which compresses better after clustering.
+        ranges: A twin from quantisation-aware training, whose ranges of activations
+            replace the recorded ones where layers have the same names. With the weights
+            that came back from it, the model may be rewritten before it is exported.
 
     Returns:
         A `tf_keras.Model` to compile and fit, then to write with `export_int8`;
@@ -49,9 +57,14 @@ def quantizable(model: keras.Model, calibration_data):
     from keras_roots.twin import quantized_building
 
     calibration_data = images.as_images(calibration_data, model, "calibration_data")
-    twin = quantized_building.build(model)
+    twin = quantized_building.build(model, per_filter)
     with _changed(quantized_building.quantizers(twin), "recording", True):
         _run(twin, calibration_data)
+    if ranges is not None:
+        trained = quantized_building.ranges(ranges)
+        for name, ends in quantized_building.ranges(twin).items():
+            for end, variable in ends.items():
+                variable.assign(trained.get(name, ends)[end])
     return twin
 
 

@@ -26,6 +26,11 @@ class QuantizedLayer(tfmot.quantization.keras.QuantizeWrapperV2):
         self._read = lambda: [np.asarray(variable) for variable in variables]
         super().build(input_shape)
 
+    @property
+    def output_range(self) -> dict:
+        """The variables that hold the ends of the output's range, by names."""
+        return self._output_quantizer_vars
+
     def float_weights(self) -> list[np.ndarray]:
         """Returns the layer's weights as they are before quantisation."""
         return self._read()

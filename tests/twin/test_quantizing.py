@@ -148,6 +148,61 @@ def test_ranges_and_levels(network, images):
     np.testing.assert_allclose(found, np.round(kernel / step) * step, atol=1e-6)
 
 
+def test_one_scale_per_kernel(network, images, tmp_path):
+    """Clusters stay clusters in the file, though BatchNorm scales each filter."""
+    few = np.array([-1.0, -0.4, 0.25, 1.0], "float32")
+    layer = network.get_layer("grouped")
+    layer.set_weights([np.random.default_rng(0).choice(few, layer.kernel.shape)])
+    data = images(SHAPE, 8)
+    twin = quantizable(network, data, per_filter=False)
+    fit(twin, data, rate=0.0)
+    path = tmp_path / "net.tflite"
+    report = export_int8(twin, path, data)
+    assert report.relative_difference < 0.03
+    tensors = LiteRTModel(path, delegate=False)._interpreter
+    shapes = {details["index"]: details for details in tensors.get_tensor_details()}
+    (kernel,) = [
+        tensors.get_tensor(index)
+        for index, details in shapes.items()
+        if tuple(details["shape"]) == (8, 3, 3, 2)
+    ]
+    assert sorted(np.abs(np.unique(kernel)).tolist()) == [32, 51, 127, 127]
+
+
+def test_trained_ranges_of_a_rewritten_model(network, images):
+    """Those of layers that are left are taken over, others recorded."""
+    data = images(SHAPE, 8)
+    trained = quantizable(network, 3 * data)
+    first = network.get_layer("bn").output
+    rest = keras.Model(first, network.output)
+    again = quantizable(rest, images(rest.input_shape[1:], 8), ranges=trained)
+    names = ("relu", "grouped_bn", "out", "pool", "head")
+    for name in names:
+        ours, theirs = (
+            {end: ends.numpy() for end, ends in layer.output_range.items()}
+            for layer in (x.get_layer(f"quant_{name}") for x in (again, trained))
+        )
+        assert ours == theirs
+    (recorded,) = set(rounded(again)) - set(names)
+    ends = again.get_layer(f"quant_{recorded}").output_range
+    assert ends["max_var"].numpy() == images(rest.input_shape[1:], 8).max()
+
+
+def test_factors_by_position_and_activations_that_are_none(images, tmp_path):
+    """Rewritten average pools have such factors; models that give logits the others."""
+    factors = np.random.default_rng(0).uniform(1, 2, SHAPE).tolist()
+    inputs = keras.Input(SHAPE, name="images")
+    x = layers.Rescaling(factors, name="factors")(inputs)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    model = keras.Model(inputs, layers.Activation("linear", name="logits")(x))
+    data = images(SHAPE, 8)
+    twin = quantizable(model, data)
+    assert sorted(rounded(twin)) == ["factors", "images_range", "pool"]
+    report = export_int8(twin, tmp_path / "net.tflite", data)
+    assert report.operations == {"DEQUANTIZE": 1, "MEAN": 1, "MUL": 1, "QUANTIZE": 1}
+    assert report.relative_difference < 0.02
+
+
 def test_checkpoints(network, images, tmp_path):
     """Weights and ranges, and a twin from its configuration."""
     import tf_keras
