@@ -143,11 +143,9 @@ def _saved_model(path, images):
 
 
 def _keras(path, images):
-    import keras
+    from keras_roots.loading import load_model
 
-    import keras_roots  # noqa: F401  registers the layers
-
-    model = keras.saving.load_model(path, compile=False)
+    model = load_model(path)
     images = images.astype(model.inputs[0].dtype)
     return lambda: model.predict_on_batch(images)
 

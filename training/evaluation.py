@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_roots.export import LiteRTModel, check
+from keras_roots.loading import load_model
 from keras_roots.training import data
 
 
@@ -174,11 +175,7 @@ def model_predictor(model: keras.Model) -> Predictor:
 
 def _keras(path, threads):
     del threads
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except Exception as error:
-        raise ValueError(f"Keras cannot load the file {path!r}: {error}") from error
-    return model_predictor(model)
+    return model_predictor(load_model(path, "`file`"))
 
 
 def _litert(path, threads):

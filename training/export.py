@@ -13,7 +13,6 @@ other exports that compares on random pixels unless --dataset is given.
 """
 
 import logging
-import os
 from collections.abc import Sequence
 
 import keras
@@ -24,6 +23,7 @@ from absl import logging as absl_logging
 import keras_roots
 from keras_roots.export import check, images, litert, rewrites, targets
 from keras_roots.layers.lowering import LOWERINGS
+from keras_roots.loading import load_model
 from keras_roots.models import common, registry
 from keras_roots.training import data
 from keras_roots.training import flags as shared
@@ -67,7 +67,7 @@ def get_model(
         ValueError: The file is no Keras file, or an argument is impossible.
     """
     if path is not None:
-        return _load(path)
+        return load_model(path, "--from")
     arguments = {} if classes is None else {"classes": classes}
     if image_size is not None:
         shape = (image_size, image_size, 3)
@@ -275,15 +275,3 @@ def define_flags() -> tuple[str, ...]:
 def run() -> None:
     """Runs the binary."""
     shared.launch(main, __doc__, define_flags())
-
-
-def _load(path):
-    if not os.path.isfile(path):
-        raise ValueError(f"--from must be an existing .keras file. Received: {path!r}")
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except Exception as error:
-        raise ValueError(
-            f"--from must be a whole .keras file. Received: {path!r}; "
-            f"reading it failed with: {error}"
-        ) from error

@@ -23,6 +23,7 @@ import keras
 from absl import flags
 
 from keras_roots import files
+from keras_roots.loading import load_model
 from keras_roots.lowrank.convolutions import convolutions
 from keras_roots.tables import format_table
 from keras_roots.training import compression_report
@@ -296,7 +297,7 @@ def _result(run, stage) -> dict:
 
 
 def _load(run, stage) -> keras.Model:
-    return keras.models.load_model(run / stage / MODEL, compile=False)
+    return load_model(run / stage / MODEL)
 
 
 def _finetuning_log(run) -> list[dict]:

@@ -24,6 +24,7 @@ from absl import flags
 
 import keras_roots
 from keras_roots import files
+from keras_roots.loading import load_model
 from keras_roots.models import registry, released
 from keras_roots.training import cards, data, evaluation, fitting, formats
 from keras_roots.training import flags as shared
@@ -68,7 +69,7 @@ def read_run(folder: str | os.PathLike) -> Run:
     try:
         config = json.loads((folder / "config.json").read_text())
         result = json.loads((folder / fitting.RESULT).read_text())
-        network = keras.models.load_model(folder / fitting.MODEL, compile=False)
+        network = load_model(folder / fitting.MODEL)
     except (OSError, ValueError) as error:
         raise ValueError(
             "`run` must be the output directory of a keras-roots-train that is done, "

@@ -8,6 +8,8 @@ from importlib import resources
 
 import keras
 
+from keras_roots.loading import load_model
+
 DATASETS = {"cifar10": 10, "imagenette": 10}  # that weights are released for: classes
 _NETWORK = ".keras"  # Released networks that no constructor builds are whole files.
 
@@ -123,7 +125,7 @@ def load_network(
             f"`weights={weights!r}` is released as {', '.join(names(weights))}. "
             f"Received: {model} with groups {groups}"
         )
-    network = keras.models.load_model(verified(found), compile=False)
+    network = load_model(verified(found))
     if classes not in (None, network.output_shape[-1]):
         raise ValueError(
             f"`classes` should be {network.output_shape[-1]} with "

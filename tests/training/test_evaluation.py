@@ -102,7 +102,7 @@ def test_files_that_are_no_networks_are_refused(tmp_path):
         (tmp_path / name).write_text("no network")
     for name, message in {
         "nowhere.keras": "does not exist",
-        "broken.keras": "Keras cannot load",
+        "broken.keras": "`file` must be a whole .keras file",
         "broken.tflite": "LiteRT cannot load",
         "notes.txt": "must be a .keras file",
         "folder": "TensorFlow cannot load",
