@@ -44,7 +44,7 @@ from keras_roots.training import (
 )
 from keras_roots.training import export as exporting
 from keras_roots.training import flags as shared
-from keras_roots.training.compression import (
+from keras_roots.training.compression_settings import (
     Decomposition,
     FineTuning,
     Force,

@@ -12,10 +12,9 @@ from keras_roots.export import ExportError
 from keras_roots.lowrank import RankAnalysis
 from keras_roots.lowrank.convolutions import convolutions
 from keras_roots.tables import format_table
-from keras_roots.training import evaluation
+from keras_roots.training import evaluation, formats
 from keras_roots.training.compression import Compression
 
-CALIBRATION_IMAGES = 500
 QUANTIZATIONS = {"float32": None, "int8": "int8"}
 _RANKED = ("baseline", "force")
 _COLUMNS = {
@@ -153,7 +152,7 @@ def render(rows: Sequence[dict]) -> str:
 
 def _export(compression, stage, folder) -> dict:
     model = compression.model(stage)
-    images = compression.sample(model, CALIBRATION_IMAGES)
+    images = compression.sample(model, formats.CALIBRATION_IMAGES)
     result = compression.result(stage)
     row = {"stage": stage, "top1": result["top1"]}
     if "validation_top1" in result:

@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 import keras_roots
-from keras_roots.training import compression, compression_report, fitting
-from keras_roots.training.compression import (
+from keras_roots.training import (
+    compression,
+    compression_report,
+    compression_settings,
+    fitting,
+)
+from keras_roots.training.compression_settings import (
     Decomposition,
     FineTuning,
     Force,
@@ -260,15 +265,15 @@ def test_export_measures_every_stage(finished, npz):
 )
 def test_impossible_layers(layers, family, message):
     with pytest.raises(ValueError, match=message):
-        compression.chosen_layers(layers, family)
+        compression_settings.chosen_layers(layers, family)
 
 
 def test_layers_by_expression():
-    chosen = compression.chosen_layers(r"conv\d", None)
+    chosen = compression_settings.chosen_layers(r"conv\d", None)
     names = ["conv1", "conv12", "conv2"]
     layers = [keras.layers.Conv2D(1, 1, name=name) for name in names]
     assert list(map(chosen, layers)) == [True, False, True]
-    assert compression.chosen_layers("all", None) is None
+    assert compression_settings.chosen_layers("all", None) is None
 
 
 def test_a_network_that_is_no_classifier_is_refused(npz, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_roots.training import compression, force_report
-from keras_roots.training.compression import Decomposition, Force, Settings
+from keras_roots.training.compression_settings import Decomposition, Force, Settings
 from keras_roots.training.recipes import Recipe
 
 RECIPE = Recipe(1, 10, 1e-4)
