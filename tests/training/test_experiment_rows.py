@@ -1,0 +1,206 @@
+"""Rows of experiments, run stage by stage, and their tables."""
+
+import csv
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_roots.training import data, experiment_rows, experiment_tables
+from keras_roots.training.experiment_rows import Bench, Outcome, Row, Stage, run_row
+from keras_roots.training.experiment_tables import Table
+
+
+@dataclasses.dataclass(frozen=True)
+class Biased(Stage):
+    """Adds to the biases of the network, and counts how often it is run."""
+
+    bias: float = 1.0
+    long: bool = False
+
+    def run(self, model, folder, bench):
+        bench.say(f"run {self.name}")
+        if self.bias < 0:
+            raise ValueError("negative")
+        kernel, bias = model.layers[-1].get_weights()
+        model.layers[-1].set_weights([kernel, bias + self.bias])
+        return model, {"added": self.bias}
+
+    def lasting(self, epochs):
+        if not self.long:
+            return self
+        return dataclasses.replace(self, bias=float(epochs)) if epochs else None
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def bench(said):
+    rng = np.random.default_rng(0)
+    split = data.Arrays(
+        rng.integers(0, 256, (6, 4, 4, 3)).astype("uint8"), np.arange(6) % 2
+    )
+    dataset = data.Dataset("noise", ("a", "b"), split, split, split, 4)
+    return Bench(dataset, say=said.append)
+
+
+@pytest.fixture(autouse=True)
+def start(monkeypatch):
+    """Small networks in place of the zoo's; returns what they were asked by."""
+    asked = []
+
+    def start_model(dataset, **arguments):
+        asked.append(arguments)
+        return keras.Sequential(
+            [
+                keras.Input((4, 4, 3)),
+                keras.layers.Flatten(),
+                keras.layers.Dense(2, name="scores"),
+            ]
+        )
+
+    monkeypatch.setattr(experiment_rows.starting, "start_model", start_model)
+    return asked
+
+
+def row(name="a", first=1.0, second=2.0):
+    stages = (Biased("first", first), Biased("second", second, long=True))
+    return Row(name, "root_nin:8:tree", "cifar10", stages, {"label": name.upper()})
+
+
+def biases(model):
+    return model.layers[-1].get_weights()[1].tolist()
+
+
+def test_each_stage_takes_the_model_of_the_one_before(bench, start, tmp_path, said):
+    run_row(row(), tmp_path / "a", bench)
+    expected = {"name": "root_nin", "root": 8, "topology": "tree", "weights": "cifar10"}
+    assert start == [expected]
+    outcome = Outcome(row(), tmp_path / "a")
+    assert biases(outcome.model("first")) == [1, 1]
+    assert biases(outcome.model("second")) == [3, 3]
+    assert outcome.missing == []
+    assert outcome.last() == outcome.result("second")
+    assert outcome.result("second")["added"] == 2
+    assert 0 <= outcome.result("first")["top1"] <= 1
+    assert [line for line in said if line.startswith("run")] == [
+        "run first",
+        "run second",
+    ]
+
+
+def test_what_is_done_is_not_run_again_and_goes_on(bench, start, tmp_path, said):
+    short = dataclasses.replace(bench, epochs=0)
+    run_row(row(), tmp_path / "a", short)
+    outcome = Outcome(row(), tmp_path / "a")
+    assert outcome.missing == ["second"]
+    assert outcome.last()["added"] == 1
+    said.clear()
+    run_row(row(), tmp_path / "a", dataclasses.replace(bench, epochs=5))
+    assert said[:2] == ["a, first: done already", "a, second: starts"]
+    assert biases(outcome.model("second")) == [6, 6]
+    assert len(start) == 1
+    with pytest.raises(ValueError, match=r"another configuration.*second"):
+        run_row(row(), tmp_path / "a", bench)
+
+
+def test_other_settings_of_a_stage_before_are_refused(bench, tmp_path):
+    run_row(row(), tmp_path / "a", bench)
+    with pytest.raises(ValueError, match=r"another configuration.*first"):
+        run_row(row(first=4.0), tmp_path / "a", bench)
+
+
+def test_a_stage_that_is_impossible_leaves_its_folder_free(bench, tmp_path):
+    with pytest.raises(ValueError, match="negative"):
+        run_row(row(second=-1.0), tmp_path / "a", bench)
+    run_row(row(second=3.0), tmp_path / "a", bench)
+    assert biases(Outcome(row(), tmp_path / "a").model("second")) == [4, 4]
+
+
+def table(**fields):
+    def columns(outcome):
+        return {"added": outcome.last()["added"], "more": None}
+
+    shown = {
+        "label": ("name", "`{}`"),
+        "added": ("bias", "{:.1f}"),
+        "more": ("x", "{}"),
+    }
+    return Table((row("a"), row("b", first=5.0)), columns, shown, **fields)
+
+
+def test_tables_of_rows(bench, tmp_path):
+    runs = tmp_path / "runs"
+    with pytest.raises(ValueError, match="`runs` must be.*Received: nothing in"):
+        experiment_tables.write("name", table(), runs, tmp_path)
+    experiment_tables.run(table(), runs, dataclasses.replace(bench, epochs=0), "b")
+    assert experiment_tables.missing(table(), runs) == ["a: first, second", "b: second"]
+    paths = experiment_tables.write("name", table(), runs, tmp_path)
+    assert [path.name for path in paths] == ["name.csv", "name.md"]
+    with open(tmp_path / "experiments" / "name.csv", newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert {name: line[name] for name in ("row", "label", "added", "more")} == {
+        "row": "b",
+        "label": "B",
+        "added": "5.0",
+        "more": "",
+    }
+    assert line["hardware"] and line["versions"] and line["date"]
+    assert paths[1].read_text() == (
+        "| name | bias | x |\n| --- | --- | --- |\n| `B` | 5.0 |  |\n"
+    )
+
+
+def test_pictures_are_drawn_of_what_is_done(bench, tmp_path):
+    pytest.importorskip("matplotlib")
+    drawn = []
+    drawing = table(draw=lambda outcomes, path: drawn.append((outcomes, path)))
+    experiment_tables.run(drawing, tmp_path / "runs", bench, "b")
+    *_, picture = experiment_tables.write("n", drawing, tmp_path / "runs", tmp_path)
+    (((outcome,), path),) = drawn
+    assert path == picture == tmp_path / "experiments" / "n.png"
+    assert outcome.row.name == "b"
+
+
+def test_networks_are_measured_together_once_all_are_done(bench, tmp_path):
+    calls = []
+
+    def measure(models):
+        calls.append({name: biases(model)[0] for name, model in models.items()})
+        return {name: {"ms": 2 * value} for name, value in calls[-1].items()}
+
+    measuring = table(measure=measure)
+    experiment_tables.run(measuring, tmp_path, bench, "a")
+    assert not calls
+    for _ in range(2):
+        experiment_tables.run(measuring, tmp_path, bench)
+        assert calls == [{"a": 3, "b": 7}]
+    found = [line["ms"] for line in experiment_tables.lines(measuring, tmp_path)]
+    assert found == [6, 14]
+    (tmp_path / "measured.json").write_text(json.dumps({"a": {"ms": 1}}))
+    experiment_tables.run(measuring, tmp_path, bench)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("only", "names"), [(None, ["a", "b"]), ("b", ["b"]), (".", ["a", "b"])]
+)
+def test_rows_by_name(only, names):
+    assert [r.name for r in experiment_tables.chosen_rows(table(), only)] == names
+
+
+@pytest.mark.parametrize(
+    ("only", "message"),
+    [
+        ("bb", "`only` must match the whole name of a row: a, b. Received: only='bb'"),
+        ("(", "`only` must be a regular expression. Received: only='\\('"),
+    ],
+)
+def test_no_row_by_name(only, message):
+    with pytest.raises(ValueError, match=message):
+        experiment_tables.chosen_rows(table(), only)

@@ -1,0 +1,157 @@
+"""What stages of experiments do: leave a network as it is, group it, train it."""
+
+import dataclasses
+
+import keras
+
+from keras_roots import files
+from keras_roots.lowrank import recalibrate
+from keras_roots.rooting import plan_rootify
+from keras_roots.training import experiment_costs, fitting
+from keras_roots.training.experiment_rows import Stage
+from keras_roots.training.recipes import Recipe, get_recipe
+
+MOST = 64  # groups of a layer whose groups are chosen for a budget
+_LATENCIES = "latency.csv"
+_PLAN = "plan.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole(Stage):
+    """Leaves the network as it is, for what the others are held against."""
+
+    name: str = "whole"
+
+    def run(self, model, folder, bench):
+        """As for every stage."""
+        return model, {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Grouped(Stage):
+    """Gives the network filter groups, with BatchNorm's statistics estimated anew.
+
+    Attributes:
+        groups: Groups of the first stage, which halve from stage to stage.
+        mix: Whether 1x1s are added, as for `rootify`.
+        carry_over: Which weights stay, as for `rootify`.
+        images: Training images for the statistics, for `carry_over="responses"` and for
+            `budget`.
+        budget: A cost, `"macs"` or `"latency"`: each layer gets groups of its own, at
+            most `MOST`, for what the network costs with `groups`. `None` for those
+            groups themselves.
+        judged: Whether the budget is spent by what layers answer, `"responses"`, or by
+            the `"energy"` of their kernels.
+    """
+
+    name: str = "grouped"
+    groups: int = 1
+    mix: bool = False
+    carry_over: str | None = "responses"
+    images: int = 1000
+    budget: str | None = None
+    judged: str = "responses"
+
+    def run(self, model, folder, bench):
+        """As for every stage; writes `plan.csv`, and `latency.csv` with a latency."""
+        images = bench.sample(model, self.images)
+        plan = plan_rootify(model, self.groups, mix=self.mix)
+        extra = {}
+        if self.budget:
+            part = experiment_costs.COSTS[self.budget](model, folder / _LATENCIES)
+            extra = {"budget": part(plan)}
+            plan = plan_rootify(
+                model,
+                MOST,
+                budget=extra["budget"],
+                cost=self.budget,
+                mix=self.mix,
+                images=images if self.judged == "responses" else None,
+                latency_table=folder / _LATENCIES,
+                seed=bench.seed,
+            )
+            extra |= {"predicted": part(plan)}
+        bench.say(str(plan))
+        files.write_csv(folder / _PLAN, list(map(dataclasses.asdict, plan.layers)))
+        small = plan.apply(self.carry_over, images, bench.seed)
+        extra |= {"layer_groups": {row.name: row.groups for row in plan.layers}}
+        return recalibrate(small, images), extra
+
+
+@dataclasses.dataclass(frozen=True)
+class Fresh(Grouped):
+    """Gives the network filter groups and new random weights, all of them."""
+
+    carry_over: str | None = None
+
+    def run(self, model, folder, bench):
+        """As for every stage."""
+        small, extra = super().run(model, folder, bench)
+        return keras.models.clone_model(small), extra
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained(Stage):
+    """Trains the network.
+
+    Attributes:
+        recipe: How.
+    """
+
+    name: str = "trained"
+    recipe: Recipe | None = None
+
+    def run(self, model, folder, bench):
+        """As for every stage; writes `log.csv` and checkpoints."""
+        fitting.fit(
+            model,
+            bench.dataset,
+            self.recipe,
+            folder,
+            seed=bench.seed,
+            distribution=bench.distribution,
+            verbose=bench.verbose,
+        )
+        seconds = fitting.seconds(folder)
+        return model, {"epochs": self.recipe.epochs, "seconds": seconds}
+
+    def lasting(self, epochs):
+        """As for every stage."""
+        if epochs == 0:
+            return None
+        recipe = dataclasses.replace(self.recipe, epochs=epochs)
+        return dataclasses.replace(self, recipe=recipe)
+
+
+def falling(model: str, epochs: int, part: float) -> Recipe:
+    """Returns the recipe of a network on CIFAR-10 for training on from trained weights.
+
+    Args:
+        model: Registry name.
+        epochs: Passes over the training images.
+        part: Part of the recipe's learning rate to start from; it falls to zero.
+    """
+    return _short(model, epochs, part, 0.0)
+
+
+def rising(model: str, epochs: int) -> Recipe:
+    """Returns the recipe of a network on CIFAR-10, at its full rate and with a warm-up.
+
+    Args:
+        model: Registry name.
+        epochs: Passes over the training images.
+    """
+    return _short(model, epochs, 1.0, 0.25)
+
+
+def _short(model, epochs, part, warmup) -> Recipe:
+    rate = part * get_recipe(model, "cifar10").learning_rate
+    return get_recipe(
+        model,
+        "cifar10",
+        epochs=epochs,
+        learning_rate=rate,
+        schedule="one_cycle",
+        warmup=warmup,
+        precision="mixed_bfloat16",
+    )

@@ -1,0 +1,98 @@
+r"""Runs experiments of several networks each, and writes their tables and pictures.
+
+All rows of a table:
+
+  keras-roots-experiments --table=rootify --runs=runs/experiments --output_dir=results
+
+runs those that are not done yet, in runs/experiments/rootify/ROW, and writes
+results/experiments/rootify.csv, rootify.md and rootify.png. A command that was stopped
+goes on when it is given again. --only='nin-.*' runs the rows of such names alone,
+--epochs=0 all that needs no training, and --render nothing: it writes the tables of
+what is done, and says what is missing.
+
+  rootify  filter groups for trained networks: error right after, and after training on,
+           against training from scratch
+  budget   groups layer by layer for a budget against one schedule, at equal cost
+
+Networks are trained and measured on CIFAR-10, which TensorFlow Datasets downloads.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from keras_roots.training import (
+    data,
+    experiment_budget,
+    experiment_rootify,
+    experiment_tables,
+)
+from keras_roots.training import flags as shared
+from keras_roots.training.experiment_rows import Bench
+from keras_roots.training.export import quiet
+
+TABLES = {
+    "rootify": experiment_rootify.TABLE,
+    "budget": experiment_budget.TABLE,
+}
+DATASET = "cifar10"
+_SHARED_FLAGS = ("dataset", "data_dir", "output_dir", "seed", "distribution")
+
+
+def main(argv) -> None:
+    """Runs and writes the tables that the flags name."""
+    del argv
+    values = shared.FLAGS
+    if not values.runs or not values.output_dir:
+        raise ValueError("--runs and --output_dir are required: folders")
+    for name in values.table:
+        experiment_tables.chosen_rows(TABLES[name], values.only)
+    if not values.render:
+        quiet()
+        named = values["dataset"].present
+        dataset = data.open_dataset(
+            values.dataset if named else DATASET, values.data_dir
+        )
+        bench = Bench(dataset, values.epochs, values.seed, values.distribution)
+    for name in values.table:
+        table, folder = TABLES[name], Path(values.runs, name)
+        if not values.render:
+            experiment_tables.run(table, folder, bench, values.only)
+        Path(values.output_dir).mkdir(parents=True, exist_ok=True)
+        written = experiment_tables.write(name, table, folder, values.output_dir)
+        print(f"\n{written[1].read_text()}")
+        for line in experiment_tables.missing(table, folder):
+            print(f"missing: {line}")
+        for path in written:
+            print(path)
+
+
+def define_flags() -> tuple[str, ...]:
+    """Defines the binary's flags and returns their names."""
+    shared.define(*_SHARED_FLAGS)
+    flags.DEFINE_multi_enum(
+        "table",
+        list(TABLES),
+        list(TABLES),
+        "Table to make; may be given several times.",
+    )
+    flags.DEFINE_string("runs", None, "Folder for everything that the rows write.")
+    flags.DEFINE_string(
+        "only", None, "Regular expression for the whole names of the rows to run."
+    )
+    flags.DEFINE_integer(
+        "epochs",
+        None,
+        "Epochs of every training, in place of the table's own; 0 trains nothing.",
+        lower_bound=0,
+    )
+    flags.DEFINE_bool(
+        "render", False, "Whether to write what is done, and run nothing."
+    )
+    own = ("table", "runs", "only", "epochs", "render")
+    return (*_SHARED_FLAGS, *own)
+
+
+def run() -> None:
+    """Runs the binary."""
+    shared.launch(main, __doc__, define_flags())
