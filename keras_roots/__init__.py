@@ -27,6 +27,7 @@ _LAZY = {
     "from_tf_keras": "keras_roots.twin",
     "plan_rootify": "keras_roots.rooting",
     "rootify": "keras_roots.rooting",
+    "plan_compression": "keras_roots.planning",
 }
 
 __all__ = [
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 
-_LAZY_MODULES = ("analysis", "lowrank", "twin")
+_LAZY_MODULES = ("analysis", "lowrank", "planning", "twin")
 
 
 def __getattr__(name):

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_roots.lowrank import budget as budgets
-from keras_roots.lowrank.costs import Convolution, input_sides
+from keras_roots.lowrank.costs import Convolution, factors_cost, input_sides
 from keras_roots.lowrank.latency import LatencyTable, specifications
 from keras_roots.rooting import losing
 from keras_roots.rooting.stages import Spatial
@@ -110,6 +110,30 @@ def groups_within(
     }
 
 
+def with_groups(
+    whole: Convolution, groups: int, mixed: bool
+) -> tuple[Convolution, ...]:
+    """Describes a convolution with groups.
+
+    Args:
+        whole: The convolution without any.
+        groups: Its groups.
+        mixed: Whether a 1x1 is added behind it if it has groups.
+
+    Returns:
+        The convolutions that take its place, one after the other.
+    """
+    height, width, channels, filters = whole.kernel_shape
+    shape = (height, width, channels // groups, filters)
+    grouped = dataclasses.replace(whole, kernel_shape=shape, groups=groups)
+    if groups == 1 or not mixed:
+        return (grouped,)
+    mix = Convolution(
+        (1, 1, filters, filters), 1, (1, 1), "valid", (1, 1), False, grouped.outputs
+    )
+    return grouped, mix
+
+
 def _counts(layer, most) -> tuple[int, ...]:
     common = math.gcd(layer.channels, layer.filters)
     return tuple(n for n in range(1, min(most, common) + 1) if common % n == 0)
@@ -129,7 +153,7 @@ def _macs(chosen, counts, mixed, sides, table) -> dict[str, list[float]]:
     del table
     return {
         name: [
-            float(sum(part.cost.macs for part in _chain(layer, count, mixed, sides)))
+            float(factors_cost(_chain(layer, count, mixed, sides)).macs)
             for count in counts[name]
         ]
         for name, layer in chosen.items()
@@ -152,18 +176,9 @@ def _latency(chosen, counts, mixed, sides, table) -> dict[str, list[float]]:
     return {name: [times[name, count] for count in counts[name]] for name in chosen}
 
 
-def _chain(layer, count, mixed, sides) -> list[Convolution]:
-    """The convolution with groups, and the 1x1 that is added after it, if it is."""
+def _chain(layer, count, mixed, sides) -> tuple[Convolution, ...]:
     whole = Convolution.of(layer.layer, sides[id(layer.layer)])
-    height, width, channels, filters = whole.kernel_shape
-    shape = (height, width, channels // count, filters)
-    grouped = dataclasses.replace(whole, kernel_shape=shape, groups=count)
-    if count == 1 or layer.name not in mixed:
-        return [grouped]
-    mix = Convolution(
-        (1, 1, filters, filters), 1, (1, 1), "valid", (1, 1), False, grouped.outputs
-    )
-    return [grouped, mix]
+    return with_groups(whole, count, layer.name in mixed)
 
 
 # Cost: function of layers by name, the groups that each can have, the names of those

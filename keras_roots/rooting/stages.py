@@ -63,18 +63,8 @@ def spatial_convolutions(
         ValueError: The model is subclassed, sides are unknown, or it has none that is
             chosen.
     """
-    found: dict[int, tuple[str, keras.layers.Conv2D]] = {}
-    outputs: dict[int, list[tuple[int, int]]] = {}
-
-    def step(name, operation, output, convolved):
-        if not isinstance(operation, keras.layers.Conv2D):
-            return any(convolved)
-        if any(convolved) and _takes_groups(operation):
-            found.setdefault(id(operation), (name, operation))
-            outputs.setdefault(id(operation), []).append(_sides(operation, output))
-        return True
-
-    graph.annotate(model, symbolic_inputs(model, input_shape), False, step)
+    found = groupable(model, input_shape)
+    outputs = {key: calls for key, (_, _, calls) in found.items()}
     halvings = _halvings(outputs)
     stages = sorted(set(halvings.values()))
     selection = Selection(
@@ -88,10 +78,39 @@ def spatial_convolutions(
             stages.index(halvings[key]),
             selection(layer, name),
         )
-        for key, (name, layer) in found.items()
+        for key, (name, layer, _) in found.items()
     ]
     selection.check()
     return spatial
+
+
+def groupable(
+    model: keras.Model, input_shape: Sequence | None = None
+) -> dict[int, tuple[str, keras.layers.Conv2D, list[tuple[int, int]]]]:
+    """Finds the convolutions of a model that may take filter groups.
+
+    Args:
+        model: As for `spatial_convolutions`.
+        input_shape: As for `spatial_convolutions`.
+
+    Returns:
+        By `id`: name, layer, and height and width of its output for every call.
+
+    Raises:
+        ValueError: The model is subclassed, or sides are unknown.
+    """
+    found: dict[int, tuple[str, keras.layers.Conv2D, list]] = {}
+
+    def step(name, operation, output, convolved):
+        if not isinstance(operation, keras.layers.Conv2D):
+            return any(convolved)
+        if any(convolved) and _takes_groups(operation):
+            entry = found.setdefault(id(operation), (name, operation, []))
+            entry[2].append(_sides(operation, output))
+        return True
+
+    graph.annotate(model, symbolic_inputs(model, input_shape), False, step)
+    return found
 
 
 def _takes_groups(layer) -> bool:
