@@ -5,7 +5,6 @@ from pathlib import Path
 
 from keras_roots import analysis, files
 from keras_roots.models import registry, released
-from keras_roots.tables import format_rows, markdown_table
 from keras_roots.training import paper_counts, zoo_measuring
 from keras_roots.training.zoo_measuring import Laboratory
 
@@ -75,32 +74,9 @@ def table2(laboratory: Laboratory) -> list[Path]:
     measured = zoo_measuring.measure(entries, laboratory)
     rows = [_row(network, measured[0], published) for network in measured]
     path = _folder(laboratory) / TABLE_2
-    files.write_csv(path, rows)
-    short = path.with_suffix(".md")
-    files.write_text(short, markdown(rows))
-    laboratory.say(f"\nDeep Roots, Table 2\n\n{render(rows)}\n")
-    return [path, short]
-
-
-def render(rows: list[dict]) -> str:
-    """Returns Table 2 as text.
-
-    Args:
-        rows: Rows of `table2.csv`.
-    """
-    return format_rows(rows, _SHOWN, left=2)
-
-
-def markdown(rows: list[dict]) -> str:
-    """Returns the main columns of Table 2 in Markdown.
-
-    Args:
-        rows: Rows of `table2.csv`.
-    """
-    header = ["network", "multiply-adds", "parameters", "top-1, paper", "top-1, here"]
-    header += ["against dense, 95 % interval", "int8 top-1"]
-    header += ["LiteRT float32", "LiteRT int8"]
-    return markdown_table(header, map(_cells, rows)) + "\n"
+    return zoo_measuring.write_table(
+        laboratory, path, "Deep Roots, Table 2", rows, _SHOWN, _cells
+    )
 
 
 def figure5(laboratory: Laboratory) -> list[Path]:
@@ -203,22 +179,25 @@ def _row(network, dense, published) -> dict:
     return row | zoo_measuring.where()
 
 
-def _cells(row) -> list[str]:
+def _cells(row) -> dict[str, str]:
+    """The main columns of a row, in short."""
     compared = row.get("difference") is not None
     bounds = (row.get(f"difference{part}") for part in ("", "_low", "_high"))
-    return [
-        f"`{row['network']}`",
-        f"{row['macs'] / 1e6:.0f} M",
-        f"{row['params'] / 1e6:.2f} M",
-        f"{row['paper_top1']:.2%}" if row["paper_top1"] else "",
-        f"{row['keras_top1']:.2%}",
-        "{:+.2%} ({:+.2%} to {:+.2%})".format(*bounds) if compared else "",
-        f"{row['litert_int8_top1']:.2%}",
-        *(
+    difference = "{:+.2%} ({:+.2%} to {:+.2%})".format(*bounds) if compared else ""
+    return {
+        "network": f"`{row['network']}`",
+        "multiply-adds": f"{row['macs'] / 1e6:.0f} M",
+        "parameters": f"{row['params'] / 1e6:.2f} M",
+        "top-1, paper": f"{row['paper_top1']:.2%}" if row["paper_top1"] else "",
+        "top-1, here": f"{row['keras_top1']:.2%}",
+        "against dense, 95 % interval": difference,
+        "int8 top-1": f"{row['litert_int8_top1']:.2%}",
+    } | {
+        kind.replace("litert_", "LiteRT "): (
             f"{row[f'{kind}_ms']:.2f} ms ({row[f'{kind}_ratio']:.2f})"
-            for kind in zoo_measuring.LITERT
-        ),
-    ]
+        )
+        for kind in zoo_measuring.LITERT
+    }
 
 
 def _comparison(dense, network) -> dict:

@@ -3,8 +3,7 @@
 import shlex
 from pathlib import Path
 
-from keras_roots import analysis, files
-from keras_roots.tables import format_rows, markdown_table
+from keras_roots import analysis
 from keras_roots.training import compression_report, force_report, zoo_measuring
 from keras_roots.training.zoo_measuring import Laboratory
 
@@ -46,7 +45,7 @@ def table1(laboratory: Laboratory) -> list[Path]:
     """
     folder = laboratory.output_dir / FOLDER
     folder.mkdir(exist_ok=True)
-    rows, paths = [], [folder / TABLE_1, folder / "table1.md"]
+    rows, pictures = [], []
     for model in MODELS:
         entries = zoo_measuring.find_entries(model, DATASET)
         entries.sort(key=lambda entry: len(entry["weights"]))  # the baseline first
@@ -63,51 +62,41 @@ def table1(laboratory: Laboratory) -> list[Path]:
             _row(measured, name, analysed) | zoo_measuring.where()
             for name, analysed in ranks.items()
         ]
-        paths.append(folder / f"spectra-{model}.png")
+        pictures.append(folder / f"spectra-{model}.png")
         analysis.plot_spectra(
-            {_label(name): analysed for name, analysed in ranks.items()}, paths[-1]
+            {_label(name): analysed for name, analysed in ranks.items()}, pictures[-1]
         )
-    files.write_csv(paths[0], rows)
-    files.write_text(paths[1], markdown(rows))
-    laboratory.say(f"\nCoordinating Filters, Table 1\n\n{render(rows)}\n")
-    return paths
+    tables = zoo_measuring.write_table(
+        laboratory,
+        folder / TABLE_1,
+        "Coordinating Filters, Table 1",
+        rows,
+        _SHOWN,
+        _cells,
+    )
+    return tables + pictures
 
 
-def render(rows: list[dict]) -> str:
-    """Returns Table 1 as text.
-
-    Args:
-        rows: Rows of `table1.csv`.
-    """
-    return format_rows(rows, _SHOWN, left=2)
-
-
-def markdown(rows: list[dict]) -> str:
-    """Returns the main columns of Table 1 in Markdown.
-
-    Args:
-        rows: Rows of `table1.csv`.
-    """
-    header = ["network", "force", "error, paper / here"]
-    header += ["mean rank ratio, paper / here", "decomposed at 5 %: error"]
-    header += ["multiply-adds", "LiteRT float32 / int8"]
-    return markdown_table(header, map(_cells, rows)) + "\n"
-
-
-def _cells(row) -> list[str]:
+def _cells(row) -> dict[str, str]:
+    """The main columns of a row, in short."""
     decomposed = row.get("decomposed_error") is not None
     strength = "" if row["strength"] is None else f", {row['strength']:g}"
-    return [
-        f"`{row['network']}`",
-        f"{row['force']}{strength}",
-        _both(row, "error", ".2%"),
-        _both(row, "mean_rank_ratio", ".1%"),
-        f"{row['decomposed_error']:.2%}" if decomposed else "",
-        f"{row['decomposed_macs_ratio']:.2f}" if decomposed else "",
-        "{decomposed_float32_ratio:.2f} / {decomposed_int8_ratio:.2f}".format(**row)
-        if decomposed
-        else "",
-    ]
+    cells = {
+        "network": f"`{row['network']}`",
+        "force": f"{row['force']}{strength}",
+        "error, paper / here": _both(row, "error", ".2%"),
+        "mean rank ratio, paper / here": _both(row, "mean_rank_ratio", ".1%"),
+    }
+    forms = {
+        "decomposed at 5 %: error": "{decomposed_error:.2%}",
+        "multiply-adds": "{decomposed_macs_ratio:.2f}",
+        "LiteRT float32 / int8": (
+            "{decomposed_float32_ratio:.2f} / {decomposed_int8_ratio:.2f}"
+        ),
+    }
+    return cells | {
+        name: form.format(**row) if decomposed else "" for name, form in forms.items()
+    }
 
 
 def _both(row, name, form) -> str:

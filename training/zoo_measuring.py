@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -13,6 +13,7 @@ import numpy as np
 from keras_roots import benchmarking, files
 from keras_roots.benchmarking import Latency
 from keras_roots.models import registry, released
+from keras_roots.tables import format_rows, markdown_table
 from keras_roots.training import data, evaluation, formats
 
 LITERT = tuple(name for name, quantize in formats.FORMATS.items() if quantize)
@@ -177,6 +178,35 @@ def wilson_interval(
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
     return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
+def write_table(
+    laboratory: Laboratory,
+    path: Path,
+    title: str,
+    rows: Sequence[dict],
+    shown: Mapping[str, str],
+    short: Callable[[dict], dict[str, str]],
+) -> list[Path]:
+    """Writes a table of results, whole and in short, and says it.
+
+    Args:
+        laboratory: Who says it.
+        path: The CSV file to write; its short form in Markdown lies beside it.
+        title: What the table is.
+        rows: Values by column.
+        shown: Columns to say, as for `format_rows`.
+        short: Function of a row to that of the short form, its cells by heading.
+
+    Returns:
+        Both files.
+    """
+    cells = [short(row) for row in rows]
+    text = markdown_table(list(cells[0]), [list(each.values()) for each in cells])
+    files.write_csv(path, rows)
+    files.write_text(path.with_suffix(".md"), text + "\n")
+    laboratory.say(f"\n{title}\n\n{format_rows(rows, shown, left=2)}\n")
+    return [path, path.with_suffix(".md")]
 
 
 def where() -> dict[str, str]:
