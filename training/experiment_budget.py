@@ -21,7 +21,6 @@ from keras_roots.training.experiment_stages import Grouped, Trained, Whole, fall
 from keras_roots.training.experiment_tables import Table
 
 _EPOCHS = 2
-_RATE = 1 / 5  # part of the recipe's
 _RUNS = 200  # timed calls of each network
 
 # Name, registry name, whether 1x1s are added, groups of the first stage, and those of
@@ -51,7 +50,7 @@ def _rows() -> tuple[Row, ...]:
                     continue
                 stages = (Grouped(groups=root, mix=mix, **fields),)
                 if root == trained:
-                    stages += (Trained(recipe=falling(model, _EPOCHS, _RATE)),)
+                    stages += (Trained(recipe=falling(model, _EPOCHS)),)
                 labels = {"network": network, "root": root, "choice": choice}
                 name = f"{short}-{root}-{choice}"
                 rows.append(Row(name, network, "cifar10", stages, labels))

@@ -24,7 +24,6 @@ from keras_roots.training.experiment_stages import (
 from keras_roots.training.experiment_tables import Table
 
 EPOCHS = (1, 3, 10)  # after which errors are shown
-_RATE = 1 / 5  # part of the recipe's
 
 # Name, registry name, groups of the first stage, whether 1x1s are added.
 NETWORKS = (
@@ -41,7 +40,7 @@ def _rows() -> tuple[Row, ...]:
         labels = {"network": network, "groups": groups}
         dense = {"network": network, "groups": 1, "start": "dense, as it was"}
         rows.append(Row(f"{short}-dense", network, "cifar10", (Whole(),), dense))
-        training = Trained(recipe=falling(model, EPOCHS[-1], _RATE))
+        training = Trained(recipe=falling(model, EPOCHS[-1]))
         for how in CARRY_OVER:
             grouped = Grouped(groups=groups, mix=mix, carry_over=how)
             stages = (grouped, training)

@@ -123,15 +123,15 @@ class Trained(Stage):
         return dataclasses.replace(self, recipe=recipe)
 
 
-def falling(model: str, epochs: int, part: float) -> Recipe:
+def falling(model: str, epochs: int) -> Recipe:
     """Returns the recipe of a network on CIFAR-10 for training on from trained weights.
 
     Args:
         model: Registry name.
-        epochs: Passes over the training images.
-        part: Part of the recipe's learning rate to start from; it falls to zero.
+        epochs: Passes over the training images, over which the learning rate falls to
+            zero, from a fifth of the recipe's.
     """
-    return _short(model, epochs, part, 0.0)
+    return _short(model, epochs, 5, 0.0)
 
 
 def rising(model: str, epochs: int) -> Recipe:
@@ -141,11 +141,11 @@ def rising(model: str, epochs: int) -> Recipe:
         model: Registry name.
         epochs: Passes over the training images.
     """
-    return _short(model, epochs, 1.0, 0.25)
+    return _short(model, epochs, 1, 0.25)
 
 
-def _short(model, epochs, part, warmup) -> Recipe:
-    rate = part * get_recipe(model, "cifar10").learning_rate
+def _short(model, epochs, divisor, warmup) -> Recipe:
+    rate = get_recipe(model, "cifar10").learning_rate / divisor
     return get_recipe(
         model,
         "cifar10",

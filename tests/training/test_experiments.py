@@ -1,6 +1,7 @@
 """The tables of experiments, and the command that makes them."""
 
 import json
+import types
 
 import pytest
 
@@ -115,22 +116,32 @@ def test_binary(run_python, tmp_path):
     write_runs(tmp_path / "runs" / "budget", "budget", {})
     missing = tmp_path / "runs" / "budget" / "nin-8-macs" / "trained" / "result.json"
     missing.unlink()
-    code = """
+    printed = run_python(
+        """
 import sys
 from keras_roots.training import experiments
-sys.argv = ["experiments", "--table=budget", "--render", *{flags}]
-try:
-    experiments.run()
-except SystemExit as end:
-    print("ended with", end.code)
+sys.argv = ["experiments", "--table=budget", "--render"]
+sys.argv += ["--runs=runs", "--output_dir=results"]
+experiments.run()
 """
-    printed = run_python(code.format(flags=["--runs=runs", "--output_dir=results"]))
+    )
     text = (tmp_path / "results" / "experiments" / "budget.md").read_text()
     assert text in printed
     assert "missing: nin-8-macs: trained\n" in printed
-    printed = run_python(code.format(flags=["--runs=runs"]))
-    assert "ended with error: --runs and --output_dir are required" in printed
-    printed = run_python(
-        code.format(flags=["--runs=runs", "--output_dir=r", "--only=nothing"])
-    )
-    assert "ended with error: `only` must match the whole name of a row" in printed
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"runs": None}, "--runs and --output_dir are required"),
+        ({"only": "nothing"}, "`only` must match the whole name of a row: nin-dense"),
+        ({}, "`runs` must be a folder with rows that are done"),
+    ],
+)
+def test_flags_that_are_impossible(changes, message, tmp_path, monkeypatch):
+    values = {"table": ["budget"], "runs": str(tmp_path), "output_dir": str(tmp_path)}
+    values |= {"only": None, "render": True, **changes}
+    flags = types.SimpleNamespace(FLAGS=types.SimpleNamespace(**values))
+    monkeypatch.setattr(experiments, "shared", flags)
+    with pytest.raises(ValueError, match=message):
+        experiments.main([])
