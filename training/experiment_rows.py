@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 
+from keras_roots.loading import load_model
 from keras_roots.models import registry
 from keras_roots.training import callbacks, data, fitting, output, starting
 
@@ -124,9 +125,7 @@ class Outcome:
 
     def model(self, stage: str) -> keras.Model:
         """Loads the model of a stage that is done."""
-        return keras.models.load_model(
-            self.folder / stage / fitting.MODEL, compile=False
-        )
+        return load_model(self.folder / stage / fitting.MODEL)
 
 
 def run_row(row: Row, folder: Path, bench: Bench) -> None:
