@@ -173,7 +173,7 @@ def test_trained_ranges_of_a_rewritten_model(network, images):
     """Those of layers that are left are taken over, others recorded."""
     data = images(SHAPE, 8)
     trained = quantizable(network, 3 * data)
-    first = network.get_layer("bn").output
+    first = network.get_layer("conv").output
     rest = keras.Model(first, network.output)
     again = quantizable(rest, images(rest.input_shape[1:], 8), ranges=trained)
     names = ("relu", "grouped_bn", "out", "pool", "head")
