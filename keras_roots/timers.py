@@ -14,6 +14,7 @@ import numpy as np
 from keras_roots import files, yardsticks
 from keras_roots.export import check, images, litert, rewrites, runner
 from keras_roots.export.lowering import in_float32, write_saved_model
+from keras_roots.loading import load_model
 from keras_roots.profiling import profile
 from keras_roots.runtime_process import Load, RuntimeProcess
 
@@ -137,7 +138,7 @@ def make_timer(case: Case, stack: contextlib.ExitStack) -> Timer:
         case: What to time.
         stack: Closes the timer's process and removes its files at the end.
     """
-    model = _model(case)
+    model = find_model(case)
     folder = stack.enter_context(
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     )
@@ -152,13 +153,21 @@ def make_timer(case: Case, stack: contextlib.ExitStack) -> Timer:
     return timer
 
 
-def _model(case) -> keras.Model | None:
-    """Returns the Keras model that a case is about, for images of one size."""
+def find_model(case: Case) -> keras.Model | None:
+    """Returns the Keras model that a case is about, for images of one size.
+
+    Args:
+        case: What to time; of files only those of Keras hold a model.
+
+    Raises:
+        ValueError: The file is damaged, or `input_shape` must be given or does not fit.
+        FileNotFoundError: There is no such file.
+    """
     kind, model = _kind(case.target), case.target
     if kind not in ("a Keras model", "a .keras file"):
         return None
     if kind == "a .keras file":
-        model = keras.saving.load_model(model, compile=False)
+        model = load_model(model, "`target`")
     if case.input_shape is not None:
         model = _sized(model, case.input_shape)
     images.image_shape(model)
@@ -186,12 +195,9 @@ def _file(case, model, folder) -> tuple[str, tuple[int, ...] | None]:
     elif case.runtime == "tensorflow":
         write_saved_model(in_float32(model), path, "auto")
     else:
-        with open(path, "wb") as file:
-            file.write(
-                litert.convert_for_timing(
-                    model, case.quantize, case.optimize, case.batch_size
-                )
-            )
+        litert.write_for_timing(
+            model, path, case.quantize, case.optimize, case.batch_size
+        )
     return path, (case.batch_size, *images.image_shape(model))
 
 

@@ -166,11 +166,9 @@ def _write_quantized_onnx(model, converted, path, shape):
 def _write_quantized_openvino(model, path, batch_size):
     import openvino
 
-    content = litert.convert_for_timing(model, "int8", batch_size=batch_size)
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "model.tflite")
-        with open(file, "wb") as stream:
-            stream.write(content)
+        litert.write_for_timing(model, file, "int8", batch_size=batch_size)
         network = openvino.Core().read_model(file)
         openvino.save_model(network, path, compress_to_fp16=False)
 

@@ -212,10 +212,9 @@ def _write(model, conversion, path) -> None:
         if conversion.suffix == ".keras":
             model.save(temporary)
             return
-        content = litert.convert_for_timing(
-            model, conversion.quantize, batch_size=conversion.batch_size
+        litert.write_for_timing(
+            model, temporary, conversion.quantize, batch_size=conversion.batch_size
         )
-        Path(temporary).write_bytes(content)
 
 
 def _file_name(conversion, changes) -> str:

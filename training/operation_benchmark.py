@@ -6,8 +6,6 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import keras
-
 from keras_roots import timers
 from keras_roots.export import litert
 from keras_roots.operation_profile import FileProfile, profile_files
@@ -173,14 +171,8 @@ def _name(case) -> str:
 
 def _file(case, path) -> str | os.PathLike:
     """Returns the path of a case's LiteRT file, written to `path` if there is none."""
-    model = case.target
-    if not isinstance(model, keras.Model):
-        if not os.fspath(model).endswith(".keras"):
-            return model
-        model = keras.saving.load_model(model, compile=False)
-    content = litert.convert_for_timing(
-        model, case.quantize, case.optimize, case.batch_size
-    )
-    with open(path, "wb") as file:
-        file.write(content)
+    model = timers.find_model(case)
+    if model is None:
+        return case.target
+    litert.write_for_timing(model, path, case.quantize, case.optimize, case.batch_size)
     return path
