@@ -28,6 +28,7 @@ _LAZY = {
     "plan_rootify": "keras_roots.rooting",
     "rootify": "keras_roots.rooting",
     "plan_compression": "keras_roots.planning",
+    "compress": "keras_roots.training.compressing",
 }
 
 __all__ = [

@@ -5,12 +5,24 @@ from collections.abc import Callable, Iterable
 import keras
 
 
+def _size(layer) -> int:
+    return max(getattr(layer, "kernel_size", ()), default=0)
+
+
+# Kinds of convolutions by what they are called.
+KINDS = {
+    "pointwise": lambda layer: _size(layer) == 1,
+    "spatial": lambda layer: _size(layer) > 1,
+}
+
+
 class Selection:
     """Chooses layers, one after the other, and knows at the end whether it met them.
 
     Args:
         layers: Names of layers, or a function of a layer that says whether it is
-            chosen; `None` for all that qualify.
+            chosen; `"pointwise"` for the 1x1 convolutions, `"spatial"` for the others;
+            `None` for all that qualify.
         qualifies: Function of a layer: whether it is of the kind that can be chosen.
         kind: What that kind is called, for messages: `"convolutions"`.
 
@@ -20,18 +32,21 @@ class Selection:
 
     def __init__(
         self,
-        layers: Iterable[str] | Callable[[keras.Layer], bool] | None,
+        layers: Iterable[str] | Callable[[keras.Layer], bool] | str | None,
         qualifies: Callable[[keras.Layer], bool],
         kind: str,
     ):
         self.names = None
+        if isinstance(layers, str):
+            layers = KINDS.get(layers, layers)
         self.predicate = layers
         iterable = isinstance(layers, Iterable)
         if isinstance(layers, str) or not (
             layers is None or callable(layers) or iterable
         ):
             raise ValueError(
-                "`layers` must be a list of names, a function of a layer or None. "
+                "`layers` must be a list of names, a function of a layer, "
+                f"{', '.join(map(repr, KINDS))} or None. "
                 f"Received: layers={layers!r}; a single layer is ['its name']"
             )
         if layers is not None and not callable(layers):

@@ -16,12 +16,26 @@ Examples, on the embedded digits (a few minutes on two cores):
   keras-roots-compress --model=root_resnet20 --epochs=6 --force_strength=1e-3 \
       --macs=0.5 --method=responses --output_dir=runs/digits-compressed
 
+the 1x1s of a network with filter groups, which those leave whole:
+
+  keras-roots-compress --model=root_nin --root=8 --weights=cifar10 --dataset=cifar10 \
+      --force_layers=pointwise --layers=pointwise --macs=0.7 --method=responses \
+      --output_dir=runs/cifar10-pointwise
+
 and from a trained network, on CIFAR-10:
 
   keras-roots-compress --from=runs/cifar10/model.keras --model=root_resnet20 \
       --dataset=cifar10 --force_strength=3e-5 --output_dir=runs/cifar10-compressed
 
 where --model tells the recipe, and the layers of --force_layers=paper.
+
+With --latency the network gets filter groups or lower ranks, layer by layer, and an
+int8 file where that pays, until the file takes that part of the time of the float32
+file that it was, measured on this machine; --output_dir then holds model.tflite and
+budget.csv, and forces are left out unless --force_epochs is given:
+
+  keras-roots-compress --model=root_nin --weights=cifar10 --dataset=cifar10 \
+      --latency=0.25 --finetune_epochs=5 --output_dir=runs/cifar10-quarter
 
 The same command goes on where it was stopped; --stage=force,decompose runs some stages
 alone, on what the others left. The right strength depends on the network: choose it on
@@ -35,8 +49,10 @@ import keras
 from absl import flags
 
 from keras_roots.lowrank import METHODS
+from keras_roots.planning.options import WAYS
 from keras_roots.regularizers import force as forces
 from keras_roots.training import (
+    compressing,
     compression,
     compression_report,
     recipe_flags,
@@ -45,6 +61,7 @@ from keras_roots.training import (
 from keras_roots.training import export as exporting
 from keras_roots.training import flags as shared
 from keras_roots.training.compression_settings import (
+    Budget,
     Decomposition,
     FineTuning,
     Force,
@@ -53,7 +70,7 @@ from keras_roots.training.compression_settings import (
 )
 
 STAGES = ("baseline", "force", "ranks", "decompose", "finetune", "sparsify", "export")
-_SHARED_FLAGS = ("from", *shared.TRAINING)
+_SHARED_FLAGS = ("from", "threads", *shared.TRAINING)
 
 
 def define_flags() -> tuple[str, ...]:
@@ -86,12 +103,13 @@ def define_flags() -> tuple[str, ...]:
         flags.DEFINE_string(
             "force_layers",
             "all",
-            "paper (the paper's choice), all, or a regular expression for the names.",
+            "paper (the paper's choice), all, pointwise (1x1s), spatial, or a regular "
+            "expression for the names.",
         ),
         flags.DEFINE_integer(
             "force_epochs",
             None,
-            "Epochs with forces, 0 for none; by default a third.",
+            "Epochs with forces, 0 for none; by default a third, with --latency none.",
             lower_bound=0,
         ),
         flags.DEFINE_float(
@@ -109,6 +127,30 @@ def define_flags() -> tuple[str, ...]:
             "macs",
             None,
             "In place of --error: multiply-adds to reach, or below 1 a part of them.",
+        ),
+        flags.DEFINE_float(
+            "latency",
+            None,
+            "In place of --error: part of the float32 file's time that the network may "
+            "take, by filter groups, ranks and int8.",
+        ),
+        flags.DEFINE_enum(
+            "quantize",
+            "auto",
+            ["auto", "none", "int8"],
+            "Files that --latency chooses among.",
+        ),
+        flags.DEFINE_list(
+            "ways", list(WAYS), f"What --latency gives layers, of {', '.join(WAYS)}."
+        ),
+        flags.DEFINE_string(
+            "layers",
+            "all",
+            "Layers to make cheaper: all, pointwise (1x1s), spatial, or a regular "
+            "expression for the names.",
+        ),
+        flags.DEFINE_string(
+            "latency_table", None, "CSV file of measured times of layers."
         ),
         flags.DEFINE_enum(
             "cost",
@@ -138,8 +180,9 @@ def define_flags() -> tuple[str, ...]:
         ),
         flags.DEFINE_float(
             "distillation",
-            0.0,
-            "Weight of the distance to the undecomposed network's outputs.",
+            None,
+            "Weight of the distance to the original's outputs; by default 0, with "
+            "--latency 1.",
             lower_bound=0,
         ),
         flags.DEFINE_float(
@@ -186,6 +229,8 @@ def settings() -> Settings:
     recipe = recipe_flags.recipe()
     third = max(1, recipe.epochs // 3)
     forced = recipe.epochs if values.from_scratch else third
+    if values.latency is not None and not values.from_scratch:
+        forced = 0
     recipes = {
         "baseline": recipe,
         "force": _after(recipe, "force", forced, recipe.learning_rate),
@@ -209,7 +254,8 @@ def settings() -> Settings:
             macs=_budget(values.macs),
             ranks=_ranks(values.ranks),
         ),
-        finetuning=_read(FineTuning),
+        budget=_time(),
+        finetuning=dataclasses.replace(_read(FineTuning), distillation=_distillation()),
         sparsification=_read(Sparsification),
         holdout=values.holdout,
         seed=values.seed,
@@ -243,7 +289,7 @@ def main(argv) -> None:
             for name, analysis in compression_report.ranks(work).items():
                 print(f"\nranks, {name}\n{analysis}\n")
         elif stage == "export":
-            print(f"\n{compression_report.render(compression_report.export(work))}")
+            print(f"\n{_export(work)}")
         else:
             work.run([stage])
 
@@ -271,11 +317,45 @@ def _check_use(recipes):
                 f"--{name} needs --{stage}_epochs above 0. "
                 f"Received: --{name}={values[name].value}"
             )
+    for name in ("error", "ranks", "method", "macs", "cost", "rank_multiple"):
+        if values.latency is not None and values[name].present:
+            raise ValueError(
+                f"Give --latency or --{name}, not both: --latency chooses ranks itself"
+            )
+    for name in ("quantize", "ways", "threads", "latency_table"):
+        if values.latency is None and values[name].present:
+            raise ValueError(f"--{name} needs --latency")
     if values.from_scratch and (values["from"].value or values.weights):
         raise ValueError("Give --from_scratch, or --from or --weights, not both")
     for stage in ("force", "finetune", "sparsify"):
         if values["stage"].present and stage in values.stage and not recipes[stage]:
             raise ValueError(f"--stage={stage} needs --{stage}_epochs above 0")
+
+
+def _export(work) -> str:
+    if work.settings.budget is not None:
+        return str(compressing.deliver(work))
+    return compression_report.render(compression_report.export(work))
+
+
+def _distillation() -> float:
+    values = shared.FLAGS
+    if values.distillation is None:
+        return 0.0 if values.latency is None else 1.0
+    return values.distillation
+
+
+def _time() -> Budget | None:
+    """What `--latency` asks for."""
+    values = shared.FLAGS
+    if values.latency is None:
+        return None
+    chosen = {
+        "quantize": compressing.quantizations(values.quantize),
+        "ways": tuple(values.ways),
+    }
+    names = ("latency", "layers", "threads", "latency_table")
+    return Budget(**{name: values[name].value for name in names}, **chosen)
 
 
 def _after(recipe, stage, epochs, rate):

@@ -21,7 +21,14 @@ from keras_roots.regularizers import (
     relative_force,
     with_regularizer,
 )
-from keras_roots.training import data, distillation, fitting, output, pipeline
+from keras_roots.training import (
+    budgeted,
+    data,
+    distillation,
+    fitting,
+    output,
+    pipeline,
+)
 from keras_roots.training.augment import get_augmentation
 from keras_roots.training.compression_settings import Settings, check, chosen_layers
 
@@ -32,7 +39,7 @@ _GRADIENT_BATCHES = 10  # for the strength relative to the gradient
 STAGES: dict[str, tuple[str, ...]] = {
     "baseline": ("dataset", "holdout", "seed", "start"),
     "force": ("force",),
-    "decompose": ("decomposition",),
+    "decompose": ("decomposition", "budget"),
     "finetune": ("finetuning",),
     "sparsify": ("sparsification",),
 }
@@ -46,6 +53,7 @@ class Compression:
         output_dir: Directory with a folder per stage.
         make_start: Function that returns the model to start from; called where the
             baseline is not done yet.
+        dataset: The data set, if it is at hand; else it is opened by its name.
         data_dir: Where TensorFlow Datasets keeps its data sets.
         distribution: As for `fit`.
         verbose: Whether to show progress bars; by default, on a terminal.
@@ -58,6 +66,7 @@ class Compression:
         output_dir: str,
         make_start: Callable[[data.Dataset], keras.Model],
         *,
+        dataset: data.Dataset | None = None,
         data_dir: str | None = None,
         distribution: str = "mirrored",
         verbose: bool | None = None,
@@ -68,7 +77,9 @@ class Compression:
         self.settings = settings
         self.directory = Path(output_dir)
         self.make_start = make_start
-        self.dataset = data.open_dataset(settings.dataset, data_dir, settings.holdout)
+        self.dataset = dataset or data.open_dataset(
+            settings.dataset, data_dir, settings.holdout
+        )
         self.distribution = distribution
         self.verbose = verbose
         self.say = say
@@ -233,8 +244,11 @@ class Compression:
         )
 
     def _decompose(self, model, folder):
+        if self.settings.budget is not None:
+            return self._meet_budget(model, folder)
         how = dataclasses.asdict(self.settings.decomposition)
         count = how.pop("recalibration_images")
+        how["layers"] = chosen_layers(how["layers"], None)
         images = self.sample(model, count) if count else None
         plan = lowrank.plan_decomposition(
             model, **how, images=images if how["method"] == "responses" else None
@@ -247,6 +261,17 @@ class Compression:
         if images is not None:
             model = lowrank.recalibrate(model, images)
         return model, {}
+
+    def _meet_budget(self, model, folder):
+        count = self.settings.decomposition.recalibration_images
+        met = budgeted.meet(
+            model, self.sample(model, count), self.settings.budget, say=self.say
+        )
+        if met.plan is not None:
+            rows = [dataclasses.asdict(row) for row in met.plan.layers]
+            files.write_csv(folder / "plan.csv", rows)
+        extra = {"quantize": met.quantize, "latency_ratio": round(met.ratio, 4)}
+        return met.model, extra
 
     def _finetune(self, model, folder):
         settings = self.settings.finetuning

@@ -5,8 +5,10 @@ import re
 from collections.abc import Callable
 
 from keras_roots.lowrank import choices, ranks
+from keras_roots.planning.options import WAYS
 from keras_roots.regularizers import paper_layers
 from keras_roots.regularizers.attach import PAPER_LAYERS
+from keras_roots.selection import KINDS
 from keras_roots.training.recipes import Recipe
 
 
@@ -21,8 +23,7 @@ class Force:
         scale: As for `ForceRegularizer`.
         relative: Whether the strength is relative to the data gradient at the start of
             the stage, as for `relative_force`.
-        layers: `"paper"` for the paper's choice, `"all"`, or a regular expression for
-            the names of convolutions.
+        layers: `"paper"` for the paper's choice, or as for `Decomposition`.
     """
 
     strength: float = 1e-3
@@ -38,6 +39,8 @@ class Decomposition:
     """How the network is decomposed; the arguments of `plan_decomposition`.
 
     Attributes:
+        layers: `"all"`, `"pointwise"`, `"spatial"`, or a regular expression for the
+            names of convolutions.
         error: Bound on the relative squared error of each layer.
         ranks: Ranks by name of layer, in place of `error`.
         method: Name of the method.
@@ -49,6 +52,7 @@ class Decomposition:
             `"responses"`.
     """
 
+    layers: str = "all"
     error: float = 0.05
     ranks: dict[str, int] | None = None
     method: str = "pca"
@@ -56,6 +60,27 @@ class Decomposition:
     cost: str | None = "macs"
     rank_multiple: int = 1
     recalibration_images: int = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """Time that the exported network may take, in place of `Decomposition`'s choice.
+
+    Attributes:
+        latency: Part of the time of the baseline's float32 LiteRT file.
+        quantize: Quantisations to choose among, `"none"` and `"int8"`.
+        ways: What layers may get: `"groups"`, `"rank"`.
+        layers: Layers that may change, as for `Decomposition`.
+        threads: Threads that the time is of.
+        latency_table: File of measured times of layers; `None` to keep none.
+    """
+
+    latency: float
+    quantize: tuple[str, ...] = ("none", "int8")
+    ways: tuple[str, ...] = WAYS
+    layers: str = "all"
+    threads: int = 1
+    latency_table: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +128,8 @@ class Settings:
         recipes: Recipe of each stage that trains; no entry leaves the stage out.
         force: How filters are coordinated.
         decomposition: How the network is decomposed.
+        budget: Time to meet, by groups, ranks and quantisation; of `decomposition` only
+            the number of images then counts.
         finetuning: What goes with the training after it.
         sparsification: How it is made sparse at the end.
         holdout: Training images held out for validation.
@@ -115,6 +142,7 @@ class Settings:
     recipes: dict[str, Recipe]
     force: Force = Force()
     decomposition: Decomposition = Decomposition()
+    budget: Budget | None = None
     finetuning: FineTuning = FineTuning()
     sparsification: Sparsification = Sparsification()
     holdout: int = 0
@@ -139,6 +167,9 @@ def check(settings: Settings) -> None:
         raise ValueError(
             "`method` 'responses' needs sample images. Received: recalibration_images=0"
         )
+    if settings.budget is not None:
+        _check_budget(settings.budget, how.recalibration_images)
+    chosen_layers(how.layers, None)
     chosen_layers(settings.force.layers, settings.start.get("model"))
     ranks.check_error(settings.finetuning.shrink_error)
     ema = any(recipe.ema for recipe in settings.recipes.values())
@@ -157,11 +188,29 @@ def check(settings: Settings) -> None:
             )
 
 
+def _check_budget(budget, images):
+    if not 0 < budget.latency < 1:
+        raise ValueError(
+            "`latency` must be a part of the network's own time, between 0 and 1. "
+            f"Received: latency={budget.latency}"
+        )
+    for name, known in (("quantize", ("none", "int8")), ("ways", WAYS)):
+        value = getattr(budget, name)
+        if not value or set(value) - set(known):
+            raise ValueError(f"`{name}` must be of {known}. Received: {name}={value}")
+    if not images:
+        raise ValueError(
+            "`latency` needs sample images. Received: recalibration_images=0"
+        )
+    chosen_layers(budget.layers, None)
+
+
 def chosen_layers(layers: str, family: str | None) -> Callable | None:
     """Returns the function of a layer that `Force.layers` stands for.
 
     Args:
-        layers: `"paper"`, `"all"` or a regular expression for whole names.
+        layers: `"paper"`, `"all"`, `"pointwise"`, `"spatial"` or a regular expression
+            for whole names.
         family: Registry name of the network, if it is one of the zoo's.
 
     Raises:
@@ -169,6 +218,8 @@ def chosen_layers(layers: str, family: str | None) -> Callable | None:
     """
     if layers == "all":
         return None
+    if layers in KINDS:
+        return KINDS[layers]
     if layers == "paper":
         if family not in PAPER_LAYERS:
             raise ValueError(
@@ -181,7 +232,8 @@ def chosen_layers(layers: str, family: str | None) -> Callable | None:
         pattern = re.compile(layers)
     except re.error as error:
         raise ValueError(
-            "--force_layers must be paper, all or a regular expression. "
+            f"Layers must be all, {', '.join(KINDS)}, a regular expression, or for "
+            "forces paper. "
             f"Received: {layers!r}, which fails with: {error}"
         ) from error
     return lambda layer: pattern.fullmatch(layer.name) is not None

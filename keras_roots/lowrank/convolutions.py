@@ -7,8 +7,9 @@ import keras
 from keras_roots import graph
 from keras_roots.selection import Selection
 
-# Names of layers, a function that tells whether a layer is meant, `None` for all.
-Layers = Iterable[str] | Callable[[keras.Layer], bool] | None
+# Names of layers, a function that tells whether a layer is meant, a kind of
+# `selection.KINDS`, `None` for all.
+Layers = Iterable[str] | Callable[[keras.Layer], bool] | str | None
 
 
 def convolutions(
@@ -18,7 +19,8 @@ def convolutions(
 
     Args:
         model: A functional or Sequential model.
-        layers: Which of them: names, or a function of the layer; `None` for all.
+        layers: Which of them: names, a function of the layer, `"pointwise"`,
+            `"spatial"`; `None` for all.
 
     Returns:
         Layers by name; that of one in a nested model follows those of the models, as in

@@ -163,7 +163,8 @@ def plan_decomposition(
             of what it has as a float below 1. Ranks are chosen for the largest
             product of the energies, `1 - error`, that layers keep (Zhang et al., TPAMI
             2016, section 3.3).
-        layers: Which convolutions to consider: names, or a function of the layer.
+        layers: Which convolutions to consider: names, a function of the layer,
+            `"pointwise"` (the 1x1s, which filter groups leave whole) or `"spatial"`.
         images: Sample images, as the model takes them, for the method `"responses"`.
         latency_table: For `cost="latency"`, a `LatencyTable`, or the path of its file,
             which need not exist; `None` to measure and not keep it.

@@ -136,7 +136,8 @@ class Planner:
             need not exist; `None` to measure and not keep it.
         ways: Of `WAYS`: filter groups for spatial convolutions without any, lower ranks
             for all.
-        layers: Which convolutions may change: names, or a function of the layer.
+        layers: Which convolutions may change: names, a function of the layer,
+            `"pointwise"` or `"spatial"`.
         groups: Most groups of a layer.
         rank_multiple: What ranks per group are multiples of.
         seed: Seed of everything random.
@@ -228,9 +229,9 @@ class Planner:
         limit = wholes - (1 - budget) * self.total / scale
         least = sum(each.min() for each in self._costs.values())
         if limit < least:
-            possible = 1 - scale * (wholes - least) / self.total
+            possible = math.ceil(1000 * self.least(scale)) / 1000
             raise ValueError(
-                f"`budget` must be at least {math.ceil(1000 * possible) / 1000}: with "
+                f"`budget` must be at least {possible}: with "
                 "the most groups and lowest ranks of the layers considered, that part "
                 f"of the model's {self.cost} is left. Received: budget={budget!r}"
             )
@@ -249,6 +250,15 @@ class Planner:
         return CompressionPlan(
             self.model, rows, self.cost, self.total, self.total - saved
         )
+
+    def least(self, scale: float = 1.0) -> float:
+        """Returns the least budget that can be reached.
+
+        Args:
+            scale: As for `plan`.
+        """
+        saved = sum(each[0] - each.min() for each in self._costs.values())
+        return 1 - scale * float(saved) / self.total
 
     def _row(self, name, index) -> LayerChoice:
         whole, option = self._options[name][0], self._options[name][index]

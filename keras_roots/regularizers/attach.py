@@ -56,7 +56,7 @@ class RegularizerSum(keras.regularizers.Regularizer):
 def with_regularizer(
     model: keras.Model,
     regularizer: keras.regularizers.Regularizer | Callable,
-    layers: Iterable[str] | Callable[[keras.Layer], bool] | None = None,
+    layers: Iterable[str] | Callable[[keras.Layer], bool] | str | None = None,
 ) -> keras.Model:
     """Returns a copy of a model whose convolutions have one more kernel regulariser.
 
@@ -69,7 +69,8 @@ def with_regularizer(
         regularizer: A regulariser, or a function of a layer that returns one, or `None`
             for a layer to leave alone.
         layers: Names of convolutions, or a function of a layer that says whether it is
-            meant, such as `paper_layers("root_resnet20")`; by default all convolutions
+            meant, such as `paper_layers("root_resnet20")`; `"pointwise"` for the 1x1s,
+            which filter groups leave whole, or `"spatial"`; by default all convolutions
             but depthwise, separable and transposed ones.
 
     Returns:

@@ -9,6 +9,7 @@ from absl.testing import flagsaver
 
 from keras_roots.training import compress
 from keras_roots.training import flags as shared
+from keras_roots.training.compression_settings import Budget
 
 
 @pytest.fixture
@@ -83,6 +84,37 @@ def test_other_ways_to_say_it(parse):
     scratch = parse("--from_scratch").recipes
     assert "baseline" not in scratch
     assert scratch["force"].epochs == 12  # as many as the baseline would have had
+
+
+def test_a_time_to_meet(parse):
+    assert parse("--latency=0.5").budget == Budget(0.5)  # as the function has it
+    settings = parse(
+        "--model=root_nin",
+        "--weights=cifar10",
+        "--dataset=cifar10",
+        "--latency=0.25",
+        "--quantize=int8",
+        "--ways=rank",
+        "--layers=pointwise",
+        "--threads=2",
+    )
+    assert settings.budget == Budget(0.25, ("int8",), ("rank",), "pointwise", 2)
+    assert list(settings.recipes) == ["finetune"]  # no forces unless asked for
+    assert settings.finetuning.distillation == 1
+    assert parse("--force_epochs=3").recipes["force"].epochs == 3
+
+
+@pytest.mark.parametrize("flag", ["macs=0.5", "error=0.1", "method=pca", "cost=none"])
+def test_a_time_or_another_way_to_choose(parse, flag):
+    name = flag.split("=")[0]
+    with pytest.raises(ValueError, match=f"--latency or --{name}, not both"):
+        parse("--latency=0.5", f"--{flag}")
+
+
+@pytest.mark.parametrize("flag", ["quantize=int8", "ways=rank", "threads=2"])
+def test_what_needs_a_time(parse, flag):
+    with pytest.raises(ValueError, match="needs --latency"):
+        parse(f"--{flag}")
 
 
 @pytest.mark.parametrize("text", ["a", "a=b", "a=1,b"])

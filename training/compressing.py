@@ -1,0 +1,326 @@
+"""One call from a trained network to an exported one that takes a part of its time."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_roots import benchmarking, files
+from keras_roots.planning.options import WAYS
+from keras_roots.profiling import profile
+from keras_roots.tables import format_table
+from keras_roots.training import (
+    budgeted,
+    compression_settings,
+    data,
+    evaluation,
+    provenance,
+    splits,
+)
+from keras_roots.training.compression import Compression
+from keras_roots.training.recipes import Recipe, get_recipe
+
+FILE = "model.tflite"
+TABLE = "budget.csv"
+STAGES = ("baseline", "decompose", "finetune")
+_AS_IT_IS = ("none", "int8")  # how the original is exported, to compare with
+_TESTED = 5  # of so many training images, one tests where no test images are given
+
+
+@dataclasses.dataclass(frozen=True)
+class Compressed:
+    """A network that was made cheaper; prints as a table.
+
+    Attributes:
+        model: The network, in float32.
+        quantize: How its file is quantised: `"none"` or `"int8"`.
+        tflite: Its LiteRT file.
+        rows: What was measured of the original's files and of this one: `name`,
+            `quantize`, `top1` on the test images, `macs`, `params`, `bytes`, `ms`,
+            `ratio` (to the time of the original in float32).
+    """
+
+    model: keras.Model
+    quantize: str
+    tflite: bytes = dataclasses.field(repr=False)
+    rows: tuple[dict, ...]
+
+    @property
+    def ratio(self) -> float:
+        """Measured time over that of the original's float32 file."""
+        return self.rows[-1]["ratio"]
+
+    @property
+    def top1(self) -> float:
+        """Accuracy of its file on the test images."""
+        return self.rows[-1]["top1"]
+
+    def __str__(self) -> str:
+        header = ("", "quantised", "top-1", "MACs", "parameters", "bytes", "ms", "")
+        return format_table(header, list(map(_cells, self.rows)), left=2)
+
+
+def compress(
+    model: keras.Model,
+    dataset: data.Dataset | str | Sequence[np.ndarray],
+    latency: float = 0.5,
+    *,
+    epochs: int = 5,
+    quantize: str = "auto",
+    ways: Sequence[str] = WAYS,
+    layers: str = "all",
+    sample_images: int = 1000,
+    distillation: float = 1.0,
+    recipe: Recipe | None = None,
+    threads: int = 1,
+    latency_table: str | None = None,
+    output_dir: str | os.PathLike | None = None,
+    data_dir: str | None = None,
+    seed: int = 0,
+    verbose: bool | None = None,
+    say: Callable[[str], None] = print,
+) -> Compressed:
+    """Makes a trained network cheaper, until its file takes a part of the time.
+
+    Convolutions get filter groups (Deep Roots, CVPR 2017) or lower ranks (Coordinating
+    Filters, ICCV 2017), layer by layer, chosen for what they lose of the layers'
+    responses over times that are measured on this machine; the file is float32 or int8,
+    whichever agrees more with the original within the budget. BatchNorm's statistics
+    are estimated anew, and the network learns from the original beside the labels.
+
+    Args:
+        model: A functional or Sequential classifier that takes pixels 0 to 255 and ends
+            in a softmax or in logits. It stays as it is.
+        dataset: Name of a data set, as for `keras-roots-train --dataset`; or arrays:
+            images and labels, and optionally those for testing: uint8
+            `(n, height, width, 3)` and integers `(n,)`. Without those to test, a fifth
+            of the images is kept from training.
+        latency: Part of the time of the model's float32 LiteRT file that the result may
+            take, between 0 and 1; measured on this machine.
+        epochs: Epochs of fine-tuning, 0 for none.
+        quantize: `"auto"`, `"none"` or `"int8"`.
+        ways: What layers may get: `"groups"`, `"rank"`.
+        layers: `"all"`, or a regular expression for names of layers that may change.
+        sample_images: Training images that layers are fitted to, and files calibrated.
+        distillation: Weight of the distance to the original's outputs.
+        recipe: How to fine-tune; by default the data set's recipe at a fifth of its
+            rate. `epochs` counts.
+        threads: Threads that the time is of.
+        latency_table: CSV file of measured times of layers, which need not exist.
+        output_dir: Folder for everything that is written; a call that was stopped goes
+            on there. `None` to keep nothing but the result.
+        data_dir: Where TensorFlow Datasets keeps its data sets.
+        seed: Seed of everything random.
+        verbose: Whether to show progress bars; by default, on a terminal.
+        say: Called with a line of text after each step.
+
+    Returns:
+        A `Compressed`: `.model`, `.tflite`, `.top1`, `.ratio`; it prints as a table.
+
+    Raises:
+        ValueError: An argument is impossible, or the latency cannot be met: the message
+            says what can.
+        ImportError: LiteRT, TensorFlow or SciPy is not installed.
+        FloatingPointError: Training diverged.
+
+    Example:
+        >>> small = keras_roots.compress(model, (images, labels), latency=0.5)
+        >>> open("small.tflite", "wb").write(small.tflite)
+    """
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"`model` must be a Keras model. Received: model={model!r}")
+    if not isinstance(epochs, int) or epochs < 0:
+        raise ValueError(
+            f"`epochs` must be an integer, 0 or more. Received: epochs={epochs!r}"
+        )
+    dataset = _dataset(dataset, data_dir, model.output_shape[-1])
+    if recipe is None:
+        recipe = get_recipe(model.name, dataset.name)
+        recipe = dataclasses.replace(recipe, learning_rate=recipe.learning_rate / 5)
+    finetune = {"finetune": dataclasses.replace(recipe, epochs=epochs)}
+    settings = compression_settings.Settings(
+        dataset=dataset.name,
+        recipes=finetune if epochs else {},
+        decomposition=compression_settings.Decomposition(
+            recalibration_images=sample_images
+        ),
+        budget=compression_settings.Budget(
+            latency,
+            quantizations(quantize),
+            tuple(ways),
+            layers,
+            threads,
+            None if latency_table is None else os.fspath(latency_table),
+        ),
+        finetuning=compression_settings.FineTuning(distillation=distillation),
+        seed=seed,
+        start={"model": model.name, "sha256": _fingerprint(model)},
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Compression(
+            settings,
+            output_dir or temporary,
+            lambda _: model,
+            dataset=dataset,
+            distribution="mirrored",
+            verbose=verbose,
+            say=say,
+        )
+        work.run(STAGES)
+        return deliver(work)
+
+
+def quantizations(quantize: str) -> tuple[str, ...]:
+    """Returns what `quantize` lets choose among.
+
+    Args:
+        quantize: `"auto"`, `"none"` or `"int8"`.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    if quantize not in ("auto", *_AS_IT_IS):
+        raise ValueError(
+            f"`quantize` must be auto, none or int8. Received: quantize={quantize!r}"
+        )
+    return _AS_IT_IS if quantize == "auto" else (quantize,)
+
+
+def deliver(work: Compression) -> Compressed:
+    """Exports what a compression within a budget has left, and measures it.
+
+    Writes `model.tflite` and `budget.csv` into its directory.
+
+    Args:
+        work: The compression, whose stages are done.
+
+    Raises:
+        ValueError: Stages are not done, or a file does not agree with its network.
+        OSError: The directory cannot be written.
+    """
+    stages = work.done()
+    if "decompose" not in stages:
+        raise ValueError(
+            f"{str(work.directory)!r} has no network that meets the budget yet: "
+            "run the stages baseline and decompose"
+        )
+    original, small = work.model("baseline"), work.model(stages[-1])
+    quantize = work.result("decompose")["quantize"]
+    count = work.settings.decomposition.recalibration_images
+    images = work.sample(original, count)
+    threads = work.settings.budget.threads
+    path = work.directory / FILE
+    budgeted.export(small, path, quantize, images)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        exported = []
+        for how in _AS_IT_IS:
+            exported.append((original, how, Path(folder, f"{how}.tflite")))
+            budgeted.export(original, exported[-1][2], how, images)
+        exported.append((small, quantize, path))
+        measured = benchmarking.compare(
+            {
+                str(index): benchmarking.Case(file, threads=threads)
+                for index, (_, _, file) in enumerate(exported)
+            },
+            runs=200,
+        )
+        for (model, how, file), latency in zip(exported, measured, strict=True):
+            predictor = evaluation.load_predictor(os.fspath(file), threads)
+            counted = profile(model)
+            rows.append(
+                {
+                    "name": "original" if model is original else "compressed",
+                    "quantize": how,
+                    "top1": evaluation.evaluate_on(predictor, work.dataset).top1,
+                    "macs": counted.macs,
+                    "params": counted.params,
+                    "bytes": files.size(file),
+                    "ms": round(latency.median_ms, 4),
+                    "ratio": round(latency.ratio, 4),
+                }
+            )
+    source = provenance.describe()
+    files.write_csv(work.directory / TABLE, [row | source for row in rows])
+    return Compressed(small, quantize, path.read_bytes(), tuple(rows))
+
+
+def _fingerprint(model) -> str:
+    """What tells one network from another: architecture and weights."""
+    digest = hashlib.sha256(json.dumps(json.loads(model.to_json())).encode())
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+def _dataset(dataset, data_dir, classes) -> data.Dataset:
+    if isinstance(dataset, data.Dataset):
+        return dataset
+    if isinstance(dataset, str):
+        return data.open_dataset(dataset, data_dir)
+    try:
+        arrays = [np.asarray(array) for array in dataset]
+    except (TypeError, ValueError):
+        arrays = []
+    if len(arrays) not in (2, 4):
+        raise ValueError(
+            "`dataset` must be the name of a data set, (images, labels) or (images, "
+            f"labels, test images, test labels). Received: {type(dataset).__name__} "
+            f"of {len(arrays)} arrays"
+        )
+    for images, labels in zip(arrays[::2], arrays[1::2], strict=True):
+        _check_arrays(images, labels, classes)
+    if len(arrays) == 2:
+        images, labels = arrays
+        order = np.random.default_rng(0).permutation(len(labels))
+        test = np.arange(len(labels)) % _TESTED == 0
+        kept, tested = order[~test], order[test]
+        arrays = [images[kept], labels[kept], images[tested], labels[tested]]
+    train, test = (
+        splits.Arrays(images, labels.astype("int64"))
+        for images, labels in (arrays[:2], arrays[2:])
+    )
+    names = tuple(map(str, range(classes)))
+    return splits.in_memory("arrays", names, train, test, 0)
+
+
+def _check_arrays(images, labels, classes):
+    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != "uint8":
+        raise ValueError(
+            "Images must be uint8, (n, height, width, 3), pixels 0 to 255. "
+            f"Received: {images.dtype} of shape {images.shape}"
+        )
+    if labels.shape != images.shape[:1] or labels.dtype.kind not in "ui":
+        raise ValueError(
+            f"Labels must be integers, one for each of the {len(images)} images. "
+            f"Received: {labels.dtype} of shape {labels.shape}"
+        )
+    if len(labels) < 2 * _TESTED:
+        raise ValueError(
+            f"There must be {2 * _TESTED} images or more. "
+            f"Received: {len(labels)} images"
+        )
+    if not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(
+            f"Labels must be from 0 to {classes - 1}, the classes of the model. "
+            f"Received: labels from {labels.min()} to {labels.max()}"
+        )
+
+
+def _cells(row) -> tuple[str, ...]:
+    return (
+        row["name"],
+        row["quantize"],
+        f"{row['top1']:.2%}",
+        f"{row['macs']:,}",
+        f"{row['params']:,}",
+        f"{row['bytes']:,}",
+        f"{row['ms']:.3f}",
+        f"{row['ratio']:.3f}",
+    )
