@@ -41,12 +41,16 @@ from keras_roots.benchmarking import Case
 from keras_roots.export import rewrites
 from keras_roots.models import registry
 from keras_roots.timers import QUANTIZATIONS, RUNTIMES
+from keras_roots.training import (
+    applications,
+    layer_benchmark,
+    operation_benchmark,
+    throughput,
+)
 from keras_roots.training import flags as shared
-from keras_roots.training import layer_benchmark, operation_benchmark, throughput
 from keras_roots.training.export import QUANTIZE, quiet
 from keras_roots.training.recipes import PRECISIONS
 
-_APPLICATIONS = "keras.applications."
 _SHARED_FLAGS = ("csv", "dataset", "data_dir", "image_size")
 
 
@@ -61,23 +65,9 @@ def parse_model(text: str, **arguments) -> keras.Model:
     Raises:
         ValueError: It stands for nothing.
     """
-    if text.startswith(_APPLICATIONS):
-        return _application(text.removeprefix(_APPLICATIONS), **arguments)
+    if applications.is_application(text):
+        return applications.create(text, **arguments)
     return registry.create_model(text, **arguments)
-
-
-def _application(name, **arguments) -> keras.Model:
-    constructors = {
-        other: value
-        for other, value in vars(keras.applications).items()
-        if other[0].isupper() and callable(value)
-    }
-    if name not in constructors:
-        raise ValueError(
-            f"--models=keras.applications.NAME needs one of {', '.join(constructors)}. "
-            f"Received: {name!r}"
-        )
-    return constructors[name](weights=None, **arguments)
 
 
 def with_decomposed(

@@ -52,6 +52,7 @@ from keras_roots.lowrank import METHODS
 from keras_roots.planning.options import WAYS
 from keras_roots.regularizers import force as forces
 from keras_roots.training import (
+    applications,
     compressing,
     compression,
     compression_report,
@@ -237,10 +238,16 @@ def settings() -> Settings:
         "finetune": _after(recipe, "finetune", third, recipe.learning_rate / 5),
         "sparsify": _after(recipe, "sparsify", 0, recipe.learning_rate / 5),
     }
-    if values["from"].value or values.weights or values.from_scratch:
+    if applications.has_new_head(values["from"].value, values.dataset):
+        # All but the head is trained already: the rate is that of fine-tuning.
+        rate = values.learning_rate or recipe.learning_rate / 5
+        recipes["baseline"] = dataclasses.replace(recipe, learning_rate=rate)
+    elif values["from"].value or values.weights or values.from_scratch:
         del recipes["baseline"]
     _check_use(recipes)
     start = {"from": values["from"].value, "model": values.model}
+    if applications.is_application(values["from"].value):
+        start["image_size"] = values.image_size
     if not values["from"].value:
         names = ("model", "root", "topology", "weights", "image_size")
         start = {name: values[name].value for name in names}

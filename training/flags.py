@@ -72,7 +72,12 @@ def define_root(name: str, default: int, text: str) -> None:
 
 _SHARED: dict[str, Callable[[], object]] = {
     "from": lambda: flags.DEFINE_string(
-        "from", None, "A .keras file to take instead of building --model."
+        "from",
+        None,
+        "A .keras file to take instead of building --model. For compress and rootify "
+        "also keras.applications.NAME, with its ImageNet weights; except for "
+        "imagenet2012 its head is new and random: the baseline of keras-roots-compress "
+        "trains it, for --epochs.",
     ),
     "model": lambda: flags.DEFINE_string(
         "model", "root_nin", "Model to build; keras_roots.list_models() names them."

@@ -1,9 +1,9 @@
-"""The network that a command starts from: a file, or the zoo's for a data set."""
+"""The network that a command starts from: a file, keras.applications' or the zoo's."""
 
 import keras
 
 from keras_roots.models import released
-from keras_roots.training import data, export
+from keras_roots.training import applications, data, export
 
 
 def start_model(
@@ -16,11 +16,12 @@ def start_model(
     weights: str | None = None,
     image_size: int | None = None,
 ) -> keras.Model:
-    """Loads a Keras file, or builds a model of the zoo for a data set.
+    """Loads a Keras file, or builds a network for a data set.
 
     Args:
         dataset: Tells the classes, and the size of the images where all have one.
-        path: A `.keras` file; `None` to build a model.
+        path: A `.keras` file, or `"keras.applications.NAME"` for that network with its
+            ImageNet weights; `None` to build a model of the zoo.
         name: Registry name of the model to build.
         root: Its filter groups.
         topology: Its topology.
@@ -28,11 +29,14 @@ def start_model(
         image_size: Height and width of the images, if not the data set's or family's.
 
     Returns:
-        The network, as `export.get_model`.
+        The network, as `export.get_model` or `applications.start`.
 
     Raises:
         ValueError: The file is no Keras file, or an argument is impossible.
+        OSError: ImageNet weights cannot be downloaded.
     """
+    if applications.is_application(path):
+        return applications.start(path, dataset, image_size)
     if image_size is None and not released.is_network(weights):
         image_size = dataset.image_size  # that of a released whole network is fixed
     return export.get_model(
