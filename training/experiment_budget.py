@@ -15,7 +15,7 @@ import keras
 
 from keras_roots import benchmarking
 from keras_roots.benchmarking import Case
-from keras_roots.training import formats
+from keras_roots.training import data, formats
 from keras_roots.training.experiment_rows import Outcome, Row
 from keras_roots.training.experiment_stages import Grouped, Trained, Whole, falling
 from keras_roots.training.experiment_tables import Table
@@ -78,11 +78,14 @@ def columns(outcome: Outcome) -> dict:
     }
 
 
-def measure(models: Mapping[str, keras.Model]) -> dict[str, dict]:
+def measure(
+    models: Mapping[str, keras.Model], dataset: data.Dataset
+) -> dict[str, dict]:
     """Measures all networks in LiteRT, float32, one thread, in turns.
 
     Args:
         models: The networks.
+        dataset: Not used.
 
     Returns:
         Milliseconds by name: median, and the ratio to the first of the same network.
@@ -90,6 +93,7 @@ def measure(models: Mapping[str, keras.Model]) -> dict[str, dict]:
     Raises:
         ImportError: TensorFlow or LiteRT is not installed.
     """
+    del dataset
     optimize = formats.EXPORT["optimize"]
     cases = {name: Case(model, optimize=optimize) for name, model in models.items()}
     times = benchmarking.compare(cases, runs=_RUNS)

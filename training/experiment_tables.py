@@ -12,6 +12,7 @@ import keras
 
 from keras_roots import files
 from keras_roots.tables import markdown_table
+from keras_roots.training import data
 from keras_roots.training.experiment_rows import Bench, Outcome, Row, run_row
 
 FOLDER = "experiments"
@@ -29,16 +30,19 @@ class Table:
             row's labels.
         shown: Columns of the Markdown table, with their heading and the format of their
             values, as for `str.format`.
-        draw: Function of outcomes and the path of a picture, which it draws.
-        measure: Function of the networks of all rows, by the row's name, to further
-            columns of each, for what has to be measured in turns.
+        draw: Function of outcomes and the path of a picture, which it draws; called
+            once all is measured, if anything is.
+        measure: Function of the networks of all rows, by the row's name, and of the
+            data set to further columns of each, for what has to be measured in turns.
     """
 
     rows: tuple[Row, ...]
     columns: Callable[[Outcome], dict]
     shown: Mapping[str, tuple[str, str]]
     draw: Callable[[Sequence[Outcome], Path], None] | None = None
-    measure: Callable[[Mapping[str, keras.Model]], Mapping[str, dict]] | None = None
+    measure: (
+        Callable[[Mapping[str, keras.Model], data.Dataset], Mapping[str, dict]] | None
+    ) = None
 
 
 def run(
@@ -125,7 +129,7 @@ def write(
         output_dir: Existing folder, in which `experiments` is made.
 
     Returns:
-        The files. There is no picture without matplotlib.
+        The files. There is no picture without matplotlib, nor before all is measured.
 
     Raises:
         ValueError: No row has a stage that is done.
@@ -138,7 +142,8 @@ def write(
     files.write_csv(path, rows)
     files.write_text(path.with_suffix(".md"), markdown(table, rows))
     written = [path, path.with_suffix(".md")]
-    if table.draw and importlib.util.find_spec("matplotlib"):
+    drawable = table.draw and (table.measure is None or _is_measured(table, folder))
+    if drawable and importlib.util.find_spec("matplotlib"):
         written.append(path.with_suffix(".png"))
         table.draw(done, written[-1])
     return written
@@ -150,11 +155,11 @@ def lines(table: Table, folder: str | os.PathLike) -> list[dict]:
     Raises:
         ValueError: No row has a stage that is done.
     """
-    measured = _measured(Path(folder))
+    found = measured(folder)
     return [
         {"row": outcome.row.name, **outcome.row.labels}
         | table.columns(outcome)
-        | measured.get(outcome.row.name, {})
+        | found.get(outcome.row.name, {})
         | {name: outcome.last().get(name) for name in _ORIGIN}
         for outcome in outcomes(table, folder)
     ]
@@ -173,18 +178,27 @@ def markdown(table: Table, rows: Sequence[Mapping]) -> str:
     return markdown_table(header, cells) + "\n"
 
 
+def measured(folder: str | os.PathLike) -> dict[str, dict]:
+    """Returns what was measured of all rows, by the row's name; empty before that.
+
+    Args:
+        folder: Folder of the rows.
+    """
+    path = Path(folder, _MEASURED)
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def _measure(table, folder, bench):
     every = [Outcome(row, folder / row.name) for row in table.rows]
     if table.measure is None or any(outcome.missing for outcome in every):
         return
-    if set(_measured(folder)) == {outcome.row.name for outcome in every}:
+    if _is_measured(table, folder):
         return
     bench.say("all rows are done: measuring them in turns")
     models = {o.row.name: o.model(o.row.stages[-1].name) for o in every}
-    found = table.measure(models)
+    found = table.measure(models, bench.dataset)
     files.write_text(folder / _MEASURED, json.dumps(found, indent=2) + "\n")
 
 
-def _measured(folder) -> dict[str, dict]:
-    path = folder / _MEASURED
-    return json.loads(path.read_text()) if path.exists() else {}
+def _is_measured(table, folder) -> bool:
+    return set(measured(folder)) == {row.name for row in table.rows}

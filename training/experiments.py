@@ -10,9 +10,12 @@ goes on when it is given again. --only='nin-.*' runs the rows of such names alon
 --epochs=0 all that needs no training, and --render nothing: it writes the tables of
 what is done, and says what is missing.
 
-  rootify  filter groups for trained networks: error right after, and after training on,
-           against training from scratch
-  budget   groups layer by layer for a budget against one schedule, at equal cost
+  rootify    filter groups for trained networks: error right after, and after training
+             on, against training from scratch
+  budget     groups layer by layer for a budget against one schedule, at equal cost
+  pointwise  low ranks for the 1x1s of a network with filter groups, with and without
+             force
+  frontier   groups, forces, low ranks, pruning and int8 together: error against latency
 
 Networks are trained and measured on CIFAR-10, which TensorFlow Datasets downloads.
 """
@@ -24,6 +27,8 @@ from absl import flags
 from keras_roots.training import (
     data,
     experiment_budget,
+    experiment_frontier,
+    experiment_pointwise,
     experiment_rootify,
     experiment_tables,
 )
@@ -34,6 +39,8 @@ from keras_roots.training.export import quiet
 TABLES = {
     "rootify": experiment_rootify.TABLE,
     "budget": experiment_budget.TABLE,
+    "pointwise": experiment_pointwise.TABLE,
+    "frontier": experiment_frontier.TABLE,
 }
 DATASET = "cifar10"
 _SHARED_FLAGS = ("dataset", "data_dir", "output_dir", "seed", "distribution")

@@ -167,10 +167,28 @@ def test_pictures_are_drawn_of_what_is_done(bench, tmp_path):
     assert outcome.row.name == "b"
 
 
+def test_what_is_measured_is_drawn_after_that(bench, tmp_path):
+    pytest.importorskip("matplotlib")
+    drawn = []
+
+    def draw(outcomes, path):
+        drawn.append(experiment_tables.measured(outcomes[0].folder.parent))
+
+    drawing = table(
+        draw=draw, measure=lambda models, dataset: dict.fromkeys(models, {})
+    )
+    for only, pictures in (("b", 0), ("a", 1)):
+        experiment_tables.run(drawing, tmp_path / "runs", bench, only)
+        paths = experiment_tables.write("n", drawing, tmp_path / "runs", tmp_path)
+        assert [path.suffix for path in paths].count(".png") == len(drawn) == pictures
+    assert drawn == [{"a": {}, "b": {}}]
+
+
 def test_networks_are_measured_together_once_all_are_done(bench, tmp_path):
     calls = []
 
-    def measure(models):
+    def measure(models, dataset):
+        assert dataset is bench.dataset
         calls.append({name: biases(model)[0] for name, model in models.items()})
         return {name: {"ms": 2 * value} for name, value in calls[-1].items()}
 

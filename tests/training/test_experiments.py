@@ -6,7 +6,12 @@ import types
 import pytest
 
 from keras_roots.models import registry
-from keras_roots.training import experiment_tables, experiments, recipes
+from keras_roots.training import (
+    experiment_frontier,
+    experiment_tables,
+    experiments,
+    recipes,
+)
 from keras_roots.training.experiment_budget import measure
 from keras_roots.training.experiment_rows import Outcome
 from keras_roots.training.experiment_stages import Fresh, Trained
@@ -22,7 +27,7 @@ ROWS = [
 def test_rows_have_names_of_their_own(name):
     names = [row.name for row in experiments.TABLES[name].rows]
     assert len(set(names)) == len(names)
-    assert f"  {name} " in experiments.__doc__
+    assert f"\n  {name} " in experiments.__doc__
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -97,6 +102,107 @@ def test_table_of_budgets(tmp_path):
     assert (untrained["trained_error"], untrained["epochs"]) == (None, 0)
 
 
+def test_table_of_1x1s(tmp_path):
+    ranks = {"mean_rank_ratio": 0.33333, "epochs": 0}
+    table = experiments.TABLES["pointwise"]
+    write_runs(
+        tmp_path,
+        "pointwise",
+        {"low_rank": ranks, **dict.fromkeys(("before", "trained"), {"epochs": 3})},
+    )
+    lines = {line["row"]: line for line in experiment_tables.lines(table, tmp_path)}
+    whole, low, longer = (lines[name] for name in ("whole", "0.7", "0.7-training"))
+    assert (whole["error"], whole["trained_error"], whole["epochs"]) == (0.2, None, 0)
+    assert whole["mean_rank_ratio"] is None
+    assert (low["part"], low["before"], low["mean_rank_ratio"]) == (0.7, "none", 0.3333)
+    number = list(lines).index("0.7")
+    assert low["error"] == pytest.approx(0.2 + 0.01 * number)
+    assert low["trained_error"] == pytest.approx(0.1 + 0.01 * number)
+    assert (low["epochs"], longer["epochs"]) == (3, 6)
+    # The error right after decomposing, not that after the training before it.
+    assert longer["error"] == longer["trained_error"]
+    (tmp_path / "0.7-force" / "trained" / "result.json").unlink()
+    (tmp_path / "0.7-force" / "low_rank" / "result.json").unlink()
+    forced = experiment_tables.lines(table, tmp_path)[-1]
+    assert (forced["error"], forced["trained_error"]) == (None, None)
+    assert forced["macs"] == 1005
+
+
+def test_1x1s_are_decomposed_with_the_same_epochs_before():
+    rows = {row.name: row for row in experiments.TABLES["pointwise"].rows}
+    force, training = (rows[f"0.7-{name}"].stages for name in ("force", "training"))
+    assert force[1:] == training[1:]
+    assert force[0].recipe == training[0].recipe
+    assert {stage.layers for stage in force[:2]} == {"pointwise"}
+
+
+def frontier_files(models, dataset):
+    """The more names before it, the faster and the worse; the second in both worse."""
+    lines = {}
+    for index, name in enumerate(models):
+        ms = 10.0 if index == 1 else 8.0 / 2**index
+        for form, factor in (("litert_float32", 1), ("litert_int8", 0.3)):
+            columns = {
+                "ms": ms * factor,
+                "ratio": ms * factor / 8,
+                "error": 0.1 + 0.01 * index + 0.1 * (factor < 1),
+                "zlib_bytes": 1234 + len(dataset),
+            }
+            line = {f"{form}_{key}": value for key, value in columns.items()}
+            lines.setdefault(name, {}).update(line)
+    return lines
+
+
+def test_table_of_the_frontier(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(
+        experiment_frontier.experiment_files, "measure_files", frontier_files
+    )
+    table = experiments.TABLES["frontier"]
+    changes = {"trained": {"epochs": 3}, "retrained": {"epochs": 3}}
+    write_runs(tmp_path, "frontier", changes | {"pruned": {"zeros": 0.5}})
+    measured = table.measure({row.name: None for row in table.rows}, "some data")
+    assert set(measured) == {row.name for row in table.rows}
+    (tmp_path / "measured.json").write_text(json.dumps(measured))
+    lines = {line["row"]: line for line in experiment_tables.lines(table, tmp_path)}
+    for short in ("nin", "resnet20"):
+        rows = [line for name, line in lines.items() if name.startswith(f"{short}-")]
+        choices = [row["choice"] for row in rows]
+        assert choices[:2] == ["dense", "root"]
+        marks = [row["on_frontier"] for row in rows]
+        # The third and fourth in float32 are at 2 and 1 ms, the first in int8 at 2.4.
+        assert marks[:4] == ["float32", "", "float32", "float32"]
+        assert marks[-1] == "float32 int8"
+        assert rows[0]["litert_float32_ratio"] == 1
+    pruned = lines["nin-root-force-rank-pruned"]
+    assert (pruned["zeros"], lines["nin-dense"]["zeros"]) == (0.5, 0)
+    assert pruned["epochs"] == 6
+    text = experiment_tables.markdown(table, [lines["nin-dense"]])
+    assert "| `root_nin:1` | dense | 1,000 | 0 | 10.00% | 1.00 | 1,243 |" in text
+    outcomes = [Outcome(row, tmp_path / row.name) for row in table.rows]
+    table.draw(outcomes, tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("network", experiment_frontier.NETWORKS, ids=lambda n: n.short)
+def test_the_frontier_adds_one_thing_after_the_other(network):
+    rows = {
+        row.labels["choice"]: row.stages
+        for row in experiments.TABLES["frontier"].rows
+        if row.labels["network"] == f"{network.model}:1"
+    }
+    assert rows["force + rank"][1:] == rows["rank"]
+    together, pruned = rows["root + force + rank"], rows["root + force + rank + pruned"]
+    assert pruned[: len(together)] == together
+    assert [stage for stage in together if stage.name != "forced"] == [
+        *rows["root + rank"]
+    ]
+    for stages in rows.values():
+        for stage in stages:
+            if isinstance(stage, Trained):
+                assert stage.recipe.epochs == network.epochs
+
+
 def test_latency_is_relative_to_the_dense_network_of_the_same_family(monkeypatch):
     class Time:
         def __init__(self, ms):
@@ -107,7 +213,7 @@ def test_latency_is_relative_to_the_dense_network_of_the_same_family(monkeypatch
         "keras_roots.benchmarking.compare",
         lambda cases, runs: [Time(times[name]) for name in cases],
     )
-    found = measure(dict.fromkeys(times))
+    found = measure(dict.fromkeys(times), None)
     ratios = [each["litert_float32_ratio"] for each in found.values()]
     assert ratios == [1, 0.5, 1, 0.75]
 
