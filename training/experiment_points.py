@@ -112,12 +112,15 @@ def _draw_frontier(axes, found, looks):
 
 
 def _finish(axes, title):
+    from matplotlib import ticker
+
     axes.set_title(title)
     axes.set_xscale("log")
-    axes.margins(0.3, 0.12)
+    axes.margins(0.25, 0.12)
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 3, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}")
-    axes.tick_params(which="both", labelsize=7)
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.tick_params(labelsize=8)
     axes.set_xlabel("LiteRT latency on one thread (ms)")
     axes.set_ylabel("error on the test images (%)")
     axes.legend(fontsize=8, frameon=False)
