@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_roots.training import data, starting
+from keras_roots.training import applications, data, starting
 
 
 def _dataset(classes=7, image_size=16):
@@ -51,3 +51,11 @@ def test_a_released_whole_network_has_its_own_size():
         starting.start_model(
             dataset, name="root_resnet20", weights=weights, image_size=32
         )
+
+
+def test_keras_applications_start_with_their_imagenet_weights(monkeypatch):
+    asked = []
+    monkeypatch.setattr(applications, "start", lambda *given: asked.append(given))
+    dataset = _dataset()
+    starting.start_model(dataset, "keras.applications.VGG16", image_size=48)
+    assert asked == [("keras.applications.VGG16", dataset, 48)]
