@@ -9,7 +9,9 @@ import pytest
 from keras.src.applications import imagenet_utils
 from keras.src.utils import file_utils
 
-from keras_roots.training import applications, data
+import keras_roots
+from keras_roots.training import applications, data, fitting
+from keras_roots.training.recipes import Recipe
 
 # Networks by the way that their family prepares pixels, and that way: mean, deviation
 # and order of red, green and blue (Keras's documentation).
@@ -181,3 +183,31 @@ def test_faults_of_the_program_are_not_taken_for_those_of_the_network(monkeypatc
     monkeypatch.setattr(keras.applications, "VGG16", broken)
     with pytest.raises(TypeError, match="a fault"):
         _start("VGG16")
+
+
+@pytest.mark.parametrize("mode", _COLOURS)
+def test_preprocessing_by_operations_stays_in_the_graph(mode, tmp_path):
+    """Networks of users call `preprocess_input`: divisions, slices, stacks."""
+    images = keras.Input((32, 32, 3))
+    x = imagenet_utils.preprocess_input(images, mode=mode)
+    x = keras.layers.Conv2D(8, 3, activation="relu")(x)
+    x = keras.layers.Conv2D(16, 3, activation="relu", name="spatial")(x)
+    x = keras.layers.Conv2D(16, 1, activation="relu")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dense(5, activation="softmax")(x)
+    model = keras.Model(images, x)
+    expected = model(_pixels())
+    logits = fitting.prepare(model, Recipe(1, 1, 1.0))(_pixels())
+    np.testing.assert_allclose(keras.ops.softmax(logits), expected, atol=1e-5)
+    for small in (
+        keras_roots.decompose(model, error=1e-9, cost=None),
+        keras_roots.rootify(model, root=1),
+    ):
+        np.testing.assert_allclose(small(_pixels()), expected, atol=1e-4)
+    grouped = keras_roots.rootify(model, root=4)
+    assert grouped.get_layer("spatial").groups == 4
+    plan = keras_roots.plan_compression(model, _pixels(), 0.6, cost="macs")
+    dense = keras_roots.profile(model).macs
+    assert keras_roots.profile(plan.apply(_pixels())).macs <= 0.6 * dense
+    report = keras_roots.export_tflite(grouped, str(tmp_path / "grouped.tflite"))
+    assert report.relative_difference < 1e-4
