@@ -37,6 +37,12 @@ budget.csv, and forces are left out unless --force_epochs is given:
   keras-roots-compress --model=root_nin --weights=cifar10 --dataset=cifar10 \
       --latency=0.25 --finetune_epochs=5 --output_dir=runs/cifar10-quarter
 
+A network of keras.applications gets a head for the data set's classes, which is trained
+first:
+
+  keras-roots-compress --from=keras.applications.ResNet50 --epochs=10 \
+      --dataset=imagenette/160px-v2 --latency=0.25 --output_dir=runs/photographs-quarter
+
 The same command goes on where it was stopped; --stage=force,decompose runs some stages
 alone, on what the others left. The right strength depends on the network: choose it on
 images held out of the training split (--holdout), by their accuracy in result.json.

@@ -30,7 +30,13 @@ import json
 
 from absl import flags
 
-from keras_roots.training import data, optimizing, optimizing_files, recipe_flags
+from keras_roots.training import (
+    data,
+    optimizing,
+    optimizing_files,
+    recipe_flags,
+    starting,
+)
 from keras_roots.training import export as exporting
 from keras_roots.training import flags as shared
 from keras_roots.training.optimizing import METHODS, Settings
@@ -59,13 +65,13 @@ def main(argv) -> None:
     dataset = data.open_dataset(values.dataset, values.data_dir, values.holdout)
     names = ("from", "model", "root", "topology", "weights", "image_size")
     start = {name: values[name].value for name in names}
-    model = exporting.get_model(
+    model = starting.start_model(
+        dataset,
         values["from"].value,
         name=values.model,
         root=values.root,
         topology=values.topology,
         weights=values.weights,
-        classes=len(dataset.class_names),
         image_size=values.image_size,
     )
     names = [field.name for field in dataclasses.fields(Settings)]

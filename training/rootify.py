@@ -58,7 +58,7 @@ class Groups:
         carry_over: Which weights stay.
         latency_table: File of measured times.
         recalibration_images: Training images to estimate BatchNorm's statistics, 0 for
-            none; also the sample images of `carry_over="responses"`.
+            none; also the sample images of `carry_over="responses"` and of `budget`.
     """
 
     groups: int | tuple[int, ...] = 64
@@ -109,6 +109,11 @@ def rootify(
     config |= {"groups": dataclasses.asdict(settings)}
     config |= {"recipe": recipe and dataclasses.asdict(recipe)}
     before = evaluation.evaluate_on(evaluation.model_predictor(model), dataset)
+    images = None
+    if settings.recalibration_images:
+        images = dataset.train.sample(
+            settings.recalibration_images, model.input_shape[1], seed
+        )
     plan = plan_rootify(
         model,
         settings.groups,
@@ -117,17 +122,13 @@ def rootify(
         budget=settings.budget,
         cost=settings.cost,
         mix=settings.mix,
+        images=images,
         latency_table=settings.latency_table,
         seed=seed,
     )
     print(plan)
     output.claim_directory(output_dir, config)
     fitting.set_seed(seed)
-    images = None
-    if settings.recalibration_images:
-        images = dataset.train.sample(
-            settings.recalibration_images, model.input_shape[1], seed
-        )
     small = plan.apply(settings.carry_over, images, seed)
     if images is not None:
         small = recalibrate(small, images)

@@ -104,6 +104,17 @@ def test_a_time_to_meet(parse):
     assert parse("--force_epochs=3").recipes["force"].epochs == 3
 
 
+def test_a_new_head_is_trained_first(parse):
+    start = ("--from=keras.applications.VGG16", "--epochs=4")
+    settings = parse(*start, "--dataset=cifar10")
+    assert settings.recipes["baseline"].epochs == 4
+    assert settings.recipes["baseline"].learning_rate == pytest.approx(0.02)
+    assert settings.start["image_size"] is None
+    assert "baseline" not in parse("--dataset=imagenet2012").recipes
+    given = parse("--dataset=cifar10", "--learning_rate=0.5").recipes
+    assert given["baseline"].learning_rate == 0.5
+
+
 @pytest.mark.parametrize("flag", ["macs=0.5", "error=0.1", "method=pca", "cost=none"])
 def test_a_time_or_another_way_to_choose(parse, flag):
     name = flag.split("=")[0]
