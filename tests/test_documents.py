@@ -22,13 +22,25 @@ def test_links_to_files_lead_somewhere(path):
 
 
 @pytest.mark.parametrize(
-    "table", ["deep-roots/table2.md", "coordinating-filters/table1.md"]
+    ("document", "table"),
+    [
+        ("README.md", "deep-roots/table2.md"),
+        ("docs/low-rank.md", "coordinating-filters/table1.md"),
+    ],
 )
-def test_tables_are_the_measured_ones(table):
+def test_tables_are_the_measured_ones(document, table):
     lines = (RESULTS / table).read_text().splitlines()
     assert len(lines) > 3
-    missing = [line for line in lines if line not in README]
+    text = (ROOT / document).read_text()
+    missing = [line for line in lines if line not in text]
     assert not missing
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name
+)
+def test_every_document_is_linked(path):
+    assert f"(docs/{path.name})" in README
 
 
 @pytest.mark.parametrize("root", [1, 8])
