@@ -1,6 +1,7 @@
 """The graph of a model: its operations, and running them one by one."""
 
 import collections
+import inspect
 from collections.abc import Callable, Iterator
 
 import keras
@@ -103,8 +104,8 @@ def _walk(model, inputs, prefix, call):
     last_use = {id(tensor): node for node in nodes for tensor in node.input_tensors}
     last_use.update((id(tensor), None) for tensor in graph.outputs)
     for node in nodes:
-        args, kwargs = node.arguments.fill_in(values)
         operation = node.operation
+        args, kwargs = positional(operation, *node.arguments.fill_in(values))
         if is_graph(operation):
             outputs = _walk(operation, args[0], f"{prefix}{operation.name}/", call)
         else:
@@ -115,6 +116,24 @@ def _walk(model, inputs, prefix, call):
             if last_use[id(tensor)] is node:
                 values.pop(id(tensor), None)
     return [values[id(tensor)] for tensor in graph.outputs]
+
+
+def positional(
+    operation: keras.Operation, args: tuple, kwargs: dict
+) -> tuple[tuple, dict]:
+    """Puts in first place what an operation is called on, if that was given by name.
+
+    Args:
+        operation: The operation.
+        args: Its positional arguments.
+        kwargs: Its named arguments, `inputs` perhaps among them.
+    """
+    if args:
+        return args, kwargs
+    first = next(iter(inspect.signature(operation.call).parameters), None)
+    if first not in kwargs:
+        return args, kwargs
+    return (kwargs[first],), {k: v for k, v in kwargs.items() if k != first}
 
 
 def infer(operation: keras.Operation, args, kwargs, kind: type) -> tuple[list, object]:

@@ -39,30 +39,26 @@ def rewrite(
     Raises:
         ValueError: The model is neither functional nor a built Sequential.
     """
-    functional = _functional(model)
     chains: dict[int, list[keras.Layer]] = {}
     weights: list[tuple[keras.Layer, Sequence[np.ndarray]]] = []
 
     def chain(layer):
+        # By identity: what models within the model share, their copies share too.
         if id(layer) not in chains:
-            chains[id(layer)] = _new_layers(layer, replace, weights)
+            nested = graph.is_graph(layer)
+            chains[id(layer)] = (
+                [clone(layer)] if nested else _new_layers(layer, replace, weights)
+            )
         return chains[id(layer)]
 
-    def call(layers, *args, **kwargs):
-        if not layers:
-            return args[0]
-        # Keras names arguments that were not given, which other layers may not have.
-        kwargs = {name: value for name, value in kwargs.items() if value is not None}
-        outputs = layers[0](*args, **kwargs)
-        for layer in layers[1:]:
-            outputs = layer(outputs)
-        return outputs
+    def clone(model):
+        return keras.models.clone_model(
+            _functional(model), clone_function=chain, call_function=_call
+        )
 
-    copy = keras.models.clone_model(
-        functional, clone_function=chain, call_function=call
-    )
+    copy = clone(model)
     for layer, values in weights:
-        layer.set_weights(values)
+        _set_weights(layer, values)
     return copy
 
 
@@ -97,9 +93,19 @@ def _functional(model):
     return keras.Model(model.input, model.output, name=model.name)
 
 
+def _call(layers, *args, **kwargs):
+    """Calls layers one after the other."""
+    if not layers:
+        return args[0] if args else next(iter(kwargs.values()))
+    # Keras names arguments that were not given, which other layers may not have.
+    kwargs = {name: value for name, value in kwargs.items() if value is not None}
+    outputs = layers[0](*args, **kwargs)
+    for layer in layers[1:]:
+        outputs = layer(outputs)
+    return outputs
+
+
 def _new_layers(layer, replace, weights) -> list[keras.Layer]:
-    if graph.is_graph(layer):
-        return [rewrite(layer, replace)]
     if not isinstance(layer, keras.Layer):  # an operation of keras.ops
         return [layer.__class__.from_config(layer.get_config())]
     replacement = replace(layer)
@@ -107,6 +113,24 @@ def _new_layers(layer, replace, weights) -> list[keras.Layer]:
         weights.extend(zip(replacement.layers, replacement.weights, strict=True))
         return list(replacement.layers)
     if replacement is None:
-        replacement = layer.__class__.from_config(layer.get_config())
+        replacement = _like(layer)
     weights.append((replacement, layer.get_weights()))
     return [replacement]
+
+
+def _like(layer) -> keras.Layer:
+    """Returns a new layer of the same configuration."""
+    config = layer.get_config()
+    if type(layer) is keras.layers.Lambda:
+        # Keras makes no functions from a configuration: it might come from a file.
+        config |= {key: getattr(layer, key) for key in ("function", "mask")}
+        config |= {"arguments": layer.arguments, "output_shape": layer._output_shape}
+        return keras.layers.Lambda(**config)
+    return layer.__class__.from_config(config)
+
+
+def _set_weights(layer, values):
+    layer.set_weights(values)
+    for part in layer._flatten_layers():
+        if isinstance(part, keras.layers.Normalization):
+            part.finalize_state()  # it computes with numbers that it takes from weights

@@ -33,7 +33,16 @@ def _several():
     return keras.Model({"one": one, "other": other}, [joined, pooled])
 
 
-MODELS = {make.__name__: make for make in (_inner, _nested, _shared, _several)}
+def _by_name():
+    """Layers, and a model, that are called on an argument by its name."""
+    inputs = keras.Input((6, 6, 3))
+    pooled = layers.GlobalAveragePooling2D()(inputs=_inner()(inputs=inputs))
+    return keras.Model(inputs, pooled)
+
+
+MODELS = {
+    make.__name__: make for make in (_inner, _nested, _shared, _several, _by_name)
+}
 
 
 def _inputs(model):
@@ -160,3 +169,15 @@ def test_a_subclassed_model_within_is_one_operation():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, Subclassed(name="opaque")(inputs))
     assert [name for name, _ in graph.operations(model)] == ["opaque"]
+
+
+def test_what_is_called_by_name_is_seen_by_position():
+    seen = []
+
+    def call(name, operation, args, kwargs):
+        seen.append((name.split("/")[-1], len(args), "inputs" in kwargs))
+        return operation(*args, **kwargs)
+
+    model = _by_name()
+    graph.walk(model, _inputs(model), call)
+    assert [(count, named) for _, count, named in seen] == [(1, False)] * 3

@@ -49,7 +49,62 @@ def _nested():
     return keras.Model(inputs, _plain()(inputs))
 
 
-MODELS = {f.__name__: f for f in (_plain, _sequential, _shared, _operations, _nested)}
+def _by_name():
+    inputs = keras.Input((8, 8, 3))
+    outputs = _plain()(inputs=layers.ReLU(name="rectify")(inputs=inputs))
+    return keras.Model(inputs, outputs)
+
+
+def _shared_across():
+    """A layer that two models in the model have in common."""
+    layer = _conv(3, 3, padding="same", name="target")
+    first, second = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
+    one = keras.Model(first, layer(first), name="one")
+    other = keras.Model(second, layers.ReLU()(layer(second)), name="other")
+    inputs = keras.Input((8, 8, 3))
+    return keras.Model(inputs, other(one(inputs)))
+
+
+def _normalised():
+    """A normalisation that was adapted, in a model in the model."""
+    normalisation = layers.Normalization()
+    normalisation.adapt(3 + 5 * _images(50))
+    inner = keras.Sequential([keras.Input((8, 8, 3)), normalisation])
+    inputs = keras.Input((8, 8, 3))
+    return keras.Model(inputs, _conv(4, 3, name="target")(inner(inputs)))
+
+
+def _lambda():
+    """Python functions, which Keras does not make from a configuration."""
+    offset = 2.0
+    inputs = keras.Input((8, 8, 3))
+    x = _conv(4, 3, name="target")(inputs)
+    x = layers.Lambda(lambda x: keras.ops.abs(x) + offset, name="own")(x)
+    x = layers.Lambda(_scaled, arguments={"factor": 3.0})(x)
+    outputs = layers.Lambda(
+        lambda x: x[..., :2], output_shape=lambda shape: (*shape[:-1], 2)
+    )(x)
+    return keras.Model(inputs, outputs)
+
+
+def _scaled(x, factor):
+    return x * factor
+
+
+MODELS = {
+    f.__name__: f
+    for f in (
+        _plain,
+        _sequential,
+        _shared,
+        _operations,
+        _nested,
+        _by_name,
+        _shared_across,
+        _normalised,
+        _lambda,
+    )
+}
 
 
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
@@ -160,3 +215,25 @@ class _Subclassed(keras.Model):
 def test_what_has_no_graph_is_refused(model, message):
     with pytest.raises(ValueError, match=f"(?s){message}.*Received: model="):
         surgery.rewrite(model, lambda layer: None)
+
+
+def test_a_layer_called_by_name_can_be_left_out():
+    def replace(layer):
+        return surgery.Replacement([], []) if layer.name == "rectify" else None
+
+    model = _by_name()
+    inner = next(x for x in model.layers if isinstance(x, keras.Model))
+    changed = surgery.rewrite(model, replace)
+    np.testing.assert_array_equal(
+        np.asarray(changed(_images())), np.asarray(inner(_images()))
+    )
+
+
+def test_a_copied_lambda_keeps_its_name_and_settings():
+    copy = surgery.rewrite(_lambda(), lambda layer: None)
+    assert copy.get_layer("own").compute_dtype == "float32"
+    assert [x.arguments for x in copy.layers if isinstance(x, layers.Lambda)] == [
+        {},
+        {"factor": 3.0},
+        {},
+    ]

@@ -12,16 +12,16 @@ import keras
 import numpy as np
 
 from keras_roots import benchmarking, files
-from keras_roots.planning.options import WAYS
+from keras_roots.planning.options import WAYS, check_ways
 from keras_roots.profiling import profile
 from keras_roots.tables import format_table
 from keras_roots.training import (
     budgeted,
+    compressing_arguments,
     compression_settings,
     data,
     evaluation,
     provenance,
-    splits,
 )
 from keras_roots.training.compression import Compression
 from keras_roots.training.recipes import Recipe, get_recipe
@@ -30,7 +30,6 @@ FILE = "model.tflite"
 TABLE = "budget.csv"
 STAGES = ("baseline", "decompose", "finetune")
 _AS_IT_IS = ("none", "int8")  # how the original is exported, to compare with
-_TESTED = 5  # of so many training images, one tests where no test images are given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,8 +94,9 @@ def compress(
     are estimated anew, and the network learns from the original beside the labels.
 
     Args:
-        model: A functional or Sequential classifier that takes pixels 0 to 255 and ends
-            in a softmax or in logits. It stays as it is.
+        model: A functional or Sequential classifier that takes square colour images of
+            a fixed size, pixels 0 to 255, and ends in a softmax or in logits. It stays
+            as it is.
         dataset: Name of a data set, as for `keras-roots-train --dataset`; or arrays:
             images and labels, and optionally those for testing: uint8
             `(n, height, width, 3)` and integers `(n,)`. Without those to test, a fifth
@@ -133,13 +133,17 @@ def compress(
         >>> small = keras_roots.compress(model, (images, labels), latency=0.5)
         >>> open("small.tflite", "wb").write(small.tflite)
     """
-    if not isinstance(model, keras.Model):
-        raise ValueError(f"`model` must be a Keras model. Received: model={model!r}")
-    if not isinstance(epochs, int) or epochs < 0:
+    classes = compressing_arguments.check_model(model)
+    compressing_arguments.check_numbers(
+        latency, epochs, sample_images, distillation, threads, seed, layers
+    )
+    check_ways(ways)
+    dataset = compressing_arguments.open_dataset(dataset, data_dir, classes)
+    if not isinstance(recipe, Recipe | None):
         raise ValueError(
-            f"`epochs` must be an integer, 0 or more. Received: epochs={epochs!r}"
+            "`recipe` must be a keras_roots.training.recipes.Recipe or None. "
+            f"Received: recipe={recipe!r}"
         )
-    dataset = _dataset(dataset, data_dir, model.output_shape[-1])
     if recipe is None:
         recipe = get_recipe(model.name, dataset.name)
         recipe = dataclasses.replace(recipe, learning_rate=recipe.learning_rate / 5)
@@ -151,14 +155,14 @@ def compress(
             recalibration_images=sample_images
         ),
         budget=compression_settings.Budget(
-            latency,
+            float(latency),
             quantizations(quantize),
             tuple(ways),
             layers,
             threads,
             None if latency_table is None else os.fspath(latency_table),
         ),
-        finetuning=compression_settings.FineTuning(distillation=distillation),
+        finetuning=compression_settings.FineTuning(distillation=float(distillation)),
         seed=seed,
         start={"model": model.name, "sha256": _fingerprint(model)},
     )
@@ -257,60 +261,6 @@ def _fingerprint(model) -> str:
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
-
-
-def _dataset(dataset, data_dir, classes) -> data.Dataset:
-    if isinstance(dataset, data.Dataset):
-        return dataset
-    if isinstance(dataset, str):
-        return data.open_dataset(dataset, data_dir)
-    try:
-        arrays = [np.asarray(array) for array in dataset]
-    except (TypeError, ValueError):
-        arrays = []
-    if len(arrays) not in (2, 4):
-        raise ValueError(
-            "`dataset` must be the name of a data set, (images, labels) or (images, "
-            f"labels, test images, test labels). Received: {type(dataset).__name__} "
-            f"of {len(arrays)} arrays"
-        )
-    for images, labels in zip(arrays[::2], arrays[1::2], strict=True):
-        _check_arrays(images, labels, classes)
-    if len(arrays) == 2:
-        images, labels = arrays
-        order = np.random.default_rng(0).permutation(len(labels))
-        test = np.arange(len(labels)) % _TESTED == 0
-        kept, tested = order[~test], order[test]
-        arrays = [images[kept], labels[kept], images[tested], labels[tested]]
-    train, test = (
-        splits.Arrays(images, labels.astype("int64"))
-        for images, labels in (arrays[:2], arrays[2:])
-    )
-    names = tuple(map(str, range(classes)))
-    return splits.in_memory("arrays", names, train, test, 0)
-
-
-def _check_arrays(images, labels, classes):
-    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != "uint8":
-        raise ValueError(
-            "Images must be uint8, (n, height, width, 3), pixels 0 to 255. "
-            f"Received: {images.dtype} of shape {images.shape}"
-        )
-    if labels.shape != images.shape[:1] or labels.dtype.kind not in "ui":
-        raise ValueError(
-            f"Labels must be integers, one for each of the {len(images)} images. "
-            f"Received: {labels.dtype} of shape {labels.shape}"
-        )
-    if len(labels) < 2 * _TESTED:
-        raise ValueError(
-            f"There must be {2 * _TESTED} images or more. "
-            f"Received: {len(labels)} images"
-        )
-    if not 0 <= labels.min() <= labels.max() < classes:
-        raise ValueError(
-            f"Labels must be from 0 to {classes - 1}, the classes of the model. "
-            f"Received: labels from {labels.min()} to {labels.max()}"
-        )
 
 
 def _cells(row) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 import dataclasses
 import math
+import numbers
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -79,11 +80,8 @@ def layer_options(
             the convolutions.
         ImportError: SciPy is not installed, which groups need.
     """
-    unknown = sorted(set(ways) - set(WAYS))
-    if unknown or not ways:
-        raise ValueError(
-            f"`ways` must be of {WAYS}. Received: {unknown or 'none of them'}"
-        )
+    check_ways(ways)
+    _check_integers(groups=groups, rank_multiple=rank_multiple)
     every = convolutions(model, layers)
     sides = costs.input_sides(model, input_shape)
     described = {
@@ -126,6 +124,29 @@ def latencies(
     for (name, index), ms in zip(owners, table.ms_many(chains), strict=True):
         times[name][index] += ms
     return times
+
+
+def check_ways(ways: Sequence[str]) -> None:
+    """Checks what layers may get.
+
+    Args:
+        ways: Of `WAYS`, one or more.
+
+    Raises:
+        ValueError: They are something else.
+    """
+    names = isinstance(ways, Collection) and not isinstance(ways, str)
+    if not names or not ways or not all(way in WAYS for way in ways):
+        raise ValueError(f"`ways` must be of {WAYS}, a tuple. Received: ways={ways!r}")
+
+
+def _check_integers(**given):
+    for name, value in given.items():
+        integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if not integer or value < 1:
+            raise ValueError(
+                f"`{name}` must be a positive integer. Received: {name}={value!r}"
+            )
 
 
 def _grouped(model, every, described, images, most, seed, input_shape):

@@ -1,122 +1,23 @@
 """Which convolutions get filter groups, which lower ranks, for one budget."""
 
-import dataclasses
 import math
 import numbers
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
 from keras_roots import benchmarking
 from keras_roots.lowrank import budget as budgets
-from keras_roots.lowrank import plan_decomposition, recalibrate, samples
+from keras_roots.lowrank import samples
 from keras_roots.lowrank.latency import DTYPES, LatencyTable
+from keras_roots.planning.chosen import UNITS, CompressionPlan, LayerChoice
 from keras_roots.planning.options import WAYS, latencies, layer_options
 from keras_roots.profiling import profile
-from keras_roots.rooting import plan_rootify
-from keras_roots.tables import format_table
+from keras_roots.rooting.asking import check_seed
 
 _WORST = 1 - 1e-9  # a loss of 1 would have no logarithm
-
-
-@dataclasses.dataclass(frozen=True)
-class LayerChoice:
-    """What becomes of one convolution.
-
-    Attributes:
-        name: Name of the layer, after those of the models that it is nested in.
-        way: `"groups"`, `"rank"`, or `None` if it stays.
-        groups: Filter groups that it has then.
-        rank: Rank over all groups that it has then; `None` if it is not decomposed.
-        lost: Part of the variance of its responses that is lost, 0 to 1.
-        cost: Its cost: multiply-adds, or milliseconds.
-        cost_after: That of what takes its place.
-    """
-
-    name: str
-    way: str | None
-    groups: int
-    rank: int | None
-    lost: float
-    cost: float
-    cost_after: float
-
-
-@dataclasses.dataclass(frozen=True)
-class CompressionPlan:
-    """What groups and ranks would save; prints as a table.
-
-    Attributes:
-        model: The model.
-        layers: What becomes of its convolutions.
-        cost: What counts: `"macs"` or `"latency"`.
-        before: Cost of the whole model: multiply-adds, or measured milliseconds.
-        after: What it is expected to cost then.
-    """
-
-    model: keras.Model = dataclasses.field(repr=False)
-    layers: tuple[LayerChoice, ...]
-    cost: str
-    before: float
-    after: float
-
-    @property
-    def groups(self) -> dict[str, int]:
-        """Layers that get groups, and how many."""
-        return {row.name: row.groups for row in self.layers if row.way == "groups"}
-
-    @property
-    def ranks(self) -> dict[str, int]:
-        """Layers that are decomposed, and their ranks."""
-        return {row.name: row.rank for row in self.layers if row.way == "rank"}
-
-    def apply(self, images: np.ndarray, seed: int = 0) -> keras.Model:
-        """Returns a copy of the model with these groups and ranks.
-
-        Kernels are fitted to what the layers answered before, and BatchNormalization's
-        statistics are estimated anew: it is worth what training is to start from.
-
-        Args:
-            images: Sample images `(n, height, width, channels)`, as the model takes
-                them.
-            seed: Seed of the search for channels that belong together.
-
-        Raises:
-            ValueError: The images do not fit the model.
-            ImportError: SciPy is not installed, which groups need.
-        """
-        model = self.model
-        if self.groups:
-            plan = plan_rootify(model, self.groups, mix=True, seed=seed)
-            model = plan.apply("responses", images, seed)
-        if self.ranks:
-            plan = plan_decomposition(
-                model, method="responses", ranks=self.ranks, cost=None, images=images
-            )
-            model = plan.apply()
-        return recalibrate(model, images)
-
-    def sketch(self) -> keras.Model:
-        """Returns a model of the same layers, whose weights are worth nothing yet.
-
-        It takes the time that the model of `apply` takes, and is made at once.
-        """
-        model = self.model
-        if self.groups:
-            model = plan_rootify(model, self.groups, mix=True).apply("slice")
-        if self.ranks:
-            model = plan_decomposition(model, ranks=self.ranks, cost=None).apply()
-        return model
-
-    def __str__(self) -> str:
-        header = ["layer", "gets", "groups", "rank", "lost"]
-        header += [_UNITS[self.cost], "after", "part"]
-        rows = [_cells(row, self.cost) for row in self.layers]
-        total = ["whole model", "", "", "", ""]
-        total += _amounts(self.before, self.after, self.cost)
-        return format_table(header, rows, total, left=2)
 
 
 class Planner:
@@ -166,16 +67,18 @@ class Planner:
         seed: int = 0,
         input_shape: Sequence | None = None,
     ):
-        if cost not in _UNITS:
+        if cost not in tuple(UNITS):
             raise ValueError(
-                f"`cost` must be one of {tuple(_UNITS)}. Received: cost={cost!r}"
+                f"`cost` must be one of {tuple(UNITS)}. Received: cost={cost!r}"
             )
-        if dtype not in DTYPES:
+        if dtype not in tuple(DTYPES):
             raise ValueError(
                 f"`dtype` must be one of {list(DTYPES)}. Received: dtype={dtype!r}"
             )
-        self.model, self.cost = model, cost
+        check_seed(seed)
+        self.model, self.cost, self.input_shape = model, cost, input_shape
         images = samples.check_images(model, images)
+        macs = profile(model, input_shape).macs
         self._options = layer_options(
             model,
             images,
@@ -187,7 +90,7 @@ class Planner:
             input_shape=input_shape,
         )
         if cost == "macs":
-            self.total = float(profile(model, input_shape).macs)
+            self.total = float(macs)
             self._costs = {
                 name: np.array([float(option.macs) for option in options])
                 for name, options in self._options.items()
@@ -218,16 +121,18 @@ class Planner:
         Raises:
             ValueError: The budget is no part, or cannot be reached.
         """
-        if not isinstance(budget, numbers.Real) or not 0 < budget < 1:
-            raise ValueError(
-                "`budget` must be a part of what the model costs, between 0 and 1. "
-                f"Received: budget={budget!r}"
-            )
+        _check_budget(budget)
         if not isinstance(scale, numbers.Real) or not 0 < scale < math.inf:
             raise ValueError(f"`scale` must be positive. Received: scale={scale!r}")
         wholes = sum(each[0] for each in self._costs.values())
         limit = wholes - (1 - budget) * self.total / scale
         least = sum(each.min() for each in self._costs.values())
+        if least >= wholes:
+            raise ValueError(
+                "`budget` cannot be met: none of the layers considered saves any "
+                f"{self.cost} by groups or ranks. Other `layers` or `ways` may. "
+                f"Received: budget={budget!r}"
+            )
         if limit < least:
             possible = math.ceil(1000 * self.least(scale)) / 1000
             raise ValueError(
@@ -248,7 +153,12 @@ class Planner:
         )
         saved = scale * sum(row.cost - row.cost_after for row in rows)
         return CompressionPlan(
-            self.model, rows, self.cost, self.total, self.total - saved
+            self.model,
+            rows,
+            self.cost,
+            self.total,
+            self.total - saved,
+            self.input_shape,
         )
 
     def least(self, scale: float = 1.0) -> float:
@@ -300,10 +210,16 @@ def plan_compression(
         >>> plan = plan_compression(model, images, 0.5, cost="macs")
         >>> small = plan.apply(images)  # then train on
     """
+    _check_budget(budget)  # before the work
     return Planner(model, images, **options).plan(budget)
 
 
-_UNITS = {"latency": "ms", "macs": "MACs"}
+def _check_budget(budget):
+    if not isinstance(budget, numbers.Real) or not 0 < budget < 1:
+        raise ValueError(
+            "`budget` must be a part of what the model costs, between 0 and 1. "
+            f"Received: budget={budget!r}"
+        )
 
 
 def _latency(model, dtype, threads, input_shape) -> float:
@@ -316,19 +232,3 @@ def _latency(model, dtype, threads, input_shape) -> float:
         optimize="latency",
     )
     return benchmarking.compare({model.name: case})[0].p10_ms
-
-
-def _cells(row: LayerChoice, cost: str) -> list[str]:
-    return [
-        row.name,
-        row.way or "",
-        str(row.groups),
-        "" if row.rank is None else str(row.rank),
-        f"{row.lost:.2%}" if row.way else "",
-        *_amounts(row.cost, row.cost_after, cost),
-    ]
-
-
-def _amounts(before, after, cost) -> list[str]:
-    form: Callable = "{:.3f}".format if cost == "latency" else "{:,.0f}".format
-    return [form(before), form(after), f"{after / before:.3f}"]

@@ -91,6 +91,12 @@ def groups_within(
     }
     rest = total - sum(float(option.cost[0]) for option in options.values())
     least = rest + sum(float(option.cost.min()) for option in options.values())
+    if all(option.cost.min() >= option.cost[0] for option in options.values()):
+        raise ValueError(
+            f"`budget` cannot be met by filter groups: with at most {most} of them, "
+            f"which have to divide channels and filters, no layer saves any {cost}. A "
+            f"higher `root` or other `layers` may. Received: budget={budget!r}"
+        )
     if budget * total < least:
         raise ValueError(
             f"`budget` must be at least {math.ceil(1000 * least / total) / 1000}: with "

@@ -100,6 +100,25 @@ def sides_of(
     return found.inputs(layer), () if output is None else (output,)
 
 
+def energy_of(name: str, layer: keras.layers.Conv2D) -> np.ndarray:
+    """Returns the energy between inputs and filters of a layer of a model.
+
+    Args:
+        name: Name of the layer.
+        layer: A convolution without groups.
+
+    Raises:
+        ValueError: Its kernel is not finite.
+    """
+    kernel = layer.get_weights()[0]
+    if not np.isfinite(kernel).all():
+        raise ValueError(
+            "`model` must have finite weights where channels are chosen by them. "
+            f"Received: a model with NaN or infinity in the kernel of layer {name!r}"
+        )
+    return assignment.energy_matrix(kernel)
+
+
 def _choose(model, groups, seed) -> tuple[spaces.Spaces, dict[int, np.ndarray]]:
     """Which channels make groups, layer by layer, in the order of the graph.
 
@@ -112,7 +131,7 @@ def _choose(model, groups, seed) -> tuple[spaces.Spaces, dict[int, np.ndarray]]:
     for name, layer in graph.operations(model):
         if name not in groups:
             continue
-        energy = assignment.energy_matrix(layer.get_weights()[0])
+        energy = energy_of(name, layer)
         sides = sides_of(found, layer)
         if set(sides[0]) & set(sides[1]) or len(sides[0]) > 1:
             # Of several spaces, or one that is on both sides, none is put in order.

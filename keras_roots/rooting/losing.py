@@ -88,7 +88,7 @@ def _groupings(model, counts, seed) -> dict[str, list[assignment.Grouping]]:
     for name, layer in graph.operations(model):
         if name not in counts:
             continue
-        energy = assignment.energy_matrix(layer.get_weights()[0])
+        energy = carrying.energy_of(name, layer)
         inputs, filters = (
             None if len(side) == 1 and not found.pinned(side[0]) else np.arange(size)
             for side, size in zip(
@@ -121,6 +121,7 @@ def _moments(model, names, images, seed, batch_size) -> dict[str, tuple]:
             seen = patches.patches_at(operation, args[0], chosen)
             seen = seen.reshape(-1, *seen.shape[2:])
             rows = seen.reshape(len(seen), -1)
+            patches.check_finite(name, rows)
             each = sums[name]
             each[0] += len(rows)
             each[1] = each[1] + rows.sum(axis=0, dtype="float64")

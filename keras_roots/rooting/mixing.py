@@ -1,5 +1,6 @@
 """Whether filter groups are mixed again, and 1x1s that mix them."""
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 
 import keras
@@ -15,7 +16,8 @@ _IDEMPOTENT = {
     for name in ("linear", "relu", "relu6")
     if hasattr(keras.activations, name)
 }
-_DEPTHWISE = (keras.layers.DepthwiseConv2D,)
+# Convolutions that have an attribute `groups`, which other layers have too.
+_CONVOLUTIONS = keras.layers.Conv1D | keras.layers.Conv2D | keras.layers.Conv3D
 
 
 def find_unmixed(
@@ -47,7 +49,9 @@ def find_unmixed(
 
     def step(name, operation, output, notes):
         apart = frozenset().union(*notes)
-        if id(operation) in grouped or getattr(operation, "groups", 1) > 1:
+        if _is_depthwise(operation):
+            return apart
+        if id(operation) in grouped or _has_groups(operation):
             meet(apart, name)
             return frozenset(filter(None, [grouped.get(id(operation))]))
         return frozenset() if _mixes(operation) else apart
@@ -68,9 +72,10 @@ def add_mixing(model: keras.Model, names: Collection[str]) -> keras.Model:
     Args:
         model: A functional or Sequential model.
         names: Names of the convolutions, as `graph.operations` gives them; the 1x1s
-            are called `NAME_mix`.
+            are called `NAME_mix`, or `NAME_mix1` and so on where that is taken.
     """
     chosen = {id(layer) for name, layer in graph.operations(model) if name in names}
+    taken = {part for name, _ in graph.operations(model) for part in name.split("/")}
 
     def replace(layer):
         if id(layer) not in chosen:
@@ -84,7 +89,7 @@ def add_mixing(model: keras.Model, names: Collection[str]) -> keras.Model:
             data_format=layer.data_format,
             kernel_regularizer=layer.kernel_regularizer,
             dtype=layer.dtype_policy,
-            name=f"{layer.name}_mix",
+            name=_free_name(f"{layer.name}_mix", taken),
         )
         identity = np.eye(layer.filters, dtype="float32")[None, None]
         return surgery.Replacement([same, mix], [layer.get_weights(), [identity]])
@@ -97,12 +102,26 @@ def _mixes(operation) -> bool:
 
     Where that is not known, it does not.
     """
-    if isinstance(operation, _DEPTHWISE):
-        return False
     return isinstance(
         operation,
-        keras.layers.Conv2D
+        _CONVOLUTIONS
         | keras.layers.Conv2DTranspose
         | keras.layers.SeparableConv2D
         | keras.layers.Dense,
     )
+
+
+def _has_groups(operation) -> bool:
+    return isinstance(operation, _CONVOLUTIONS) and operation.groups > 1
+
+
+def _is_depthwise(operation) -> bool:
+    """Tells whether every filter of a convolution sees one channel only."""
+    return _has_groups(operation) and operation.kernel.shape[-2] == 1
+
+
+def _free_name(name, taken) -> str:
+    names = itertools.chain([name], (f"{name}{n}" for n in itertools.count(1)))
+    free = next(name for name in names if name not in taken)
+    taken.add(free)
+    return free

@@ -72,6 +72,24 @@ def patches_at(layer: keras.layers.Conv2D, inputs, positions: np.ndarray) -> np.
     return np.moveaxis(found, 2, -1)
 
 
+def check_finite(name: str, *samples: np.ndarray) -> None:
+    """Checks what a layer sees or answers before anything is fitted to it.
+
+    Args:
+        name: Name of the layer.
+        *samples: What it sees or answers.
+
+    Raises:
+        ValueError: Some of it is NaN or infinite.
+    """
+    if not all(np.isfinite(each).all() for each in samples):
+        raise ValueError(
+            "`model` must answer `images` with finite numbers in every layer. "
+            f"Received: a model with NaN or infinity in, or before, layer {name!r}: "
+            "look for such weights, or images of another range than it was trained on"
+        )
+
+
 def _channels_last(layer, maps) -> np.ndarray:
     maps = keras.ops.convert_to_numpy(keras.ops.cast(maps, "float32"))
     return np.moveaxis(maps, 1, -1) if layer.data_format == "channels_first" else maps

@@ -2,21 +2,19 @@
 
 import dataclasses
 import math
-import numbers
 import os
 from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 
-from keras_roots import benchmarking
+from keras_roots import benchmarking, graph
 from keras_roots.lowrank.latency import LatencyTable
 from keras_roots.profiling import profile
-from keras_roots.rooting import carrying, mixing, refitting
+from keras_roots.rooting import asking, carrying, mixing, refitting
 from keras_roots.rooting.budget import COSTS, groups_within
 from keras_roots.rooting.stages import Spatial, spatial_convolutions
 from keras_roots.tables import format_table
-from keras_roots.topology import groups_per_stage
 
 CARRY_OVER = ("energy", "responses", "slice", None)
 
@@ -40,7 +38,8 @@ class LayerGroups:
         params_after: Those with groups, and of the 1x1 that is added.
         unmixed: What its output reaches before anything mixes its groups, a grouped
             convolution or an output; empty if they are mixed.
-        mix: Whether a 1x1 is added after it, `NAME_mix`, to mix them.
+        mix: Whether a 1x1 is added after it, `NAME_mix`, to mix them; another name
+            if that is taken.
     """
 
     name: str
@@ -113,6 +112,7 @@ class RootPlan:
                 f"`carry_over` must be one of {CARRY_OVER}. "
                 f"Received: carry_over={carry_over!r}"
             )
+        asking.check_seed(seed)
         if carry_over == "responses" and images is None:
             raise ValueError(
                 "`images` must be given for carry_over='responses': sample images as "
@@ -181,15 +181,16 @@ def plan_rootify(
         >>> plan.macs_after / plan.macs
         0.548
     """
-    if cost not in COSTS:
+    if cost not in tuple(COSTS):
         raise ValueError(
             f"`cost` must be one of {tuple(COSTS)}. Received: cost={cost!r}"
         )
+    asking.check_seed(seed)
+    graph.check_built(model)
     counted = profile(model, input_shape)
-    if isinstance(root, Mapping):
-        layers = _check_named(root, layers, budget)
+    root = asking.check_root(root, layers, budget)
     spatial = spatial_convolutions(model, layers, input_shape)
-    asked = _asked(spatial, root, topology)
+    spatial, asked = asking.ask(spatial, root, topology)
     if budget is not None:
         mixed = ()
         if mix:  # as if all of them got groups
@@ -219,31 +220,6 @@ def plan_rootify(
         for layer in spatial
     )
     return RootPlan(model, rows, counted.macs, counted.params)
-
-
-def _check_named(root, layers, budget) -> list[str]:
-    """The layers that groups are given for by name."""
-    if layers is not None or budget is not None:
-        raise ValueError(
-            "`root` that gives groups by name says all: leave out `layers` and "
-            f"`budget`. Received: layers={layers!r}, budget={budget!r}"
-        )
-    for name, groups in root.items():
-        if not isinstance(groups, numbers.Integral) or groups < 1:
-            raise ValueError(
-                "`root` must give layers a positive integer. "
-                f"Received: root[{name!r}]={groups!r}"
-            )
-    return list(root)
-
-
-def _asked(spatial, root, topology) -> dict[str, int]:
-    if isinstance(root, Mapping):
-        groups = {s.name: root.get(s.name, root.get(s.layer.name)) for s in spatial}
-        return {name: groups[name] or 1 for name in groups}
-    stages = 1 + max(layer.stage for layer in spatial)
-    of_stage = groups_per_stage(root, stages, topology)
-    return {layer.name: of_stage[layer.stage] for layer in spatial}
 
 
 def _total(model, macs, cost, input_shape) -> float:

@@ -39,7 +39,8 @@ def refit(
         seed: Seed of the choice of positions.
 
     Raises:
-        ValueError: There are no images, or they do not fit the model.
+        ValueError: There are no images, or they do not fit the model, whose layers
+            must answer them with finite numbers.
     """
     images = samples.check_images(grouped, images)
     shape = images.shape[1:]
@@ -55,7 +56,7 @@ def refit(
             seen = _calls(grouped, batch, name)
             wanted = _calls(dense, batch, name)
             for (inputs, _), (_, answers) in zip(seen, wanted, strict=True):
-                _add(sums, layer, inputs, answers, rng)
+                _add(sums, name, layer, inputs, answers, rng)
         kernels, shifts = zip(*(each.solve() for each in sums), strict=True)
         kernel = np.concatenate(kernels, axis=-1).reshape(layer.kernel.shape)
         shift = np.concatenate(shifts)
@@ -90,23 +91,30 @@ def _calls(model, batch, wanted) -> list[tuple]:
 
     def call(name, operation, args, kwargs):
         if name == wanted:
-            answers = operation.convolution_op(args[0], operation.kernel)
-            if operation.use_bias:
-                first = operation.data_format == "channels_first"
-                shape = (1, -1, 1, 1) if first else (1, 1, 1, -1)
-                answers += keras.ops.reshape(operation.bias, shape)
-            found.append((args[0], answers))
+            found.append((args[0], _answers(operation, args[0])))
         return samples.infer(operation, args, kwargs)
 
     graph.walk(model, batch, call)
     return found
 
 
-def _add(sums, layer, inputs, answers, rng):
+def _answers(layer, inputs):
+    """A convolution's answers in float32, whatever the dtype it computes in."""
+    inputs, kernel = (keras.ops.cast(x, "float32") for x in (inputs, layer.kernel))
+    answers = layer.convolution_op(inputs, kernel)
+    if layer.use_bias:
+        first = layer.data_format == "channels_first"
+        shape = (1, -1, 1, 1) if first else (1, 1, 1, -1)
+        answers += keras.ops.cast(keras.ops.reshape(layer.bias, shape), "float32")
+    return answers
+
+
+def _add(sums, name, layer, inputs, answers, rng):
     """Adds what the groups of a layer see, and should answer, at some positions."""
     chosen = patches.choose_positions(layer, inputs, _POSITIONS, rng)
     seen = patches.patches_at(layer, inputs, chosen)
     answers = patches.answers_at(layer, answers, chosen)
+    patches.check_finite(name, seen, answers)
     for each, part, own in zip(
         sums,
         np.split(seen, layer.groups, axis=-1),

@@ -60,8 +60,8 @@ def spatial_convolutions(
         input_shape: Shape of one image, where the model's own has unknown sides.
 
     Raises:
-        ValueError: The model is subclassed, sides are unknown, or it has none that is
-            chosen.
+        ValueError: The model is subclassed, sides are unknown or 0, or it has none that
+            is chosen.
     """
     found = groupable(model, input_shape)
     outputs = {key: calls for key, (_, _, calls) in found.items()}
@@ -110,7 +110,9 @@ def groupable(
         return True
 
     graph.annotate(model, symbolic_inputs(model, input_shape), False, step)
-    return found
+    # Of several names, that which everything else knows a layer by.
+    names = {id(layer): name for name, layer in reversed([*graph.operations(model)])}
+    return {key: (names[key], *rest) for key, (_, *rest) in found.items()}
 
 
 def _takes_groups(layer) -> bool:
@@ -127,5 +129,10 @@ def _sides(layer, spec) -> tuple[int, int]:
 def _halvings(outputs) -> dict[int, int]:
     """How often sides were halved, about, from those of the largest map on."""
     areas = {key: max(map(math.prod, calls)) for key, calls in outputs.items()}
+    if 0 in areas.values():
+        raise ValueError(
+            "`input_shape` must leave every convolution an output. "
+            "Received: an input shape with which there is one of no positions"
+        )
     largest = max(areas.values(), default=1)
     return {key: round(math.log2(largest / area) / 2) for key, area in areas.items()}

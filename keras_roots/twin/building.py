@@ -89,7 +89,9 @@ def _check_calls(model):
     for node in [node for nodes in nodes_by_depth.values() for node in nodes]:
         if not graph.is_graph(node.operation):
             continue
-        given = {k: v for k, v in node.arguments.kwargs.items() if v is not None}
+        given = node.arguments
+        _, given = graph.positional(node.operation, given.args, given.kwargs)
+        given = {k: v for k, v in given.items() if v is not None}
         if given:
             raise ValueError(
                 "`model` cannot have a twin in tf_keras. Received: the nested model "

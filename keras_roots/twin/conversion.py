@@ -1,5 +1,7 @@
 """A model of Keras 3 as one of tf_keras, and the weights back again."""
 
+import collections
+
 import keras
 
 from keras_roots import graph, surgery
@@ -72,12 +74,16 @@ def from_tf_keras(twin, model: keras.Model) -> keras.Model:
     from keras_roots.twin import wrappers
 
     found = dict(wrappers.named_weights(twin))
-    names = {id(layer): name for name, layer in graph.operations(model)}
+    names = collections.defaultdict(list)  # a shared layer has several
+    for name, layer in graph.operations(model):
+        names[id(layer)].append(name)
 
     def replace(layer):
-        name, shapes = names[id(layer)], _shapes(layer.get_weights())
+        shapes = _shapes(layer.get_weights())
         if not shapes:
             return None
+        known = names[id(layer)]
+        name = next((name for name in known if name in found), known[0])
         if _shapes(found.get(name, [])) != shapes:
             raise ValueError(
                 "`twin` must have the layers of `model`. Received: a twin that has "

@@ -152,8 +152,22 @@ def test_a_network_without_spatial_convolutions_has_ranks_only():
         (0.01, {}, r"`budget` must be at least 0\.\d+: .* Received: budget=0.01"),
         (0.5, {"cost": "watts"}, "`cost` must be one of"),
         (0.5, {"dtype": "int4"}, "`dtype` must be one of"),
-        (0.5, {"ways": ("prune",)}, r"`ways` must be of .* Received: \['prune'\]"),
+        (
+            0.5,
+            {"ways": ("prune",)},
+            r"`ways` must be of .* Received: ways=\(.prune.,\)",
+        ),
         (0.5, {"ways": ()}, "`ways` must be of"),
+        (0.5, {"ways": "groups"}, "`ways` must be of .* Received: ways='groups'"),
+        (0.5, {"ways": None}, "`ways` must be of"),
+        (0.5, {"groups": 0}, "`groups` must be a positive integer.*groups=0"),
+        (0.5, {"groups": 2.5}, "`groups` must be a positive integer"),
+        (0.5, {"rank_multiple": 0}, "`rank_multiple` must be a positive integer"),
+        (0.5, {"rank_multiple": "8"}, "`rank_multiple` must be a positive integer"),
+        (0.5, {"seed": -1}, "`seed` must be an integer"),
+        (0.5, {"cost": ["macs"]}, "`cost` must be one of"),
+        (0.5, {"dtype": ["int8"]}, "`dtype` must be one of"),
+        (0.5, {"ways": ("groups",), "groups": 1}, "`budget` cannot be met: none of"),
         (0.5, {"layers": ["conv9"]}, "`layers` must name"),
     ],
 )
@@ -165,3 +179,29 @@ def test_bad_arguments(budget, kwargs, message):
 def test_bad_images():
     with pytest.raises(ValueError, match="`images`"):
         plan_compression(_model(), np.zeros((3, 9, 9, 3)), cost="macs")
+
+
+def test_a_budget_is_checked_before_the_work(monkeypatch):
+    monkeypatch.setattr("keras_roots.planning.plan.Planner", None)
+    with pytest.raises(ValueError, match="`budget` must be a part"):
+        plan_compression(_model(), _images(4), 2)
+
+
+@pytest.mark.parametrize("ways", [("groups",), ("rank",)])
+def test_models_of_unknown_sides(ways):
+    fixed = _model()
+    layers = [keras.Input((None, None, 3)), *fixed.layers]
+    model = keras.Sequential(layers, name="unknown")
+    with pytest.raises(ValueError, match="Pass `input_shape`"):
+        plan_compression(model, _images(4), 0.6, cost="macs", ways=ways)
+    known = {"cost": "macs", "ways": ways, "input_shape": (8, 8, 3)}
+    plan = plan_compression(model, _images(), 0.6, **known)
+    assert plan.after == plan_compression(fixed, _images(), 0.6, **known).after
+    for made in (plan.apply(_images()), plan.sketch()):
+        assert profile(made, (8, 8, 3)).macs <= 0.6 * plan.before
+
+
+def test_a_plan_is_applied_with_images_only():
+    plan = plan_compression(_model(), _images(), 0.6, cost="macs", ways=("rank",))
+    with pytest.raises(ValueError, match="`images` must be an array"):
+        plan.apply(None)

@@ -158,3 +158,24 @@ def test_budgets_that_cannot_be_met():
     )
     with pytest.raises(ValueError, match="`cost` must be one of.*energy"):
         plan_rootify(model, 2, budget=0.5, cost="energy")
+
+
+@pytest.mark.parametrize("root", [1, 2])
+def test_a_budget_where_no_groups_save_anything(root):
+    """No groups, or channels without a common divisor."""
+    filters = (4, 4) if root == 1 else (7, 11)
+    layers = [keras.layers.Conv2D(n, 3, padding="same") for n in filters]
+    model = keras.Sequential([keras.Input((8, 8, 3)), *layers])
+    with pytest.raises(ValueError, match="`budget` cannot be met by filter groups"):
+        plan_rootify(model, root, budget=0.9)
+
+
+def test_weights_that_are_no_numbers_do_not_keep_a_budget_from_ending():
+    model = _model()
+    for layer in model.layers:
+        layer.set_weights([np.full(w.shape, np.nan) for w in layer.get_weights()])
+    images = np.zeros((4, *model.input_shape[1:]), "float32")
+    with pytest.raises(ValueError, match="`model` must answer `images` with finite"):
+        plan_rootify(model, 2, budget=0.7, images=images)
+    with pytest.raises(ValueError, match="`model` must have finite weights"):
+        plan_rootify(model, 2, budget=0.7)

@@ -251,8 +251,11 @@ def test_groups_by_name_of_layer():
 @pytest.mark.parametrize(
     ("root", "kwargs", "message"),
     [
-        ({"conv9": 2}, {}, "`layers` must name .*conv1.*Received: conv9"),
-        ({}, {}, "`layers` must name"),
+        ({"conv9": 2}, {}, "`root` that .* must name .*conv1.*Received: 'conv9'"),
+        ({}, {}, "`root` that .* must name .*conv1.*Received: no names"),
+        ({7: 2}, {}, "`root` that .* must name .*conv1.*Received: 7"),
+        ({"conv1": True}, {}, r"Received: root\['conv1'\]=True"),
+        ({"conv1": 2}, {"topology": "bush"}, "`topology` must be one of"),
         ({"conv1": 0}, {}, r"Received: root\['conv1'\]=0"),
         ({"conv1": 2}, {"budget": 0.5}, "leave out `layers` and `budget`"),
         ({"conv1": 2}, {"layers": ["conv1"]}, "leave out `layers` and `budget`"),
@@ -342,3 +345,117 @@ def test_responses_need_images():
         plan.apply("responses")
     with pytest.raises(ValueError, match="`images` must be an array of shape"):
         plan.apply("responses", images=_pixels(8))
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"root": np.array([4, 2])}, "`root` as a sequence must hold 1 "),
+        ({"seed": -1}, "`seed` must be an integer, 0 or more. Received: seed=-1"),
+        ({"seed": "a"}, "`seed` must be an integer"),
+        ({"cost": ["macs"]}, "`cost` must be one of"),
+        ({"input_shape": (0, 16, 3)}, "`input_shape` must leave"),
+    ],
+)
+def test_impossible_arguments(argument, message):
+    model = keras.Sequential(
+        [keras.Input((None, None, 3)), _conv(8, 3, "a"), _conv(8, 3, "b")]
+    )
+    with pytest.raises(ValueError, match=message):
+        plan_rootify(model, **{"root": 2, "input_shape": (16, 16, 3), **argument})
+
+
+def test_an_array_of_groups_is_a_sequence():
+    plan = plan_rootify(_chain(_conv(8, 3, "a"), _conv(8, 3, "b")), np.array([4]))
+    assert [row.groups for row in plan.layers] == [4]
+
+
+def test_a_sequential_that_is_not_built_is_refused_with_any_shape():
+    model = keras.Sequential([_conv(8, 3, "a"), _conv(8, 3, "b")])
+    with pytest.raises(ValueError, match="not built"):
+        plan_rootify(model, 2, input_shape=(16, 16, 3))
+
+
+def test_only_convolutions_have_filter_groups():
+    """GroupNormalization has groups too, and a 1x1 with one channel each mixes none."""
+    model = _chain(
+        _conv(8, 3, "first"),
+        _conv(8, 3, "conv"),
+        keras.layers.GroupNormalization(4),
+        _conv(8, 1, "depthwise", groups=8),
+        _conv(8, 1, "point"),
+    )
+    plan = plan_rootify(model, 4, mix=True)
+    assert plan.unmixed == {} and not any(row.mix for row in plan.layers)
+
+
+def test_a_1x1_takes_a_name_that_is_free():
+    model = _chain(*(_conv(8, 3, name) for name in ("first", "one", "one_mix", "two")))
+    made = plan_rootify(model, 4, mix=True).apply("slice")
+    names = [
+        layer.name for layer in made.layers if isinstance(layer, keras.layers.Conv2D)
+    ]
+    assert names == [
+        "first",
+        "one",
+        "one_mix1",
+        "one_mix",
+        "one_mix_mix",
+        "two",
+        "two_mix",
+    ]
+    assert made.get_layer("one_mix").groups == 4
+
+
+def test_a_layer_that_nested_models_share_has_the_name_that_others_know_it_by():
+    layer = _conv(8, 3, "conv")
+    sides = [keras.Input((8, 8, 8)) for _ in range(2)]
+    one, other = (
+        keras.Model(side, layer(side), name=name)
+        for side, name in zip(sides, ("one", "other"), strict=True)
+    )
+    image = keras.Input((8, 8, 3))
+    x = _conv(8, 3, "first")(image)
+    model = keras.Model(image, [one(x), other(x)])
+    (row,) = plan_rootify(model, {"one/conv": 2}).layers
+    assert (row.name, row.groups) == ("one/conv", 2)
+    made = rootify(model, 2)
+    kernels = [made.get_layer(n).get_layer("conv").kernel for n in ("one", "other")]
+    assert kernels[0] is kernels[1] and kernels[0].shape == (3, 3, 4, 8)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_responses_are_fitted_in_float32(precision):
+    """The exact fit is found, though the network answers in 16 bits."""
+    model = _responsive()
+    half = keras.models.clone_model(
+        model,
+        clone_function=lambda layer: layer.__class__.from_config(
+            {**layer.get_config(), "dtype": precision}
+        ),
+    )
+    half.set_weights(model.get_weights())
+    images = _pixels(16, 40) / 255
+    made = rootify(half, 2, layers=["middle"], carry_over="responses", images=images)
+    assert made.get_layer("middle").groups == 2
+    assert made.get_layer("middle").dtype_policy.name == precision
+    np.testing.assert_allclose(
+        np.asarray(made(images), "float32"), np.asarray(model(images)), rtol=0.05
+    )
+
+
+@pytest.mark.parametrize("how", ["energy", "responses"])
+def test_weights_that_are_no_numbers_are_named(how):
+    model = _responsive()
+    middle = model.get_layer("middle")
+    middle.set_weights([np.full(w.shape, np.nan) for w in middle.get_weights()])
+    with pytest.raises(ValueError, match="`model` must .* layer 'middle'"):
+        rootify(model, 2, layers=["middle"], carry_over=how, images=_pixels(16))
+
+
+def test_responses_that_are_no_numbers_are_named():
+    model = _responsive()
+    before = model.get_layer("spread")
+    before.set_weights([np.full(w.shape, np.nan) for w in before.get_weights()])
+    with pytest.raises(ValueError, match="`model` must answer `images`.*'middle'"):
+        rootify(model, 2, carry_over="responses", images=_pixels(16))

@@ -4,6 +4,7 @@ Times are of a made-up machine, on which a network takes as long as it has multi
 and int8 half of that: what is tested is that budgets are met, not this machine.
 """
 
+import itertools
 import types
 
 import keras
@@ -13,7 +14,13 @@ import pytest
 import keras_roots
 from keras_roots.lowrank import latency as latencies
 from keras_roots.planning import plan as planning
-from keras_roots.training import budgeted, compressing, evaluation, fitting
+from keras_roots.training import (
+    budgeted,
+    compressing,
+    compressing_arguments,
+    evaluation,
+    fitting,
+)
 from keras_roots.training.compression_settings import Budget
 from keras_roots.training.recipes import Recipe
 
@@ -192,7 +199,18 @@ def _bad_labels(dataset):
         (0.5, {"quantize": "int4"}, "`quantize` must be auto, none or int8"),
         (0.5, {"ways": ("prune",)}, "`ways` must be of"),
         (0.5, {"epochs": -1}, "`epochs` must be"),
-        (0.5, {"sample_images": 0}, "sample images"),
+        (0.5, {"sample_images": 0}, "`sample_images` must be an integer, 1 or more"),
+        (0.5, {"sample_images": 2.5}, "`sample_images` must be"),
+        ("half", {}, "`latency` must be a part"),
+        (0.5, {"epochs": True}, "`epochs` must be"),
+        (0.5, {"threads": 0}, "`threads` must be an integer, 1 or more"),
+        (0.5, {"seed": "a"}, "`seed` must be an integer, 0 or more"),
+        (0.5, {"distillation": -1}, "`distillation` must be a finite weight"),
+        (0.5, {"distillation": float("nan")}, "`distillation` must be a finite"),
+        (0.5, {"ways": "groups"}, "`ways` must be of .* Received: ways='groups'"),
+        (0.5, {"ways": None}, "`ways` must be of"),
+        (0.5, {"layers": ["conv1"]}, "`layers` must be 'all'"),
+        (0.5, {"recipe": "cifar10"}, "`recipe` must be a .*Recipe"),
         (0.5, {"layers": "("}, "regular expression"),
     ],
 )
@@ -208,6 +226,9 @@ def test_bad_arguments_before_any_work(model, monkeypatch, latency, kwargs, mess
         (np.zeros(3), "`dataset` must be the name"),
         (colours(30)[:1], "`dataset` must be the name"),
         (5, "`dataset` must be the name"),
+        ((colours(30), colours(30)), "`dataset` must be .* of what is no array"),
+        ((colours(30)[0], colours(30)[1][:, None]), r"labels\[:, 0\] where"),
+        ((colours(30)[0], np.eye(3)[colours(30)[1]]), "one-hot. Received: float64"),
         ((colours(30)[0] / 255, colours(30)[1]), "Images must be uint8"),
         ((colours(30)[0], colours(31)[1]), "one for each of the 30 images"),
         (_bad_labels(colours(30)), "Labels must be integers"),
@@ -221,7 +242,7 @@ def test_bad_data(model, dataset, message):
 
 
 def test_a_fifth_of_the_images_tests_where_no_others_are_given():
-    dataset = compressing._dataset(colours(50), None, 3)
+    dataset = compressing_arguments.open_dataset(colours(50), None, 3)
     assert (dataset.train.count, dataset.test.count) == (40, 10)
     both = np.concatenate([dataset.train.images, dataset.test.images])
     assert len(np.unique(both.reshape(50, -1), axis=0)) == 50
@@ -230,3 +251,39 @@ def test_a_fifth_of_the_images_tests_where_no_others_are_given():
 def test_a_model_is_asked_for():
     with pytest.raises(ValueError, match="`model` must be a Keras model"):
         keras_roots.compress("root_nin", colours(30))
+
+
+def test_an_endless_data_set_is_refused_at_once():
+    endless = itertools.repeat(colours(30)[0])
+    with pytest.raises(ValueError, match="Received: repeat"):
+        compressing_arguments.open_dataset(endless, None, 3)
+
+
+def _classifier(shape=(8, 8, 3), units=3, pool=True, inputs=1):
+    images = [keras.Input(shape) for _ in range(inputs)]
+    x = keras.layers.Conv2D(8, 3)(sum(images[1:], images[0]))
+    x = keras.layers.GlobalAveragePooling2D()(x) if pool else x
+    return keras.Model(images, keras.layers.Dense(units)(x))
+
+
+class _Subclassed(keras.Model):
+    def call(self, inputs):
+        return inputs
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: _classifier((8, 8, 1)), r"square colour .* inputs \[\(8, 8, 1\)\]"),
+        (lambda: _classifier((None, None, 3)), "of a fixed size"),
+        (lambda: _classifier((8, 12, 3)), "square colour images"),
+        (lambda: _classifier(inputs=2), "one batch of square colour images"),
+        (lambda: _classifier(units=1), r"two classes or more: .* outputs \[\(1,\)\]"),
+        (lambda: _classifier(pool=False), r"outputs \[\(6, 6, 3\)\]"),
+        (_Subclassed, "functional or Sequential"),
+        (lambda: keras.Sequential([keras.layers.Dense(3)]), "not built"),
+    ],
+)
+def test_networks_that_are_no_classifiers_of_colour_images(make, message):
+    with pytest.raises(ValueError, match=f"`model` .*{message}"):
+        keras_roots.compress(make(), colours(30))

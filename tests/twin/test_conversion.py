@@ -256,3 +256,21 @@ copy = keras.models.load_model("model.keras")
 assert (copy.get_weights()[0] == model.get_weights()[0]).all()
 """
     )
+
+
+def test_a_layer_that_nested_models_share(randomise, images):
+    """It has two names; the twin knows one of them."""
+    shared = layers.Conv2D(3, 3, padding="same", name="shared")
+    sides = [keras.Input(SHAPE), keras.Input(SHAPE)]
+    one, other = (
+        keras.Model(side, shared(side), name=name)
+        for side, name in zip(sides, ("one", "other"), strict=True)
+    )
+    inputs = keras.Input(SHAPE)
+    model = randomise(keras.Model(inputs, other(one(inputs=inputs))))
+    twin = to_tf_keras(model)
+    check_equal(twin, model, images(SHAPE))
+    back = from_tf_keras(twin, model)
+    np.testing.assert_array_equal(
+        np.asarray(back(images(SHAPE))), np.asarray(model(images(SHAPE)))
+    )
