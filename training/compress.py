@@ -48,238 +48,23 @@ alone, on what the others left. The right strength depends on the network: choos
 images held out of the training split (--holdout), by their accuracy in result.json.
 """
 
-import csv
-import dataclasses
-
-import keras
-from absl import flags
-
-from keras_roots.lowrank import METHODS
-from keras_roots.planning.options import WAYS
-from keras_roots.regularizers import force as forces
 from keras_roots.training import (
-    applications,
     compressing,
     compression,
+    compression_flags,
     compression_report,
-    recipe_flags,
-    starting,
+    compression_request,
+    start_flags,
 )
-from keras_roots.training import export as exporting
 from keras_roots.training import flags as shared
-from keras_roots.training.compression_settings import (
-    Budget,
-    Decomposition,
-    FineTuning,
-    Force,
-    Settings,
-    Sparsification,
-)
-
-STAGES = ("baseline", "force", "ranks", "decompose", "finetune", "sparsify", "export")
-_SHARED_FLAGS = ("from", "threads", *shared.TRAINING)
-
-
-def define_flags() -> tuple[str, ...]:
-    """Defines the binary's flags and returns their names."""
-    shared.define(*_SHARED_FLAGS)
-    own = (
-        flags.DEFINE_list("stage", list(STAGES), f"Stages to run, of {STAGES}."),
-        flags.DEFINE_bool(
-            "from_scratch",
-            False,
-            "Whether forces act from random weights on, with no baseline trained.",
-        ),
-        flags.DEFINE_float(
-            "force_strength",
-            1e-3,
-            "Strength of the force, lambda_s; negative to drive filters apart.",
-        ),
-        flags.DEFINE_enum("force_norm", "l2", forces.NORMS, "Norm of the force."),
-        flags.DEFINE_bool(
-            "force_normalize", False, "Mean over the filters in place of the sum."
-        ),
-        flags.DEFINE_enum(
-            "force_scale", "norm", forces.SCALES, "Times or over the filter's length."
-        ),
-        flags.DEFINE_bool(
-            "force_relative",
-            False,
-            "Strength relative to the data gradient, layer by layer.",
-        ),
-        flags.DEFINE_string(
-            "force_layers",
-            "all",
-            "paper (the paper's choice), all, pointwise (1x1s), spatial, or a regular "
-            "expression for the names.",
-        ),
-        flags.DEFINE_integer(
-            "force_epochs",
-            None,
-            "Epochs with forces, 0 for none; by default a third, with --latency none.",
-            lower_bound=0,
-        ),
-        flags.DEFINE_float(
-            "force_learning_rate", None, "Highest rate; by default the baseline's."
-        ),
-        flags.DEFINE_float("error", 0.05, "Relative squared error of each layer."),
-        flags.DEFINE_string(
-            "ranks",
-            None,
-            "In place of --error: ranks of layers, conv2=12,conv3=20, or the plan.csv "
-            "of another compression.",
-        ),
-        flags.DEFINE_enum("method", "pca", list(METHODS), "How layers are decomposed."),
-        flags.DEFINE_float(
-            "macs",
-            None,
-            "In place of --error: multiply-adds to reach, or below 1 a part of them.",
-        ),
-        flags.DEFINE_float(
-            "latency",
-            None,
-            "In place of --error: part of the float32 file's time that the network may "
-            "take, by filter groups, ranks and int8.",
-        ),
-        flags.DEFINE_enum(
-            "quantize",
-            "auto",
-            ["auto", "none", "int8"],
-            "Files that --latency chooses among.",
-        ),
-        flags.DEFINE_list(
-            "ways", list(WAYS), f"What --latency gives layers, of {', '.join(WAYS)}."
-        ),
-        flags.DEFINE_string(
-            "layers",
-            "all",
-            "Layers to make cheaper: all, pointwise (1x1s), spatial, or a regular "
-            "expression for the names.",
-        ),
-        flags.DEFINE_string(
-            "latency_table", None, "CSV file of measured times of layers."
-        ),
-        flags.DEFINE_enum(
-            "cost",
-            "macs",
-            ["macs", "latency", "none"],
-            "What decomposing a layer must save: counted, or measured on this machine.",
-        ),
-        flags.DEFINE_integer(
-            "rank_multiple", 1, "Rounds ranks up to multiples.", lower_bound=1
-        ),
-        flags.DEFINE_integer(
-            "recalibration_images",
-            1000,
-            "Training images to estimate BatchNorm's statistics anew, 0 for none.",
-            lower_bound=0,
-        ),
-        flags.DEFINE_integer(
-            "finetune_epochs",
-            None,
-            "Epochs after decomposing; by default a third.",
-            lower_bound=0,
-        ),
-        flags.DEFINE_float(
-            "finetune_learning_rate",
-            None,
-            "Highest rate; by default a fifth of the baseline's.",
-        ),
-        flags.DEFINE_float(
-            "distillation",
-            None,
-            "Weight of the distance to the original's outputs; by default 0, with "
-            "--latency 1.",
-            lower_bound=0,
-        ),
-        flags.DEFINE_float(
-            "temperature", 2.0, "Temperature of the distillation.", lower_bound=0.1
-        ),
-        flags.DEFINE_integer(
-            "shrink_every",
-            0,
-            "Epochs of fine-tuning after which layers are shrunk further, 0: never.",
-            lower_bound=0,
-        ),
-        flags.DEFINE_float("shrink_error", 0.02, "Relative squared error of that."),
-    )
-    own += (
-        flags.DEFINE_integer(
-            "sparsify_epochs",
-            0,
-            "Epochs of each training of that stage.",
-            lower_bound=0,
-        ),
-        flags.DEFINE_float(
-            "sparsify_learning_rate",
-            None,
-            "Highest rate; by default a fifth of the baseline's.",
-        ),
-        flags.DEFINE_float(
-            "group_lasso",
-            0.0,
-            "Strength of a group lasso over filters, 0 to leave that training out.",
-            lower_bound=0,
-        ),
-        flags.DEFINE_float(
-            "threshold", 0.02, "Norm of dead filters over the layer's largest."
-        ),
-        flags.DEFINE_float("sparsity", 0.0, "Part of the weights to prune."),
-    )
-    names = tuple(flag.name for flag in own)
-    return (*_SHARED_FLAGS, *recipe_flags.define(), *names)
-
-
-def settings() -> Settings:
-    """Returns what the flags ask for."""
-    values = shared.FLAGS
-    recipe = recipe_flags.recipe()
-    third = max(1, recipe.epochs // 3)
-    forced = recipe.epochs if values.from_scratch else third
-    if values.latency is not None and not values.from_scratch:
-        forced = 0
-    recipes = {
-        "baseline": recipe,
-        "force": _after(recipe, "force", forced, recipe.learning_rate),
-        "finetune": _after(recipe, "finetune", third, recipe.learning_rate / 5),
-        "sparsify": _after(recipe, "sparsify", 0, recipe.learning_rate / 5),
-    }
-    if applications.has_new_head(values["from"].value, values.dataset):
-        # All but the head is trained already: the rate is that of fine-tuning.
-        rate = values.learning_rate or recipe.learning_rate / 5
-        recipes["baseline"] = dataclasses.replace(recipe, learning_rate=rate)
-    elif values["from"].value or values.weights or values.from_scratch:
-        del recipes["baseline"]
-    _check_use(recipes)
-    start = {"from": values["from"].value, "model": values.model}
-    if applications.is_application(values["from"].value):
-        start["image_size"] = values.image_size
-    if not values["from"].value:
-        names = ("model", "root", "topology", "weights", "image_size")
-        start = {name: values[name].value for name in names}
-    return Settings(
-        dataset=values.dataset,
-        recipes={name: recipe for name, recipe in recipes.items() if recipe},
-        force=_read(Force, "force_"),
-        decomposition=dataclasses.replace(
-            _read(Decomposition),
-            cost=None if values.cost == "none" else values.cost,
-            macs=_budget(values.macs),
-            ranks=_ranks(values.ranks),
-        ),
-        budget=_time(),
-        finetuning=dataclasses.replace(_read(FineTuning), distillation=_distillation()),
-        sparsification=_read(Sparsification),
-        holdout=values.holdout,
-        seed=values.seed,
-        start=start,
-    )
+from keras_roots.training.compression_flags import STAGES
+from keras_roots.training.export import quiet
 
 
 def main(argv) -> None:
     """Runs the stages that the flags name."""
     del argv
-    exporting.quiet()
+    quiet()
     values = shared.FLAGS
     if not values.output_dir:
         raise ValueError("--output_dir is required: a folder for what the stages write")
@@ -289,11 +74,10 @@ def main(argv) -> None:
             f"--stage must be of {', '.join(STAGES)}, separated by commas. "
             f"Received: {', '.join(unknown)}"
         )
-    run_settings = settings()
     work = compression.Compression(
-        run_settings,
+        compression_request.settings(),
         values.output_dir,
-        _start,
+        start_flags.start_model,
         data_dir=values.data_dir,
         distribution=values.distribution,
     )
@@ -309,121 +93,10 @@ def main(argv) -> None:
 
 def run() -> None:
     """Runs the binary."""
-    shared.launch(main, __doc__, define_flags())
-
-
-# Flags that only have an effect in a stage that trains.
-_NEEDS = {
-    "group_lasso": "sparsify",
-    "sparsity": "sparsify",
-    "distillation": "finetune",
-    "shrink_every": "finetune",
-}
-
-
-def _check_use(recipes):
-    """Refuses what would have no effect."""
-    values = shared.FLAGS
-    for name, stage in _NEEDS.items():
-        if values[name].value and recipes[stage] is None:
-            raise ValueError(
-                f"--{name} needs --{stage}_epochs above 0. "
-                f"Received: --{name}={values[name].value}"
-            )
-    for name in ("error", "ranks", "method", "macs", "cost", "rank_multiple"):
-        if values.latency is not None and values[name].present:
-            raise ValueError(
-                f"Give --latency or --{name}, not both: --latency chooses ranks itself"
-            )
-    for name in ("quantize", "ways", "threads", "latency_table"):
-        if values.latency is None and values[name].present:
-            raise ValueError(f"--{name} needs --latency")
-    if values.from_scratch and (values["from"].value or values.weights):
-        raise ValueError("Give --from_scratch, or --from or --weights, not both")
-    for stage in ("force", "finetune", "sparsify"):
-        if values["stage"].present and stage in values.stage and not recipes[stage]:
-            raise ValueError(f"--stage={stage} needs --{stage}_epochs above 0")
+    shared.launch(main, __doc__, compression_flags.define())
 
 
 def _export(work) -> str:
     if work.settings.budget is not None:
         return str(compressing.deliver(work))
     return compression_report.render(compression_report.export(work))
-
-
-def _distillation() -> float:
-    values = shared.FLAGS
-    if values.distillation is None:
-        return 0.0 if values.latency is None else 1.0
-    return values.distillation
-
-
-def _time() -> Budget | None:
-    """What `--latency` asks for."""
-    values = shared.FLAGS
-    if values.latency is None:
-        return None
-    chosen = {
-        "quantize": compressing.quantizations(values.quantize),
-        "ways": tuple(values.ways),
-    }
-    names = ("latency", "layers", "threads", "latency_table")
-    return Budget(**{name: values[name].value for name in names}, **chosen)
-
-
-def _after(recipe, stage, epochs, rate):
-    """The recipe of a stage after the baseline; `None` to leave it out."""
-    values = shared.FLAGS
-    given = values[f"{stage}_epochs"].value
-    epochs = epochs if given is None else given
-    if epochs == 0:
-        return None
-    given = values[f"{stage}_learning_rate"].value
-    rate = rate if given is None else given
-    return dataclasses.replace(recipe, epochs=epochs, learning_rate=rate)
-
-
-def _read(kind, prefix=""):
-    """Fills a dataclass from the flags of its fields' names."""
-    names = [field.name for field in dataclasses.fields(kind)]
-    return kind(**{name: shared.FLAGS[prefix + name].value for name in names})
-
-
-def _budget(macs):
-    """Multiply-adds are an integer unless they are a part."""
-    return int(macs) if macs is not None and macs >= 1 else macs
-
-
-def _ranks(text) -> dict[str, int] | None:
-    """Reads `--ranks`."""
-    if text is None:
-        return None
-    try:
-        if text.endswith(".csv"):
-            with open(text, newline="") as file:
-                rows = list(csv.DictReader(file))
-            return {
-                row["name"]: int(row["rank"])
-                for row in rows
-                if row["decomposed"] == "True"
-            }
-        pairs = (pair.rsplit("=", 1) for pair in text.split(","))
-        return {name.strip(): int(rank) for name, rank in pairs}
-    except (ValueError, KeyError) as error:
-        raise ValueError(
-            "--ranks must be layer=rank,layer=rank or the plan.csv of a compression. "
-            f"Received: {text!r}"
-        ) from error
-
-
-def _start(dataset) -> keras.Model:
-    values = shared.FLAGS
-    return starting.start_model(
-        dataset,
-        values["from"].value,
-        name=values.model,
-        root=values.root,
-        topology=values.topology,
-        weights=values.weights,
-        image_size=values.image_size,
-    )

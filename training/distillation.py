@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_roots import surgery
-from keras_roots.training import fitting
+from keras_roots.training import preparing
 from keras_roots.training.recipes import Recipe
 
 
@@ -69,7 +69,7 @@ def with_teacher(
             "`teacher` must have the student's input and output shapes, "
             f"{shapes[0]}. Received: {shapes[1]}"
         )
-    silent = surgery.rewrite(fitting.prepare(teacher, recipe), _without_noise)
+    silent = surgery.rewrite(preparing.prepare(teacher, recipe), _without_noise)
     silent.trainable = False
     silent.name = "teacher"
     images = student.inputs[0]

@@ -16,7 +16,7 @@ import keras
 from keras_roots import benchmarking
 from keras_roots.benchmarking import Case
 from keras_roots.training import data, formats
-from keras_roots.training.experiment_rows import Outcome, Row
+from keras_roots.training.experiment_rows import Outcome, Row, error_of, rounded
 from keras_roots.training.experiment_stages import Grouped, Trained, Whole, falling
 from keras_roots.training.experiment_tables import Table
 
@@ -69,10 +69,10 @@ def columns(outcome: Outcome) -> dict:
         "layer_groups": " ".join(map(str, first.get("layer_groups", {}).values())),
         "macs": first["macs"],
         "params": first["params"],
-        "budget": _rounded(first.get("budget")),
-        "predicted": _rounded(first.get("predicted")),
-        "error": round(1 - first["top1"], 4),
-        "trained_error": round(1 - trained["top1"], 4) if trained else None,
+        "budget": rounded(first.get("budget")),
+        "predicted": rounded(first.get("predicted")),
+        "error": error_of(first),
+        "trained_error": error_of(trained),
         "epochs": trained.get("epochs", 0),
         "images": first["images"],
     }
@@ -107,10 +107,6 @@ def measure(
             "processor": time.processor,
         }
     return found
-
-
-def _rounded(part) -> float | None:
-    return None if part is None else round(part, 4)
 
 
 TABLE = Table(

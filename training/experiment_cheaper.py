@@ -2,17 +2,14 @@
 
 import dataclasses
 
-from keras_roots import files, lowrank, sparsity
+from keras_roots import lowrank, sparsity
 from keras_roots.lowrank.convolutions import convolutions
 from keras_roots.planning import Planner
 from keras_roots.regularizers import ForceRegularizer, with_regularizer
-from keras_roots.training import fitting
+from keras_roots.training import output
 from keras_roots.training.compression_settings import chosen_layers
 from keras_roots.training.experiment_rows import Stage
-from keras_roots.training.experiment_stages import Trained
-
-_LATENCIES = "latency.csv"
-_PLAN = "plan.csv"
+from keras_roots.training.experiment_stages import LATENCIES, Trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,22 +25,10 @@ class Forced(Trained):
     strength: float = 1e-4
     layers: str = "all"
 
-    def run(self, model, folder, bench):
-        """As for every stage; writes `log.csv` and checkpoints."""
+    def adapt(self, trainee):
+        """Adds the force to the network that is trained."""
         force = ForceRegularizer(self.strength, norm="l2")
-        chosen = chosen_layers(self.layers, None)
-        fitting.fit(
-            model,
-            bench.dataset,
-            self.recipe,
-            folder,
-            adapt=lambda trainee: with_regularizer(trainee, force, chosen),
-            seed=bench.seed,
-            distribution=bench.distribution,
-            verbose=bench.verbose,
-        )
-        seconds = fitting.seconds(folder)
-        return model, {"epochs": self.recipe.epochs, "seconds": seconds}
+        return with_regularizer(trainee, force, chosen_layers(self.layers, None))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +54,7 @@ class LowRank(Stage):
             model, method="responses", macs=self.macs, layers=chosen, images=images
         )
         bench.say(str(plan))
-        files.write_csv(folder / _PLAN, list(map(dataclasses.asdict, plan.layers)))
+        output.write_plan(folder, plan)
         ranks = {row.name: row.rank for row in plan.layers if row.decomposed}
         parts = [
             ranks.get(name, layer.filters) / layer.filters
@@ -101,12 +86,12 @@ class Budgeted(Stage):
             model,
             images,
             cost=self.cost,
-            table=folder / _LATENCIES,
+            table=folder / LATENCIES,
             seed=bench.seed,
         )
         plan = planner.plan(self.part)
         bench.say(str(plan))
-        files.write_csv(folder / _PLAN, list(map(dataclasses.asdict, plan.layers)))
+        output.write_plan(folder, plan)
         extra = {"predicted": plan.after / plan.before}
         extra |= {"layer_groups": plan.groups, "ranks": plan.ranks}
         return plan.apply(images, bench.seed), extra

@@ -22,10 +22,9 @@ from keras_roots.training import (
     data,
     experiment_files,
     experiment_points,
-    experiment_tables,
 )
 from keras_roots.training.experiment_cheaper import Budgeted, Forced, LowRank, Pruned
-from keras_roots.training.experiment_rows import Outcome, Row, Stage
+from keras_roots.training.experiment_rows import Outcome, Row, Stage, error_of
 from keras_roots.training.experiment_stages import Grouped, Trained, Whole, falling
 from keras_roots.training.experiment_tables import Table
 
@@ -143,7 +142,7 @@ def columns(outcome: Outcome) -> dict:
         "macs": last["macs"],
         "params": last["params"],
         "zeros": max(result.get("zeros", 0) for result in results),
-        "error": round(1 - last["top1"], 4),
+        "error": error_of(last),
         "epochs": sum(result.get("epochs", 0) for result in results),
         "images": last["images"],
     }
@@ -177,22 +176,19 @@ def measure(
     return found
 
 
-def draw(outcomes: Sequence[Outcome], path: Path) -> None:
+def draw(lines: Sequence[Mapping], path: Path) -> None:
     """Draws error against latency, one panel per network, the frontier joined.
 
     Args:
-        outcomes: What the rows have left, all of them measured.
+        lines: Lines of the table, of all rows, measured.
         path: Picture to write.
 
     Raises:
         ImportError: matplotlib is not installed.
     """
-    lines = experiment_tables.measured(outcomes[0].folder.parent)
     panels = {}
-    for outcome in outcomes:
-        labels = outcome.row.labels
-        family = panels.setdefault(labels["network"], {})
-        family[labels["choice"]] = lines[outcome.row.name]
+    for line in lines:
+        panels.setdefault(line["network"], {})[line["choice"]] = line
     experiment_points.draw(
         {name: experiment_points.points(family) for name, family in panels.items()},
         path,
@@ -216,5 +212,6 @@ TABLE = Table(
         "on_frontier": ("on the frontier", "{}"),
     },
     draw=draw,
+    drawn=experiment_points.COLUMNS,
     measure=measure,
 )

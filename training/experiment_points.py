@@ -8,6 +8,9 @@ from keras_roots.training.experiment_files import FORMATS
 
 _MARK = 0.25  # of the dense network's latency: where its error is the mark to beat
 
+# What is drawn of a line.
+COLUMNS = tuple(f"{form}_{name}" for form in FORMATS for name in ("ms", "error"))
+
 # A point's name: network, or what was done to it, and the format of its file.
 Points = Mapping[tuple[str, str], tuple[float, float]]
 

@@ -15,7 +15,7 @@ import keras
 from keras_roots.training import data
 from keras_roots.training.experiment_cheaper import Forced, LowRank
 from keras_roots.training.experiment_files import measure_files
-from keras_roots.training.experiment_rows import Outcome, Row
+from keras_roots.training.experiment_rows import Outcome, Row, error_of, rounded
 from keras_roots.training.experiment_stages import Trained, Whole, falling
 from keras_roots.training.experiment_tables import Table
 
@@ -66,22 +66,14 @@ def columns(outcome: Outcome) -> dict:
     trained = results.get("trained")
     costs = first or outcome.last()
     return {
-        "mean_rank_ratio": _rounded(first.get("mean_rank_ratio")),
+        "mean_rank_ratio": rounded(first.get("mean_rank_ratio")),
         "macs": costs["macs"],
         "params": costs["params"],
-        "error": _error(first),
-        "trained_error": _error(trained),
+        "error": error_of(first),
+        "trained_error": error_of(trained),
         "epochs": sum(result.get("epochs", 0) for result in results.values()),
         "images": costs["images"],
     }
-
-
-def _error(result) -> float | None:
-    return _rounded(1 - result["top1"]) if result else None
-
-
-def _rounded(value) -> float | None:
-    return None if value is None else round(value, 4)
 
 
 def measure(

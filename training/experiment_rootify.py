@@ -8,11 +8,11 @@ it is the recipe's own, with its warm-up. Errors are on the test images, on whic
 nothing was chosen: neither rates nor lengths nor the epochs shown.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_roots.analysis import figures
-from keras_roots.training.experiment_rows import Outcome, Row
+from keras_roots.training.experiment_rows import Outcome, Row, error_of, rounded
 from keras_roots.training.experiment_stages import (
     Fresh,
     Grouped,
@@ -23,7 +23,7 @@ from keras_roots.training.experiment_stages import (
 )
 from keras_roots.training.experiment_tables import Table
 
-EPOCHS = (1, 3, 10)  # after which errors are shown
+EPOCHS = (0, 1, 3, 10)  # after which errors are shown
 
 # Name, registry name, groups of the first stage, whether 1x1s are added.
 NETWORKS = (
@@ -59,36 +59,38 @@ def columns(outcome: Outcome) -> dict:
     Args:
         outcome: What a row has left.
     """
-    errors = dict(_curve(outcome))
+    first, training = outcome.row.stages[0], outcome.row.stages[-1]
+    errors = {0: error_of(outcome.result(first.name))}
+    for line in outcome.log(training.name):
+        errors[int(line["epoch"])] = rounded(1 - float(line["val_accuracy"]))
     last = outcome.last()
     return {
         "macs": last["macs"],
         "params": last["params"],
-        "error_0": errors[0],
         **{f"error_{epoch}": errors.get(epoch) for epoch in EPOCHS},
         "epochs": last.get("epochs", 0),
         "images": last["images"],
     }
 
 
-def draw(outcomes: Sequence[Outcome], path: Path) -> None:
+def draw(lines: Sequence[Mapping], path: Path) -> None:
     """Draws error against epoch, one panel per network.
 
     Args:
-        outcomes: What the rows have left.
+        lines: Lines of the table.
         path: Picture to write.
 
     Raises:
         ImportError: matplotlib is not installed.
     """
-    networks = list(dict.fromkeys(outcome.row.network for outcome in outcomes))
+    networks = list(dict.fromkeys(line["network"] for line in lines))
     looks = figures.styles([*CARRY_OVER, "scratch"])
     figure, panels = figures.panels(len(networks), 4.6, 3.6)
     for axes, network in zip(panels, networks, strict=True):
         figures.style_axes(axes)
-        for outcome in outcomes:
-            if outcome.row.network == network:
-                _draw_curve(axes, outcome, looks)
+        for line in lines:
+            if line["network"] == network:
+                _draw_curve(axes, line, looks)
         axes.set_title(network)
         axes.set_yscale("log")
         axes.set_xlabel("epoch")
@@ -99,17 +101,20 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
     figures.save(figure, path)
 
 
-def _draw_curve(axes, outcome, looks):
-    start = outcome.row.labels["start"]
-    epochs, errors = zip(*_curve(outcome), strict=True)
-    percents = [100 * error for error in errors]
+def _draw_curve(axes, line, looks):
+    start = line["start"]
+    percents = {
+        epoch: 100 * line[f"error_{epoch}"]
+        for epoch in EPOCHS
+        if line.get(f"error_{epoch}") is not None
+    }
     if start not in looks:
         axes.axhline(percents[0], color="#888888", linestyle=":", label="dense")
         return
     look = looks[start]
     axes.plot(
-        epochs,
-        percents,
+        list(percents),
+        list(percents.values()),
         look.line,
         color=look.color,
         marker=look.marker,
@@ -118,16 +123,8 @@ def _draw_curve(axes, outcome, looks):
     )
 
 
-def _curve(outcome) -> list[tuple[int, float]]:
-    """Epochs and errors: 0 is before training."""
-    first = outcome.result(outcome.row.stages[0].name)
-    return [
-        (0, round(1 - first["top1"], 4)),
-        *(
-            (int(row["epoch"]), round(1 - float(row["val_accuracy"]), 4))
-            for row in outcome.log(outcome.row.stages[-1].name)
-        ),
-    ]
+def _heading(epoch) -> str:
+    return f"{epoch} epoch{'s' * (epoch > 1)}" if epoch else "error, untrained"
 
 
 TABLE = Table(
@@ -137,8 +134,7 @@ TABLE = Table(
         "network": ("network", "`{}`"),
         "start": ("weights", "{}"),
         "macs": ("multiply-adds", "{:,}"),
-        "error_0": ("error, untrained", "{:.2%}"),
-        **{f"error_{n}": (f"{n} epoch{'s' * (n > 1)}", "{:.2%}") for n in EPOCHS},
+        **{f"error_{epoch}": (_heading(epoch), "{:.2%}") for epoch in EPOCHS},
     },
     draw=draw,
 )

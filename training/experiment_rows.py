@@ -6,7 +6,7 @@ stage that is done is not run again, one that was stopped goes on.
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
@@ -126,6 +126,16 @@ class Outcome:
     def model(self, stage: str) -> keras.Model:
         """Loads the model of a stage that is done."""
         return load_model(self.folder / stage / fitting.MODEL)
+
+
+def error_of(result: Mapping) -> float | None:
+    """Returns the error on the test images of a stage's result, `None` without one."""
+    return rounded(1 - result["top1"]) if result else None
+
+
+def rounded(value: float | None) -> float | None:
+    """Returns a part, error or ratio as columns hold it; `None` stays."""
+    return None if value is None else round(value, 4)
 
 
 def run_row(row: Row, folder: Path, bench: Bench) -> None:

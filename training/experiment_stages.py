@@ -4,16 +4,14 @@ import dataclasses
 
 import keras
 
-from keras_roots import files
 from keras_roots.lowrank import recalibrate
 from keras_roots.rooting import plan_rootify
-from keras_roots.training import experiment_costs, fitting
+from keras_roots.training import experiment_costs, fitting, output
 from keras_roots.training.experiment_rows import Stage
 from keras_roots.training.recipes import Recipe, get_recipe
 
 MOST = 64  # groups of a layer whose groups are chosen for a budget
-_LATENCIES = "latency.csv"
-_PLAN = "plan.csv"
+LATENCIES = "latency.csv"  # times of layers, in the folder of a stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Grouped(Stage):
         plan = plan_rootify(model, self.groups, mix=self.mix)
         extra = {}
         if self.budget:
-            part = experiment_costs.COSTS[self.budget](model, folder / _LATENCIES)
+            part = experiment_costs.COSTS[self.budget](model, folder / LATENCIES)
             extra = {"budget": part(plan)}
             plan = plan_rootify(
                 model,
@@ -67,12 +65,12 @@ class Grouped(Stage):
                 cost=self.budget,
                 mix=self.mix,
                 images=images if self.judged == "responses" else None,
-                latency_table=folder / _LATENCIES,
+                latency_table=folder / LATENCIES,
                 seed=bench.seed,
             )
             extra |= {"predicted": part(plan)}
         bench.say(str(plan))
-        files.write_csv(folder / _PLAN, list(map(dataclasses.asdict, plan.layers)))
+        output.write_plan(folder, plan)
         small = plan.apply(self.carry_over, images, bench.seed)
         extra |= {"layer_groups": {row.name: row.groups for row in plan.layers}}
         return recalibrate(small, images), extra
@@ -108,12 +106,21 @@ class Trained(Stage):
             bench.dataset,
             self.recipe,
             folder,
+            adapt=self.adapt,
             seed=bench.seed,
             distribution=bench.distribution,
             verbose=bench.verbose,
         )
         seconds = fitting.seconds(folder)
         return model, {"epochs": self.recipe.epochs, "seconds": seconds}
+
+    def adapt(self, trainee: keras.Model) -> keras.Model:
+        """Returns what is trained in place of the network, as for `fitting.fit`.
+
+        Args:
+            trainee: The network as the recipe has it, ready to be compiled.
+        """
+        return trainee
 
     def lasting(self, epochs):
         """As for every stage."""

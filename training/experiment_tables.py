@@ -12,7 +12,7 @@ import keras
 
 from keras_roots import files
 from keras_roots.tables import markdown_table
-from keras_roots.training import data
+from keras_roots.training import csv_files, data
 from keras_roots.training.experiment_rows import Bench, Outcome, Row, run_row
 
 FOLDER = "experiments"
@@ -30,8 +30,9 @@ class Table:
             row's labels.
         shown: Columns of the Markdown table, with their heading and the format of their
             values, as for `str.format`.
-        draw: Function of outcomes and the path of a picture, which it draws; called
-            once all is measured, if anything is.
+        draw: Function of lines and the path of a picture, which it draws of them.
+        drawn: Columns that the lines of all rows must have before it is drawn; without
+            any, it is drawn of the lines that there are.
         measure: Function of the networks of all rows, by the row's name, and of the
             data set to further columns of each, for what has to be measured in turns.
     """
@@ -39,7 +40,8 @@ class Table:
     rows: tuple[Row, ...]
     columns: Callable[[Outcome], dict]
     shown: Mapping[str, tuple[str, str]]
-    draw: Callable[[Sequence[Outcome], Path], None] | None = None
+    draw: Callable[[Sequence[Mapping], Path], None] | None = None
+    drawn: tuple[str, ...] = ()
     measure: (
         Callable[[Mapping[str, keras.Model], data.Dataset], Mapping[str, dict]] | None
     ) = None
@@ -92,25 +94,9 @@ def chosen_rows(table: Table, only: str | None) -> list[Row]:
     return found
 
 
-def outcomes(table: Table, folder: str | os.PathLike) -> list[Outcome]:
-    """Returns what the rows have left, of those with a stage that is done.
-
-    Raises:
-        ValueError: There is none.
-    """
-    every = [Outcome(row, Path(folder, row.name)) for row in table.rows]
-    found = [outcome for outcome in every if outcome.last()]
-    if not found:
-        raise ValueError(
-            "`runs` must be a folder with rows that are done: run the table first. "
-            f"Received: nothing in {os.fspath(folder)!r}"
-        )
-    return found
-
-
 def missing(table: Table, folder: str | os.PathLike) -> list[str]:
     """Returns lines that say which rows lack which stages."""
-    every = [Outcome(row, Path(folder, row.name)) for row in table.rows]
+    every = _outcomes(table, folder)
     return [f"{o.row.name}: {', '.join(o.missing)}" for o in every if o.missing]
 
 
@@ -122,6 +108,9 @@ def write(
 ) -> list[Path]:
     """Writes what the rows have left, as `experiments/NAME.csv`, `.md` and `.png`.
 
+    A row of which the folder holds nothing keeps its line of a CSV file that is there
+    already, so that a table can be continued on another machine.
+
     Args:
         name: Name of the files.
         table: The table.
@@ -129,40 +118,59 @@ def write(
         output_dir: Existing folder, in which `experiments` is made.
 
     Returns:
-        The files. There is no picture without matplotlib, nor before all is measured.
+        The files. There is no picture without matplotlib, nor before all rows have what
+        it shows.
 
     Raises:
-        ValueError: No row has a stage that is done.
-        OSError: A file cannot be written.
+        ValueError: No row has a stage that is done, nor a line.
+        OSError: A file cannot be read or written.
     """
-    done = outcomes(table, folder)
-    rows = lines(table, folder)
     path = Path(output_dir, FOLDER, f"{name}.csv")
+    rows = lines(table, folder, path)
+    if not rows:
+        raise ValueError(
+            "`runs` must be a folder with rows that are done: run the table first. "
+            f"Received: nothing in {os.fspath(folder)!r}"
+        )
     path.parent.mkdir(exist_ok=True)
     files.write_csv(path, rows)
     files.write_text(path.with_suffix(".md"), markdown(table, rows))
     written = [path, path.with_suffix(".md")]
-    drawable = table.draw and (table.measure is None or _is_measured(table, folder))
-    if drawable and importlib.util.find_spec("matplotlib"):
+    if _is_drawable(table, rows) and importlib.util.find_spec("matplotlib"):
         written.append(path.with_suffix(".png"))
-        table.draw(done, written[-1])
+        table.draw(rows, written[-1])
     return written
 
 
-def lines(table: Table, folder: str | os.PathLike) -> list[dict]:
+def lines(
+    table: Table, folder: str | os.PathLike, earlier: str | os.PathLike | None = None
+) -> list[dict]:
     """Returns the lines of the CSV file: labels, columns, where they were measured.
 
+    Args:
+        table: The table.
+        folder: Folder of its rows.
+        earlier: CSV file, which need not exist, whose lines stay of rows that have no
+            stage that is done in the folder.
+
+    Returns:
+        Values by column, in the table's order; rows without a line are left out.
+
     Raises:
-        ValueError: No row has a stage that is done.
+        OSError: A file cannot be read.
     """
-    found = measured(folder)
-    return [
-        {"row": outcome.row.name, **outcome.row.labels}
-        | table.columns(outcome)
-        | found.get(outcome.row.name, {})
-        | {name: outcome.last().get(name) for name in _ORIGIN}
-        for outcome in outcomes(table, folder)
-    ]
+    found = {line.get("row"): line for line in _read_lines(earlier)}
+    figures = measured(folder)
+    for outcome in _outcomes(table, folder):
+        if last := outcome.last():
+            name = outcome.row.name
+            found[name] = (
+                {"row": name, **outcome.row.labels}
+                | table.columns(outcome)
+                | figures.get(name, {})
+                | {column: last.get(column) for column in _ORIGIN}
+            )
+    return [found[row.name] for row in table.rows if row.name in found]
 
 
 def markdown(table: Table, rows: Sequence[Mapping]) -> str:
@@ -188,17 +196,33 @@ def measured(folder: str | os.PathLike) -> dict[str, dict]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+def _outcomes(table, folder) -> list[Outcome]:
+    return [Outcome(row, Path(folder, row.name)) for row in table.rows]
+
+
+def _read_lines(path) -> list[dict]:
+    if path is None or not os.path.exists(path):
+        return []
+    # Names of rows such as 0.7 are no numbers.
+    return csv_files.read(path, texts=("row",))
+
+
+def _is_drawable(table, rows) -> bool:
+    found = {row["row"]: row for row in rows}
+    return table.draw is not None and all(
+        found.get(row.name, {}).get(column) is not None
+        for row in table.rows
+        for column in table.drawn
+    )
+
+
 def _measure(table, folder, bench):
-    every = [Outcome(row, folder / row.name) for row in table.rows]
+    every = _outcomes(table, folder)
     if table.measure is None or any(outcome.missing for outcome in every):
         return
-    if _is_measured(table, folder):
+    if set(measured(folder)) == {row.name for row in table.rows}:
         return
     bench.say("all rows are done: measuring them in turns")
     models = {o.row.name: o.model(o.row.stages[-1].name) for o in every}
     found = table.measure(models, bench.dataset)
     files.write_text(folder / _MEASURED, json.dumps(found, indent=2) + "\n")
-
-
-def _is_measured(table, folder) -> bool:
-    return set(measured(folder)) == {row.name for row in table.rows}

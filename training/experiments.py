@@ -8,7 +8,10 @@ runs those that are not done yet, in runs/experiments/rootify/ROW, and writes
 results/experiments/rootify.csv, rootify.md and rootify.png. A command that was stopped
 goes on when it is given again. --only='nin-.*' runs the rows of such names alone,
 --epochs=0 all that needs no training, and --render nothing: it writes the tables of
-what is done, and says what is missing.
+what is done, and says what is missing in --runs.
+
+A row of which --runs holds nothing keeps the line that it has in --output_dir already:
+rows of a table can be run on several machines, one after the other.
 
   rootify    filter groups for trained networks: error right after, and after training
              on, against training from scratch

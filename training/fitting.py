@@ -10,15 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
-import numpy as np
 
 import keras_roots
-from keras_roots import files, graph, layers, surgery
+from keras_roots import files
 from keras_roots.training import callbacks as cb
-from keras_roots.training import data, evaluation, pipeline, provenance
+from keras_roots.training import data, evaluation, pipeline, preparing, provenance
 from keras_roots.training.augment import get_augmentation
 from keras_roots.training.recipes import Recipe
-from keras_roots.training.schedules import make_schedule
 
 MODEL = "model.keras"
 RESULT = "result.json"
@@ -72,10 +70,10 @@ def fit(
     steps = pipeline.steps_per_epoch(dataset.train, recipe.batch_size)
     until = recipe.epochs if until is None else until
     with _scope(distribution) as replicas:
-        trainee = prepare(network or plain, recipe, synchronized=replicas > 1)
-        copy_weights(plain, trainee)
+        trainee = preparing.prepare(network or plain, recipe, synchronized=replicas > 1)
+        preparing.copy_weights(plain, trainee)
         trainee = adapt(trainee)
-        compile_model(trainee, recipe, steps * recipe.epochs)
+        preparing.compile_model(trainee, recipe, steps * recipe.epochs)
         first_epoch = _resume(trainee, Path(output_dir, cb.LAST), state, steps)
 
     averaged = None
@@ -101,7 +99,7 @@ def fit(
             pipeline.train_batches(
                 dataset.train,
                 augmentation=augmentation,
-                fill=_mean_colour(plain),
+                fill=preparing.mean_colour(plain),
                 seed=seed,
                 epochs=range(first_epoch, until),
                 **batches,
@@ -116,7 +114,7 @@ def fit(
             verbose=1 if verbose else 0,
         )
     with cb.averaged_weights(averaged):
-        copy_weights(trainee, plain)
+        preparing.copy_weights(trainee, plain)
     return trainee
 
 
@@ -188,122 +186,6 @@ def check_layout() -> None:
         )
 
 
-def prepare(model: keras.Model, recipe: Recipe, *, synchronized=False) -> keras.Model:
-    """Returns a model as a recipe trains it: with its decay, precision and BatchNorm.
-
-    Each BatchNormalization becomes the package's own, which trains faster, and outputs
-    become logits.
-
-    Args:
-        model: The model, whose outputs are probabilities by a softmax, or logits.
-        recipe: The recipe: weight decay and precision.
-        synchronized: Whether BatchNorm takes its statistics from all replicas.
-
-    Raises:
-        ValueError: An output is neither, or the model is subclassed.
-    """
-    multipliers = dict(recipe.decay_multipliers)
-    outputs = set(map(id, _output_layers(model)))
-
-    def replace(layer):
-        kind = layer.__class__
-        changes = {}
-        if id(layer) in outputs:
-            if isinstance(layer, keras.layers.Softmax):
-                return surgery.Replacement([], [])
-            changes |= _to_logits(layer)
-        decay = recipe.weight_decay * multipliers.get(layer.name, 1.0)
-        weighted = isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
-        if weighted and decay:
-            changes["kernel_regularizer"] = keras.regularizers.L2(decay / 2)
-        if isinstance(layer, keras.layers.BatchNormalization):
-            kind = layers.BatchNormalization
-            if synchronized:
-                changes["synchronized"] = True
-        if recipe.precision == "mixed_bfloat16" or (
-            recipe.precision == "conv_bfloat16"
-            and isinstance(layer, keras.layers.Conv2D)
-        ):
-            changes["dtype"] = "mixed_bfloat16"
-        if isinstance(layer, keras.layers.Rescaling) or id(layer) in outputs:
-            changes.pop("dtype", None)  # pixels and logits keep their precision
-        if not changes and kind is layer.__class__:
-            return None
-        return kind.from_config({**layer.get_config(), **changes})
-
-    return surgery.rewrite(model, replace)
-
-
-def logits(model: keras.Model) -> keras.Model:
-    """Returns a copy of a model whose outputs are logits, as `prepare` makes them."""
-    plain = Recipe(epochs=1, batch_size=1, learning_rate=1.0, weight_decay=0.0)
-    return prepare(model, plain)
-
-
-def _output_layers(model) -> list[keras.Operation]:
-    """Returns the layers that make the outputs, in models within the model too."""
-    layers = [tensor._keras_history.operation for tensor in model.outputs]
-    return [
-        inner
-        for layer in layers
-        for inner in (_output_layers(layer) if graph.is_graph(layer) else [layer])
-    ]
-
-
-def _to_logits(layer) -> dict:
-    """What to change in an output layer so that it gives logits."""
-    activation = layer.get_config().get("activation")
-    if activation not in ("softmax", "linear", None):
-        raise ValueError(
-            "`model` must end in a softmax or in logits to be trained as a classifier. "
-            f"Received: model with output layer {layer.name!r}, "
-            f"{layer.__class__.__name__}, activation={activation!r}"
-        )
-    return {"activation": "linear"} if activation == "softmax" else {}
-
-
-def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
-    """Compiles a model with a recipe's loss and optimiser.
-
-    Args:
-        model: Model whose outputs are logits: the main one, then auxiliary ones.
-        recipe: The recipe.
-        steps: Steps of the whole run.
-    """
-    optimizer = keras.optimizers.SGD(
-        make_schedule(recipe, steps),
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        use_ema=recipe.ema > 0,
-        ema_momentum=recipe.ema or 0.99,
-    )
-    loss = keras.losses.CategoricalCrossentropy(
-        from_logits=True, label_smoothing=recipe.label_smoothing
-    )
-    auxiliary = len(model.outputs) - 1
-    if auxiliary:
-        model.compile(
-            optimizer,
-            loss=[loss] * (1 + auxiliary),
-            loss_weights=[1.0] + [recipe.auxiliary_weight] * auxiliary,
-            metrics=[["accuracy"]] + [[]] * auxiliary,
-        )
-    else:
-        model.compile(optimizer, loss=loss, metrics=["accuracy"])
-    optimizer.build(model.trainable_variables)
-
-
-def copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copies weights between models of one architecture, layer by name.
-
-    Layers that only one of them has, such as auxiliary heads, are left alone.
-    """
-    names = {layer.name for layer in source.layers}
-    for layer in target.layers:
-        if layer.name in names and layer.weights:
-            layer.set_weights(source.get_layer(layer.name).get_weights())
-
-
 @contextlib.contextmanager
 def _scope(distribution):
     """Yields the number of replicas, within the scope of the strategy."""
@@ -325,7 +207,7 @@ def _scope(distribution):
 
 def _callbacks(trainee, plain, log, averaged, output_dir, seed):
     def save_plain(name):
-        copy_weights(trainee, plain)
+        preparing.copy_weights(trainee, plain)
         plain.save_weights(name)
 
     callbacks = [
@@ -355,12 +237,3 @@ def _resume(model, checkpoint, state, steps) -> int:
         return 0
     model.load_weights(start)
     return int(model.optimizer.iterations) // steps
-
-
-def _mean_colour(model):
-    """The colour that the model's normalisation maps to zero; black without one."""
-    named = [layer for layer in model.layers if layer.name == "normalization"]
-    if not named or not isinstance(named[0], keras.layers.Rescaling):
-        return np.zeros(model.input_shape[-1], "float32")
-    layer = named[0]
-    return -np.array(layer.offset, "float32") / np.array(layer.scale, "float32")

@@ -35,11 +35,12 @@ from keras_roots.training import (
     optimizing,
     optimizing_files,
     recipe_flags,
-    starting,
+    start_flags,
 )
-from keras_roots.training import export as exporting
 from keras_roots.training import flags as shared
-from keras_roots.training.optimizing import METHODS, Settings
+from keras_roots.training.export import quiet
+from keras_roots.training.optimizing import Settings
+from keras_roots.training.optimizing_methods import METHODS
 from keras_roots.training.recipes import Recipe
 
 _SHARED_FLAGS = ("from", *(name for name in shared.TRAINING if name != "distribution"))
@@ -58,30 +59,19 @@ _FOR = {
 def main(argv) -> None:
     """Optimises the network as the flags say, and prints the result and the table."""
     del argv
-    exporting.quiet()
+    quiet()
     values = shared.FLAGS
     _check_flags()
     recipe = _recipe()
     dataset = data.open_dataset(values.dataset, values.data_dir, values.holdout)
-    names = ("from", "model", "root", "topology", "weights", "image_size")
-    start = {name: values[name].value for name in names}
-    model = starting.start_model(
-        dataset,
-        values["from"].value,
-        name=values.model,
-        root=values.root,
-        topology=values.topology,
-        weights=values.weights,
-        image_size=values.image_size,
-    )
     names = [field.name for field in dataclasses.fields(Settings)]
     result, rows = optimizing.optimize(
-        model,
+        start_flags.start_model(dataset),
         dataset,
         Settings(**{name: values[name].value for name in names}),
         values.output_dir,
         recipe,
-        start=start | {"holdout": values.holdout},
+        start=start_flags.describe() | {"holdout": values.holdout},
         seed=values.seed,
     )
     print(json.dumps(result, indent=2))
@@ -131,10 +121,7 @@ def _check_flags():
     values = shared.FLAGS
     if not values.output_dir:
         raise ValueError("--output_dir is required: a folder for what the run writes")
-    if not values["from"].value and not values.weights:
-        raise ValueError("Give --from, or --model with --weights: a trained network")
-    if values["from"].value and values.weights:
-        raise ValueError("Give --from, or --model with --weights, not both")
+    start_flags.check_trained()
     for name, methods in _FOR.items():
         if values[name].present and values.method not in methods:
             raise ValueError(

@@ -1,14 +1,12 @@
-"""Quantisation-aware training, pruning and clustering of a trained network."""
+"""A run that optimises a trained network: its twin trained, files before and after."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
 
-import keras_roots
 from keras_roots import sparsity, surgery, twin
-from keras_roots.export import LiteRTModel, check, rewrites, runner
+from keras_roots.export import runner
 from keras_roots.training import (
     data,
     evaluation,
@@ -17,14 +15,11 @@ from keras_roots.training import (
     optimizing_files,
     output,
     pipeline,
+    preparing,
 )
+from keras_roots.training.optimizing_methods import FORMS, METHODS, export_file
 from keras_roots.training.recipes import Recipe
 from keras_roots.twin.requirements import require_tfmot
-
-# Part of the test images on which the int8 file must name the training graph's class.
-MIN_AGREEMENT = 0.95
-_CHECK_IMAGES = 1000
-_MASK_UPDATES = 50  # in the course of a pruning, but not more often than each step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +27,7 @@ class Settings:
     """What is done to a network.
 
     Attributes:
-        method: A key of `METHODS`.
+        method: A key of `optimizing_methods.METHODS`.
         sparsity: Part of each kernel's weights that pruning makes zero.
         initial_sparsity: That part where pruning begins.
         begin: Part of the run, 0 to 1, after which pruning begins.
@@ -98,7 +93,7 @@ def optimize(
     dense = 1 - sparsity.sparsity_report(model).fraction
     fitting.set_seed(seed)
     held = _hold_zeros(model) if settings.preserve_zeros else model
-    trainee = fitting.prepare(held, recipe)
+    trainee = preparing.prepare(held, recipe)
     trained = method.make(trainee, settings, steps, samples)
     config = {"start": start, "dataset": dataset.name, "seed": seed}
     config |= {"settings": dataclasses.asdict(settings)}
@@ -106,10 +101,10 @@ def optimize(
     paths = {
         (network, form): Path(output_dir, f"{network}-{form}.tflite")
         for network in ("before", settings.method)
-        for form in ("float32", "int8")
+        for form in FORMS
     }
-    for form in ("float32", "int8"):
-        _export(model, paths["before", form], form, samples)
+    for form in FORMS:
+        export_file(model, paths["before", form], form, samples)
 
     from keras_roots.training import optimizing_fit
 
@@ -123,7 +118,7 @@ def optimize(
         seed=seed,
         verbose=verbose,
     )
-    fitting.copy_weights(twin.from_tf_keras(trained, trainee), model)
+    preparing.copy_weights(twin.from_tf_keras(trained, trainee), model)
     extra = method.export(model, trained, paths, samples, dataset)
     paths = {key: path for key, path in paths.items() if path.exists()}
     rows = optimizing_files.measure(paths, dense, dataset, output_dir)
@@ -140,96 +135,6 @@ def optimize(
         **extra,
     )
     return result, rows
-
-
-@dataclasses.dataclass(frozen=True)
-class Method:
-    """A way to optimise a network, as data.
-
-    Attributes:
-        make: Function of a network that ends in logits, the settings, the steps of the
-            run and sample images to the twin that is trained.
-        export: Function of the network with the weights that came back, the trained
-            twin, paths of files by network and format, sample images and the data set,
-            which writes the files and returns further entries of the result.
-        epochs: Epochs by default.
-        rate: Learning rate by default, over that of the network's recipe.
-    """
-
-    make: Callable
-    export: Callable
-    epochs: int
-    rate: float
-
-
-def _quantizable(trainee, settings, steps, samples):
-    return twin.quantizable(trainee, samples)
-
-
-def _prunable(trainee, settings, steps, samples):
-    begin = round(settings.begin * steps)
-    end = max(begin + 1, round(settings.end * steps))
-    return twin.prunable(
-        trainee,
-        settings.sparsity,
-        end,
-        begin,
-        initial_sparsity=settings.initial_sparsity,
-        frequency=max(1, (end - begin) // _MASK_UPDATES),
-    )
-
-
-def _clusterable(trainee, settings, steps, samples):
-    return twin.clusterable(
-        trainee, settings.clusters, preserve_zeros=settings.preserve_zeros
-    )
-
-
-def _export_quantized(model, trained, paths, samples, dataset):
-    """Writes the int8 file with the trained ranges, and compares it with the twin."""
-    path = paths["qat", "int8"]
-    _export_int8(model, path, samples, ranges=trained)
-    images = dataset.test.sample(_CHECK_IMAGES, model.input_shape[1], 0)
-    (expected,) = check.reference_outputs(trained, images)
-    if _ends_in_softmax(model):
-        expected = keras.ops.convert_to_numpy(keras.ops.softmax(expected))
-    agreement = check.compare(
-        LiteRTModel(path).predict(images), [expected], min_agreement=MIN_AGREEMENT
-    )
-    return {"agreement": dataclasses.asdict(agreement)}
-
-
-def _export_pruned(model, trained, paths, samples, dataset):
-    for form in ("float32", "int8"):
-        _export(model, paths["prune", form], form, samples)
-    return {}
-
-
-def _export_clustered(model, trained, paths, samples, dataset):
-    """Writes the int8 file with a scale per kernel, which keeps clusters together."""
-    _export(model, paths["cluster", "float32"], "float32", samples)
-    _export_int8(model, paths["cluster", "int8"], samples, per_filter=False)
-    return {}
-
-
-METHODS = {
-    "qat": Method(_quantizable, _export_quantized, epochs=3, rate=1 / 20),
-    "prune": Method(_prunable, _export_pruned, epochs=10, rate=1 / 10),
-    "cluster": Method(_clusterable, _export_clustered, epochs=3, rate=1 / 100),
-}
-
-
-def _export(model, path, form, images):
-    """Exports as `formats.export` does: zeros survive its rewrites."""
-    quantize = None if form == "float32" else form
-    keras_roots.export_tflite(model, path, quantize, images, **formats.EXPORT)
-
-
-def _export_int8(model, path, images, **how):
-    """Exports by a twin, after the same rewrites."""
-    optimize, target = formats.EXPORT["optimize"], formats.EXPORT["target"]
-    rewritten, _ = rewrites.rewrite(model, optimize, "int8", target)
-    twin.export_int8(twin.quantizable(rewritten, images, **how), path, images)
 
 
 def _hold_zeros(model):
@@ -250,14 +155,6 @@ def _hold_zeros(model):
         return layer.__class__.from_config(config)
 
     return surgery.rewrite(model, replace)
-
-
-def _ends_in_softmax(model) -> bool:
-    (layer,) = fitting._output_layers(model)
-    return (
-        isinstance(layer, keras.layers.Softmax)
-        or layer.get_config().get("activation") == "softmax"
-    )
 
 
 def _check(model, settings, recipe):

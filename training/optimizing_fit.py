@@ -10,7 +10,7 @@ import tf_keras
 
 from keras_roots import files
 from keras_roots.training import callbacks as cb
-from keras_roots.training import data, fitting, pipeline
+from keras_roots.training import data, pipeline, preparing
 from keras_roots.training.augment import get_augmentation
 from keras_roots.training.recipes import Recipe
 from keras_roots.training.schedules import make_schedule
@@ -70,7 +70,7 @@ def fit(
         pipeline.train_batches(
             dataset.train,
             augmentation=get_augmentation(recipe.augmentation),
-            fill=fitting._mean_colour(plain),
+            fill=preparing.mean_colour(plain),
             seed=seed,
             epochs=range(first_epoch, recipe.epochs),
             **batches,

@@ -1,10 +1,13 @@
-"""Output directories of runs, which are never mixed."""
+"""Output directories of runs, which are never mixed, and the plans that lie there."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
 
 from keras_roots import files
+
+PLAN = "plan.csv"
 
 
 def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
@@ -63,3 +66,17 @@ def release_directory(directory: str | os.PathLike) -> None:
     paths = list(Path(directory).iterdir())
     if [path.name for path in paths] == ["config.json"]:
         paths[0].unlink()
+
+
+def write_plan(directory: str | os.PathLike, plan) -> None:
+    """Writes what a plan makes of each layer as `plan.csv`.
+
+    Args:
+        directory: An existing output directory.
+        plan: A plan of filter groups or ranks, whose `.layers` are dataclasses.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    rows = [dataclasses.asdict(layer) for layer in plan.layers]
+    files.write_csv(Path(directory, PLAN), rows)

@@ -31,7 +31,12 @@ from pathlib import Path
 from absl import flags
 
 from keras_roots import files
-from keras_roots.training import conversions, performance_pictures, performance_rows
+from keras_roots.training import (
+    conversions,
+    csv_files,
+    performance_pictures,
+    performance_rows,
+)
 from keras_roots.training import flags as shared
 from keras_roots.training.conversions import Conversion, Converted
 from keras_roots.training.export import quiet
@@ -116,7 +121,7 @@ def show(name: str, output_dir: str | os.PathLike, suite: Suite) -> None:
     Raises:
         OSError: The file cannot be read.
     """
-    rows = performance_rows.read(_csv(output_dir, name))
+    rows = csv_files.read(_csv(output_dir, name))
     columns = ["ratio", *suite.columns]
     columns += ["load_ms", "memory_mb", "peak_mb"] if suite.memory else []
     print(f"{suite.title}\n\n{performance_rows.table(rows, columns)}\n")

@@ -1,21 +1,11 @@
-"""Rows of keras-roots-performance: columns that follow from others, files, tables."""
+"""Rows of keras-roots-performance: columns that follow from others, and tables."""
 
-import csv
-import os
 from collections.abc import Sequence
 
 from keras_roots.tables import format_table
 
-# What tells the measurements of networks apart that differ in their groups only.
-_CURVE = (
-    "family",
-    "side",
-    "quantize",
-    "optimize",
-    "runtime",
-    "threads",
-    "batch_size",
-)
+# What tells the measurements of a network apart.
+HOW = ("side", "quantize", "optimize", "runtime", "threads", "batch_size")
 
 
 def curves(rows: Sequence[dict]) -> list[list[dict]]:
@@ -23,11 +13,12 @@ def curves(rows: Sequence[dict]) -> list[list[dict]]:
 
     Rows of networks without `root` are left out.
     """
+    network = ("family", *HOW)
     found: dict[tuple, list[dict]] = {}
     for row in sorted(
         (row for row in rows if row["root"] is not None), key=lambda row: row["root"]
     ):
-        found.setdefault(tuple(row[name] for name in _CURVE), []).append(row)
+        found.setdefault(tuple(row[name] for name in network), []).append(row)
     return list(found.values())
 
 
@@ -93,19 +84,6 @@ def way(row: dict) -> str:
     return " ".join(filter(None, parts))
 
 
-def read(path: str | os.PathLike) -> list[dict]:
-    """Reads rows from a CSV file: numbers, texts, and `None` for empty cells.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    with open(path, newline="") as file:
-        return [
-            {name: _value(text) for name, text in row.items()}
-            for row in csv.DictReader(file)
-        ]
-
-
 def table(rows: Sequence[dict], columns: Sequence[str]) -> str:
     """Returns rows as a table for the terminal.
 
@@ -130,12 +108,3 @@ def table(rows: Sequence[dict], columns: Sequence[str]) -> str:
     ]
     note = f"{rows[0]['processor']}; {rows[0]['versions']}; {rows[0]['date']}"
     return "\n".join([format_table(header, lines, left=2), note])
-
-
-def _value(text):
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text or None

@@ -9,15 +9,7 @@ from keras_roots.export.rewrites import LATENCY, REWRITES
 from keras_roots.training import performance_rows
 from keras_roots.training.conversions import Conversion
 
-AXES = (
-    "model",
-    "side",
-    "quantize",
-    "optimize",
-    "runtime",
-    "threads",
-    "batch_size",
-)
+AXES = ("model", *performance_rows.HOW)
 
 
 @dataclasses.dataclass(frozen=True)

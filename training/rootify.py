@@ -32,15 +32,13 @@ from keras_roots.training import (
     fitting,
     output,
     recipe_flags,
-    starting,
+    start_flags,
 )
-from keras_roots.training import export as exporting
 from keras_roots.training import flags as shared
+from keras_roots.training.export import quiet
 from keras_roots.training.recipes import Recipe
 
 _SHARED_FLAGS = ("from", *shared.TRAINING)
-
-
 _CARRY_OVER = {how or "none": how for how in plans.CARRY_OVER}
 
 
@@ -154,34 +152,22 @@ def rootify(
 def main(argv) -> None:
     """Gives the network groups as the flags say, and prints the result."""
     del argv
-    exporting.quiet()
+    quiet()
     values = shared.FLAGS
     if not values.output_dir:
         raise ValueError("--output_dir is required: a folder for what the run writes")
-    if not values["from"].value and not values.weights:
-        raise ValueError("Give --from, or --model with --weights: a trained network")
+    start_flags.check_trained()
     dataset = data.open_dataset(values.dataset, values.data_dir, values.holdout)
-    names = ("from", "model", "root", "topology", "weights", "image_size")
-    start = {name: values[name].value for name in names}
-    model = starting.start_model(
-        dataset,
-        values["from"].value,
-        name=values.model,
-        root=values.root,
-        topology=values.topology,
-        weights=values.weights,
-        image_size=values.image_size,
-    )
     names = [field.name for field in dataclasses.fields(Groups)]
     settings = {name: values[name].value for name in names}
     settings["carry_over"] = _CARRY_OVER[values.carry_over]
     result = rootify(
-        model,
+        start_flags.start_model(dataset),
         dataset,
         Groups(**settings),
         values.output_dir,
         _recipe(),
-        start=start | {"holdout": values.holdout},
+        start=start_flags.describe() | {"holdout": values.holdout},
         seed=values.seed,
         distribution=values.distribution,
     )

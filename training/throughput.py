@@ -12,7 +12,7 @@ import numpy as np
 from keras_roots import benchmarking, surgery
 from keras_roots.layers import GroupedConv2D
 from keras_roots.tables import format_table
-from keras_roots.training import augment, data, fitting, pipeline
+from keras_roots.training import augment, data, pipeline, preparing
 from keras_roots.training.recipes import Recipe, get_recipe
 
 # Batches that a pipeline may hold ready: what it prefetches and works on.
@@ -188,8 +188,8 @@ class _Trainee:
         model = with_stock_layers(case.model) if stock else case.model
         grouped = any(isinstance(layer, GroupedConv2D) for layer in model.layers)
         self.layer = "GroupedConv2D" if grouped else "keras Conv2D"
-        self._model = fitting.prepare(model, case.recipe)
-        fitting.compile_model(self._model, case.recipe, 10_000)
+        self._model = preparing.prepare(model, case.recipe)
+        preparing.compile_model(self._model, case.recipe, 10_000)
         self._batches = itertools.repeat(_batch(self._model, self.batch_size))
         self._data = case.dataset and _data(case, model.input_shape[1])
         self._train(self._batches)

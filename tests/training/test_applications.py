@@ -10,7 +10,7 @@ from keras.src.applications import imagenet_utils
 from keras.src.utils import file_utils
 
 import keras_roots
-from keras_roots.training import applications, data, fitting
+from keras_roots.training import applications, data, preparing
 from keras_roots.training.recipes import Recipe
 
 # Networks by the way that their family prepares pixels, and that way: mean, deviation
@@ -197,7 +197,7 @@ def test_preprocessing_by_operations_stays_in_the_graph(mode, tmp_path):
     x = keras.layers.Dense(5, activation="softmax")(x)
     model = keras.Model(images, x)
     expected = model(_pixels())
-    logits = fitting.prepare(model, Recipe(1, 1, 1.0))(_pixels())
+    logits = preparing.prepare(model, Recipe(1, 1, 1.0))(_pixels())
     np.testing.assert_allclose(keras.ops.softmax(logits), expected, atol=1e-5)
     for small in (
         keras_roots.decompose(model, error=1e-9, cost=None),

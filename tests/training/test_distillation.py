@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_roots.training import distillation, fitting
+from keras_roots.training import distillation, preparing
 from keras_roots.training.recipes import Recipe
 
 RECIPE = Recipe(1, 4, 0.1, weight_decay=0.0)
@@ -28,16 +28,16 @@ def softened(logits, temperature):
 def test_the_loss_is_hintons(weight, temperature):
     rng = np.random.default_rng(0)
     images = rng.normal(size=(6, 4, 4, 2)).astype("float32")
-    student, teacher = fitting.logits(classifier()), classifier()
+    student, teacher = preparing.logits(classifier()), classifier()
     before = teacher.get_weights()
     model = distillation.with_teacher(student, teacher, RECIPE, weight, temperature)
     ours = np.asarray(student(images))
-    theirs = np.asarray(fitting.logits(teacher)(images))
+    theirs = np.asarray(preparing.logits(teacher)(images))
     p, q = softened(theirs, temperature), softened(ours, temperature)
     want = weight * temperature**2 * (p * np.log(p / q)).sum(axis=-1).mean()
     targets = np.eye(3)[rng.integers(0, 3, 6)]
     cross = -(targets * np.log(softened(ours, 1.0))).sum(axis=-1).mean()
-    fitting.compile_model(model, dataclasses.replace(RECIPE, momentum=0.0), 10)
+    preparing.compile_model(model, dataclasses.replace(RECIPE, momentum=0.0), 10)
     found = model.evaluate(images, targets, verbose=0, return_dict=True)
     assert found["loss"] == pytest.approx(cross + want, rel=1e-4)
     np.testing.assert_allclose(np.asarray(model(images)), ours, rtol=1e-6)
@@ -50,7 +50,7 @@ def test_the_loss_is_hintons(weight, temperature):
 def test_a_student_nears_its_teacher():
     rng = np.random.default_rng(0)
     images = rng.normal(size=(64, 4, 4, 2)).astype("float32")
-    student, teacher = fitting.logits(classifier()), classifier()
+    student, teacher = preparing.logits(classifier()), classifier()
     model = distillation.with_teacher(student, teacher, RECIPE, weight=1.0)
     layer = model.get_layer("distillation")
     model.compile(keras.optimizers.Adam(0.01), loss=lambda y, p: 0.0 * p[..., 0])
@@ -62,7 +62,7 @@ def test_a_student_nears_its_teacher():
 
 
 def test_a_teacher_is_in_inference_mode():
-    student = fitting.logits(classifier())
+    student = preparing.logits(classifier())
     model = distillation.with_teacher(student, classifier(), RECIPE)
     images = np.random.default_rng(0).normal(size=(4, 4, 4, 2))
     images = images.astype("float32")
@@ -73,4 +73,4 @@ def test_a_teacher_is_in_inference_mode():
 
 def test_other_classes_are_refused():
     with pytest.raises(ValueError, match="`teacher` must have the student's"):
-        distillation.with_teacher(fitting.logits(classifier()), classifier(4), RECIPE)
+        distillation.with_teacher(preparing.logits(classifier()), classifier(4), RECIPE)

@@ -156,32 +156,104 @@ def test_tables_of_rows(bench, tmp_path):
     )
 
 
-def test_pictures_are_drawn_of_what_is_done(bench, tmp_path):
-    pytest.importorskip("matplotlib")
-    drawn = []
-    drawing = table(draw=lambda outcomes, path: drawn.append((outcomes, path)))
-    experiment_tables.run(drawing, tmp_path / "runs", bench, "b")
-    *_, picture = experiment_tables.write("n", drawing, tmp_path / "runs", tmp_path)
-    (((outcome,), path),) = drawn
-    assert path == picture == tmp_path / "experiments" / "n.png"
-    assert outcome.row.name == "b"
+def read_lines(folder):
+    with open(folder / "experiments" / "n.csv", newline="") as file:
+        return {line["row"]: line for line in csv.DictReader(file)}
 
 
-def test_what_is_measured_is_drawn_after_that(bench, tmp_path):
-    pytest.importorskip("matplotlib")
-    drawn = []
+def test_lines_of_another_machine_stay(bench, tmp_path):
+    for runs, only in (("one", "b"), ("two", "a")):
+        experiment_tables.run(table(), tmp_path / runs, bench, only)
+        experiment_tables.write("n", table(), tmp_path / runs, tmp_path)
+    lines = read_lines(tmp_path)
+    assert list(lines) == ["a", "b"]  # in the order of the table
+    assert (lines["a"]["added"], lines["b"]["added"]) == ("2.0", "2.0")
+    assert lines["b"]["label"] == "B"
+    assert lines["b"]["hardware"] == lines["a"]["hardware"] != ""
+    text = (tmp_path / "experiments" / "n.md").read_text()
+    assert text.endswith("| `A` | 2.0 |  |\n| `B` | 2.0 |  |\n")
+    # Nothing is done here: the table stays as it is.
+    before = (tmp_path / "experiments" / "n.csv").read_bytes()
+    experiment_tables.write("n", table(), tmp_path / "none", tmp_path)
+    assert (tmp_path / "experiments" / "n.csv").read_bytes() == before
 
-    def draw(outcomes, path):
-        drawn.append(experiment_tables.measured(outcomes[0].folder.parent))
 
-    drawing = table(
-        draw=draw, measure=lambda models, dataset: dict.fromkeys(models, {})
+def write_earlier(folder, text):
+    path = folder / "experiments" / "n.csv"
+    path.parent.mkdir()
+    path.write_text(text)
+    return path
+
+
+def test_what_is_done_here_replaces_its_line(bench, tmp_path):
+    write_earlier(
+        tmp_path,
+        "row,label,added,ms,hardware\n"
+        "b,B,9.5,4,there\n"
+        "gone,G,8.5,5,there\n"
+        "a,A,7.5,6,there\n",
     )
-    for only, pictures in (("b", 0), ("a", 1)):
-        experiment_tables.run(drawing, tmp_path / "runs", bench, only)
-        paths = experiment_tables.write("n", drawing, tmp_path / "runs", tmp_path)
-        assert [path.suffix for path in paths].count(".png") == len(drawn) == pictures
-    assert drawn == [{"a": {}, "b": {}}]
+    runs = tmp_path / "runs"
+    experiment_tables.run(table(), runs, dataclasses.replace(bench, epochs=0), "b")
+    experiment_tables.write("n", table(), runs, tmp_path)
+    lines = read_lines(tmp_path)
+    assert list(lines) == ["a", "b"]
+    kept = {name: lines["a"][name] for name in ("added", "ms", "hardware")}
+    assert kept == {"added": "7.5", "ms": "6", "hardware": "there"}
+    # One stage of it is done, and nothing measured.
+    assert (lines["b"]["added"], lines["b"]["ms"]) == ("5.0", "")
+    assert lines["b"]["hardware"] not in ("", "there")
+
+
+def test_names_of_rows_that_look_like_numbers(tmp_path):
+    path = write_earlier(tmp_path, "row,label,added\n0.70,x,1.5\n0.7,y,2.5\n")
+    numbered = Table((row("0.70"),), dict, {"added": ("bias", "{:.2f}")})
+    experiment_tables.write("n", numbered, tmp_path / "none", tmp_path)
+    assert path.read_text() == "row,label,added\n0.70,x,1.5\n"
+    assert path.with_suffix(".md").read_text().endswith("| 1.50 |\n")
+
+
+def test_a_file_that_is_no_such_table_has_no_lines(tmp_path):
+    path = write_earlier(tmp_path, "name,label\na,A\n")
+    with pytest.raises(ValueError, match="`runs` must be"):
+        experiment_tables.write("n", table(), tmp_path / "none", tmp_path)
+    assert path.read_text() == "name,label\na,A\n"
+
+
+def test_pictures_are_drawn_of_lines(bench, tmp_path):
+    pytest.importorskip("matplotlib")
+    drawn = []
+    drawing = table(draw=lambda lines, path: drawn.append((lines, path)))
+    for runs, only in (("one", "b"), ("two", "a")):
+        experiment_tables.run(drawing, tmp_path / runs, bench, only)
+        paths = experiment_tables.write("n", drawing, tmp_path / runs, tmp_path)
+        assert paths[-1] == drawn[-1][1] == tmp_path / "experiments" / "n.png"
+    names = [[(line["row"], line["added"]) for line in lines] for lines, _ in drawn]
+    assert names == [[("b", 2.0)], [("a", 2.0), ("b", 2.0)]]
+
+
+def test_pictures_wait_for_what_they_show(bench, tmp_path):
+    pytest.importorskip("matplotlib")
+    drawn = []
+    drawing = table(
+        draw=lambda lines, path: drawn.append([line["ms"] for line in lines]),
+        drawn=("ms",),
+        measure=lambda models, dataset: {name: {"ms": 3} for name in models},
+    )
+
+    def pictures(folder):
+        paths = experiment_tables.write("n", drawing, tmp_path / folder, tmp_path)
+        return [path.name for path in paths if path.suffix == ".png"]
+
+    experiment_tables.run(drawing, tmp_path / "runs", bench, "b")
+    assert pictures("runs") == drawn == []
+    experiment_tables.run(drawing, tmp_path / "runs", bench, "a")
+    assert pictures("runs") == ["n.png"]
+    assert pictures("none") == ["n.png"]
+    assert drawn == [[3, 3]] * 2
+    # A row that is run anew has to be measured with the others first.
+    experiment_tables.run(drawing, tmp_path / "other", bench, "b")
+    assert pictures("other") == []
 
 
 def test_networks_are_measured_together_once_all_are_done(bench, tmp_path):

@@ -8,12 +8,12 @@ import pytest
 from keras_roots.models import registry
 from keras_roots.training import (
     experiment_frontier,
+    experiment_rootify,
     experiment_tables,
     experiments,
     recipes,
 )
 from keras_roots.training.experiment_budget import measure
-from keras_roots.training.experiment_rows import Outcome
 from keras_roots.training.experiment_stages import Fresh, Trained
 
 ROWS = [
@@ -67,7 +67,6 @@ def write_runs(folder, table, changes):
 
 
 def test_table_of_carried_weights(tmp_path):
-    pytest.importorskip("matplotlib")
     write_runs(tmp_path, "rootify", {"trained": {"epochs": 3}})
     log = "epoch,val_accuracy\n1,0.5\n2,0.6\n3,0.75\n"
     (tmp_path / "nin-energy" / "trained" / "log.csv").write_text(log)
@@ -81,9 +80,37 @@ def test_table_of_carried_weights(tmp_path):
     assert (energy["epochs"], energy["start"]) == (3, "energy")
     text = experiment_tables.markdown(table, [energy])
     assert "| `root_nin:1` | energy | 1,002 | 22.00% | 50.00% | 25.00% |  |" in text
-    outcomes = [Outcome(row, tmp_path / row.name) for row in table.rows]
-    table.draw(outcomes, tmp_path / "picture.png")
-    assert (tmp_path / "picture.png").stat().st_size > 10_000
+
+
+def test_errors_are_drawn_of_lines_alone(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    figures = []
+    monkeypatch.setattr(
+        experiment_rootify.figures, "save", lambda figure, path: figures.append(figure)
+    )
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    (folder / "rootify.csv").write_text(
+        "row,network,start,error_0,error_1,error_3,error_10\n"
+        'nin-dense,root_nin:1,"dense, as it was",0.125,,,\n'
+        "nin-energy,root_nin:1,energy,0.5,0.25,,0.2\n"
+        "resnet20-scratch,root_resnet20:1,scratch,0.75,,,\n"
+    )
+    table = experiments.TABLES["rootify"]
+    paths = experiment_tables.write("rootify", table, tmp_path / "none", tmp_path)
+    assert paths[-1].name == "rootify.png"
+    (figure,) = figures
+    nin, resnet = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == [
+        "root_nin:1",
+        "root_resnet20:1",
+    ]
+    dense, energy = nin.lines
+    assert list(dense.get_ydata()) == [12.5, 12.5]
+    assert energy.get_xydata().tolist() == [[0, 50], [1, 25], [10, 20]]
+    assert [line.get_xydata().tolist() for line in resnet.lines] == [[[0, 75]]]
+    legend = [text.get_text() for text in nin.get_legend().get_texts()]
+    assert legend == ["dense", "energy"]
 
 
 def test_table_of_budgets(tmp_path):
@@ -179,9 +206,13 @@ def test_table_of_the_frontier(tmp_path, monkeypatch):
     assert pruned["epochs"] == 6
     text = experiment_tables.markdown(table, [lines["nin-dense"]])
     assert "| `root_nin:1` | dense | 1,000 | 0 | 10.00% | 1.00 | 1,243 |" in text
-    outcomes = [Outcome(row, tmp_path / row.name) for row in table.rows]
-    table.draw(outcomes, tmp_path / "picture.png")
-    assert (tmp_path / "picture.png").stat().st_size > 10_000
+    *_, picture = experiment_tables.write("frontier", table, tmp_path, tmp_path)
+    drawn = picture.read_bytes()
+    assert len(drawn) > 10_000
+    # The same of the CSV file alone.
+    *_, again = experiment_tables.write("frontier", table, tmp_path / "none", tmp_path)
+    assert again == picture
+    assert again.read_bytes() == drawn
 
 
 @pytest.mark.parametrize("network", experiment_frontier.NETWORKS, ids=lambda n: n.short)

@@ -13,7 +13,8 @@ import pytest
 from keras_roots import sparsity
 from keras_roots.export import LiteRTModel
 from keras_roots.training import data, optimizing, optimizing_files
-from keras_roots.training.optimizing import METHODS, Settings
+from keras_roots.training.optimizing import Settings
+from keras_roots.training.optimizing_methods import METHODS, MIN_AGREEMENT
 from keras_roots.training.recipes import Recipe
 
 needs_tfmot = pytest.mark.skipif(
@@ -127,7 +128,7 @@ def test_from_a_network_to_files(method, model, trained, dataset, tmp_path):
 
 def _check_qat(saved, result, rows, folder):
     assert result["agreement"]["images"] == 24
-    assert result["agreement"]["top1_agreement"] >= optimizing.MIN_AGREEMENT
+    assert result["agreement"]["top1_agreement"] >= MIN_AGREEMENT
     assert result["agreement"]["difference"] < 0.05
 
 
@@ -168,7 +169,7 @@ def test_a_stopped_run_goes_on(method, model, dataset, tmp_path):
     """Weights, ranges, masks, clusters and momentum are those of a run in one go."""
     import tf_keras
 
-    from keras_roots.training import fitting, optimizing_fit
+    from keras_roots.training import fitting, optimizing_fit, preparing
 
     def stop(epoch, logs):
         if epoch == 1:
@@ -176,7 +177,7 @@ def test_a_stopped_run_goes_on(method, model, dataset, tmp_path):
 
     def run(folder, callbacks=()):
         fitting.set_seed(0)
-        trainee = fitting.prepare(model, RECIPE)
+        trainee = preparing.prepare(model, RECIPE)
         samples = dataset.train.sample(8, 8, 0)
         twin = METHODS[method].make(trainee, SETTINGS[method], 10, samples)
         folder.mkdir(exist_ok=True)

@@ -1,6 +1,15 @@
+import dataclasses
+import types
+
 import pytest
 
 from keras_roots.training import output
+
+
+@dataclasses.dataclass
+class Layer:
+    name: str
+    rank: int | None = None
 
 
 def test_the_same_run_finds_its_directory_again(tmp_path):
@@ -43,3 +52,9 @@ def test_a_run_that_left_nothing_makes_room(tmp_path):
     (tmp_path / "log.csv").unlink()
     output.release_directory(tmp_path)
     assert not output.claim_directory(tmp_path, {"root": 4})
+
+
+def test_plans_are_written_layer_by_layer(tmp_path):
+    plan = types.SimpleNamespace(layers=[Layer("conv1", 8), Layer("conv2")])
+    output.write_plan(tmp_path, plan)
+    assert (tmp_path / "plan.csv").read_text() == "name,rank\nconv1,8\nconv2,\n"

@@ -60,14 +60,6 @@ def test_times_by_work():
     assert performance_rows.ms_per_image(rows) == [2.0, 8.0]
 
 
-def test_results_are_read_back_as_they_were(tmp_path):
-    path = tmp_path / "rows.csv"
-    path.write_text("model,macs,ms,quantize,memory\nnet:1,12,1.5,int8,\n")
-    assert performance_rows.read(path) == [
-        {"model": "net:1", "macs": 12, "ms": 1.5, "quantize": "int8", "memory": None}
-    ]
-
-
 def test_roots_are_the_largest_powers_of_two():
     assert sorted(ROOTS) == list_models()
     for family, root in ROOTS.items():

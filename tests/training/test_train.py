@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import keras_roots
-from keras_roots.training import fitting, train
+from keras_roots.training import train
 from keras_roots.training.recipes import Recipe
 
 RECIPE = Recipe(3, 8, 0.02, augmentation="pad_crop_mirror", warmup=0.1)
@@ -120,60 +120,7 @@ def test_a_finished_run_is_not_trained_again(npz, tmp_path):
     assert len(_rows(tmp_path / "run")) == 1
 
 
-def test_the_recipe_reaches_the_model(npz):
-    model = keras_roots.RootResNet20(
-        classes=3, input_shape=(8, 8, 3), classifier_activation=None
-    )
-    recipe = dataclasses.replace(
-        RECIPE,
-        weight_decay=1e-3,
-        decay_multipliers=(("predictions", 10.0),),
-        precision="conv_bfloat16",
-    )
-    prepared = fitting.prepare(model, recipe, synchronized=True)
-    kinds = {type(layer) for layer in prepared.layers}
-    assert keras_roots.layers.BatchNormalization in kinds
-    for layer in prepared.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            assert layer.compute_dtype == "bfloat16"
-            assert layer.dtype == "float32"
-        else:
-            assert layer.compute_dtype == "float32"
-        if isinstance(layer, keras.layers.BatchNormalization):
-            assert layer.synchronized
-    kernels = [w.numpy() for w in model.trainable_weights if w.name == "kernel"]
-    *convolutions, dense = [float((kernel**2).sum()) for kernel in kernels]
-    want = 5e-4 * sum(convolutions) + 5e-3 * dense
-    assert float(sum(prepared.losses)) == pytest.approx(want, rel=1e-4)
-
-
-@pytest.mark.parametrize("activation", ["softmax", "linear"])
-def test_a_classifier_within_a_model_gives_logits(activation):
-    inner = keras.Sequential(
-        [
-            keras.Input((8, 8, 3)),
-            keras.layers.Flatten(),
-            keras.layers.Dense(3, activation=activation),
-        ]
-    )
-    outer = keras.Sequential(
-        [keras.Input((8, 8, 3)), keras.layers.Normalization(), inner]
-    )
-    prepared = fitting.prepare(outer, RECIPE)
-    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
-    kernel, bias = inner.get_weights()
-    want = images.reshape(2, -1) @ kernel + bias
-    np.testing.assert_allclose(np.asarray(prepared(images)), want, atol=1e-4)
-    assert fitting._mean_colour(outer).tolist() == [0, 0, 0]
-
-
-def test_mixed_bfloat16_keeps_float32_logits(npz, tmp_path):
-    model = keras_roots.RootNiN(input_shape=(8, 8, 3), classifier_activation=None)
-    prepared = fitting.prepare(
-        model, dataclasses.replace(RECIPE, precision="mixed_bfloat16")
-    )
-    assert prepared(np.zeros((1, 8, 8, 3))).dtype == "float32"
-    assert prepared.get_layer("conv2a_relu").compute_dtype == "bfloat16"
+def test_training_in_bfloat16(npz, tmp_path):
     config = _config(npz, precision="mixed_bfloat16", epochs=1)
     assert train.train(config, tmp_path / "run", verbose=False)["images"] == 12
 
