@@ -6,6 +6,7 @@ stage that is done is not run again, one that was stopped goes on.
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -141,6 +142,9 @@ def rounded(value: float | None) -> float | None:
 def run_row(row: Row, folder: Path, bench: Bench) -> None:
     """Runs the stages of a row that are not done.
 
+    What another row in the folder's parent has done alike, from the start on, is taken
+    over.
+
     Args:
         row: The row.
         folder: Its folder, which need not exist.
@@ -160,12 +164,16 @@ def run_row(row: Row, folder: Path, bench: Bench) -> None:
             stage = stage.lasting(bench.epochs)
         if stage is None:
             return
-        config = config | {stage.name: dataclasses.asdict(stage)}
+        kind = {"kind": type(stage).__name__}
+        config = config | {stage.name: kind | dataclasses.asdict(stage)}
         own = folder / stage.name
         title = f"{row.name}, {stage.name}"
         output.claim_directory(own, config)
         if outcome.result(stage.name):
             bench.say(f"{title}: done already")
+        elif other := _find_done(own, config):
+            bench.say(f"{title}: done already, for {other.parent.name}")
+            _take_over(other, own)
         else:
             bench.say(f"{title}: starts")
             model = outcome.model(before) if before else _start(row, bench)
@@ -174,6 +182,23 @@ def run_row(row: Row, folder: Path, bench: Bench) -> None:
             result = fitting.finish(model, bench.dataset, own, **extra)
             bench.say(f"{title}: done, {result['top1']:.2%} top-1")
         before = stage.name
+
+
+def _find_done(folder, config) -> Path | None:
+    """Returns the folder of another row that has done the same, from the start on."""
+    config = json.loads(json.dumps(config))
+    for result in sorted(folder.parents[1].glob(f"*/{folder.name}/{fitting.RESULT}")):
+        other = result.with_name(output.CONFIG)
+        if other.exists() and json.loads(other.read_text()) == config:
+            return result.parent
+    return None
+
+
+def _take_over(other, folder):
+    """Copies what a stage has left; that it is done, last of all."""
+    late = shutil.ignore_patterns(fitting.RESULT)
+    shutil.copytree(other, folder, ignore=late, dirs_exist_ok=True)
+    shutil.copy(other / fitting.RESULT, folder)
 
 
 def _start(row, bench) -> keras.Model:

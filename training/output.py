@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keras_roots import files
 
+CONFIG = "config.json"
 PLAN = "plan.csv"
 
 
@@ -26,7 +27,7 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
     """
     directory = Path(directory)
     config = json.loads(json.dumps(config))
-    file = directory / "config.json"
+    file = directory / CONFIG
     if file.exists():
         try:
             found = json.loads(file.read_text())
@@ -64,7 +65,7 @@ def release_directory(directory: str | os.PathLike) -> None:
         directory: An output directory that was claimed.
     """
     paths = list(Path(directory).iterdir())
-    if [path.name for path in paths] == ["config.json"]:
+    if [path.name for path in paths] == [CONFIG]:
         paths[0].unlink()
 
 

@@ -115,6 +115,45 @@ def test_other_settings_of_a_stage_before_are_refused(bench, tmp_path):
         run_row(row(first=4.0), tmp_path / "a", bench)
 
 
+def test_rows_share_what_they_have_in_common(bench, start, tmp_path, said):
+    run_row(row("a"), tmp_path / "a", bench)
+    said.clear()
+    run_row(row("b", second=7.0), tmp_path / "b", bench)
+    outcome = Outcome(row("b"), tmp_path / "b")
+    assert said[0] == "b, first: done already, for a"
+    assert "run first" not in said
+    assert len(start) == 1
+    assert biases(outcome.model("second")) == [8, 8]
+    assert outcome.result("first") == Outcome(row(), tmp_path / "a").result("first")
+
+
+@dataclasses.dataclass(frozen=True)
+class Twice(Biased):
+    """Has the settings of `Biased`, and does something else."""
+
+    def run(self, model, folder, bench):
+        return super().run(super().run(model, folder, bench)[0], folder, bench)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weights": None},
+        {"network": "root_nin:4"},
+        {"stages": (Biased("first", 2.0), Biased("second", 2.0, long=True))},
+        {"stages": (Twice("first"), Biased("second", 2.0, long=True))},
+    ],
+    ids=["weights", "network", "settings", "kind"],
+)
+def test_rows_share_nothing_else(changes, bench, tmp_path, said):
+    run_row(row("a"), tmp_path / "a", bench)
+    said.clear()
+    other = dataclasses.replace(row("b"), **changes)
+    run_row(other, tmp_path / "b", bench)
+    assert said[0] == "b, first: starts"
+    assert not [line for line in said if "for a" in line]
+
+
 def test_a_stage_that_is_impossible_leaves_its_folder_free(bench, tmp_path):
     with pytest.raises(ValueError, match="negative"):
         run_row(row(second=-1.0), tmp_path / "a", bench)
