@@ -63,7 +63,7 @@ NETWORKS = (
     Network(
         short="nin",
         model="root_nin",
-        epochs=3,
+        epochs=2,
         root="root_nin:8",
         grouping=(),
         low_rank=0.46,
@@ -74,11 +74,11 @@ NETWORKS = (
     Network(
         short="resnet20",
         model="root_resnet20",
-        epochs=10,
+        epochs=3,
         root="root_resnet20:1",
         grouping=(
             Grouped(groups=4, mix=True),
-            Trained("rooted", recipe=falling("root_resnet20", 10)),
+            Trained("rooted", recipe=falling("root_resnet20", 3)),
         ),
         low_rank=0.6,
         root_rank=0.75,

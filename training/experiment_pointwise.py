@@ -20,7 +20,7 @@ from keras_roots.training.experiment_stages import Trained, Whole, falling
 from keras_roots.training.experiment_tables import Table
 
 _MODEL, _NETWORK = "root_nin", "root_nin:8"
-_EPOCHS = 3  # of every training
+_EPOCHS = 2  # of every training
 _LAYERS = "pointwise"
 _STRENGTH = 1e-4
 _RECIPE = falling(_MODEL, _EPOCHS)

@@ -29,6 +29,8 @@ class Bench:
         distribution: As for `fit`.
         verbose: Whether to show progress bars; by default, on a terminal.
         say: Called with a line of text before and after stages.
+        runs: Folder of the folders of tables, whose rows share what they have in
+            common; `None` to share nothing.
     """
 
     dataset: data.Dataset
@@ -37,6 +39,7 @@ class Bench:
     distribution: str = "mirrored"
     verbose: bool | None = None
     say: Callable[[str], None] = print
+    runs: Path | None = None
 
     def sample(self, model: keras.Model, count: int):
         """Returns training images of a model's size, chosen at random."""
@@ -142,8 +145,7 @@ def rounded(value: float | None) -> float | None:
 def run_row(row: Row, folder: Path, bench: Bench) -> None:
     """Runs the stages of a row that are not done.
 
-    What another row in the folder's parent has done alike, from the start on, is taken
-    over.
+    What another row in `bench.runs` has done alike, from the start on, is taken over.
 
     Args:
         row: The row.
@@ -171,7 +173,7 @@ def run_row(row: Row, folder: Path, bench: Bench) -> None:
         output.claim_directory(own, config)
         if outcome.result(stage.name):
             bench.say(f"{title}: done already")
-        elif other := _find_done(own, config):
+        elif other := _find_done(stage.name, config, bench):
             bench.say(f"{title}: done already, for {other.parent.name}")
             _take_over(other, own)
         else:
@@ -184,10 +186,11 @@ def run_row(row: Row, folder: Path, bench: Bench) -> None:
         before = stage.name
 
 
-def _find_done(folder, config) -> Path | None:
-    """Returns the folder of another row that has done the same, from the start on."""
+def _find_done(name, config, bench) -> Path | None:
+    """Returns where another row has done the same stage, from the start on."""
     config = json.loads(json.dumps(config))
-    for result in sorted(folder.parents[1].glob(f"*/{folder.name}/{fitting.RESULT}")):
+    every = bench.runs.glob(f"*/*/{name}/{fitting.RESULT}") if bench.runs else ()
+    for result in sorted(every):
         other = result.with_name(output.CONFIG)
         if other.exists() and json.loads(other.read_text()) == config:
             return result.parent

@@ -6,7 +6,8 @@ All rows of a table:
 
 runs those that are not done yet, in runs/experiments/rootify/ROW, and writes
 results/experiments/rootify.csv, rootify.md and rootify.png. A command that was stopped
-goes on when it is given again. --only='nin-.*' runs the rows of such names alone,
+goes on when it is given again; rows share the stages that they have in common, of
+other tables in the folder too. --only='nin-.*' runs the rows of such names alone,
 --epochs=0 all that needs no training, and --render nothing: it writes the tables of
 what is done, and says what is missing in --runs.
 
@@ -63,7 +64,13 @@ def main(argv) -> None:
         dataset = data.open_dataset(
             values.dataset if named else DATASET, values.data_dir
         )
-        bench = Bench(dataset, values.epochs, values.seed, values.distribution)
+        bench = Bench(
+            dataset,
+            values.epochs,
+            values.seed,
+            values.distribution,
+            runs=Path(values.runs),
+        )
     for name in values.table:
         table, folder = TABLES[name], Path(values.runs, name)
         if not values.render:

@@ -116,15 +116,18 @@ def test_other_settings_of_a_stage_before_are_refused(bench, tmp_path):
 
 
 def test_rows_share_what_they_have_in_common(bench, start, tmp_path, said):
-    run_row(row("a"), tmp_path / "a", bench)
+    bench = dataclasses.replace(bench, runs=tmp_path)
+    run_row(row("a"), tmp_path / "table" / "a", bench)
     said.clear()
-    run_row(row("b", second=7.0), tmp_path / "b", bench)
-    outcome = Outcome(row("b"), tmp_path / "b")
+    run_row(row("b", second=7.0), tmp_path / "other" / "b", bench)
+    outcome = Outcome(row("b"), tmp_path / "other" / "b")
     assert said[0] == "b, first: done already, for a"
     assert "run first" not in said
     assert len(start) == 1
     assert biases(outcome.model("second")) == [8, 8]
-    assert outcome.result("first") == Outcome(row(), tmp_path / "a").result("first")
+    assert outcome.result("first") == Outcome(row(), tmp_path / "table" / "a").result(
+        "first"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,10 +149,11 @@ class Twice(Biased):
     ids=["weights", "network", "settings", "kind"],
 )
 def test_rows_share_nothing_else(changes, bench, tmp_path, said):
-    run_row(row("a"), tmp_path / "a", bench)
+    bench = dataclasses.replace(bench, runs=tmp_path)
+    run_row(row("a"), tmp_path / "table" / "a", bench)
     said.clear()
     other = dataclasses.replace(row("b"), **changes)
-    run_row(other, tmp_path / "b", bench)
+    run_row(other, tmp_path / "table" / "b", bench)
     assert said[0] == "b, first: starts"
     assert not [line for line in said if "for a" in line]
 
