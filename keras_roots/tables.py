@@ -43,13 +43,7 @@ def format_rows(
         columns: Columns to show, with the format of their values, as for `str.format`.
         left: As for `format_table`.
     """
-    lines = [
-        [
-            "" if row.get(name) in (None, "") else form.format(row[name])
-            for name, form in columns.items()
-        ]
-        for row in rows
-    ]
+    lines = _cells(rows, columns)
     return format_table([name.replace("_", " ") for name in columns], lines, left=left)
 
 
@@ -62,3 +56,28 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def markdown_rows(
+    rows: Sequence[Mapping], columns: Mapping[str, tuple[str, str]]
+) -> str:
+    """Returns a table in Markdown of rows with columns by name.
+
+    Args:
+        rows: Values by column; what is missing, `None` or an empty text stays empty.
+        columns: Columns to show, with their headings and the format of their values, as
+            for `str.format`.
+    """
+    header = [heading for heading, _ in columns.values()]
+    forms = {name: form for name, (_, form) in columns.items()}
+    return markdown_table(header, _cells(rows, forms))
+
+
+def _cells(rows, columns) -> list[list[str]]:
+    return [
+        [
+            "" if row.get(name) in (None, "") else form.format(row[name])
+            for name, form in columns.items()
+        ]
+        for row in rows
+    ]

@@ -1,4 +1,4 @@
-from keras_roots.tables import format_table
+from keras_roots.tables import format_table, markdown_rows
 
 
 def test_columns_line_up_under_a_rule():
@@ -14,3 +14,14 @@ def test_columns_line_up_under_a_rule():
 def test_the_total_is_set_apart():
     text = format_table(("name", "n"), [("a", "1")], ("total", "1"), left=1)
     assert text.splitlines() == ["name   n", "-" * 8, "a      1", "-" * 8, "total  1"]
+
+
+def test_markdown_shows_the_named_columns_and_leaves_cells_empty():
+    shown = {"a": ("first", "{:.1f}"), "b": ("second", "{}")}
+    rows = [{"a": 1, "b": "x", "c": 5}, {"a": None, "b": ""}]
+    assert markdown_rows(rows, shown).splitlines() == [
+        "| first | second |",
+        "| --- | --- |",
+        "| 1.0 | x |",
+        "|  |  |",
+    ]

@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 
 from keras_roots import files
-from keras_roots.tables import markdown_table
+from keras_roots.tables import markdown_rows
 from keras_roots.training import csv_files, data
 from keras_roots.training.experiment_rows import Bench, Outcome, Row, run_row
 
@@ -175,15 +175,7 @@ def lines(
 
 def markdown(table: Table, rows: Sequence[Mapping]) -> str:
     """Returns the shown columns of lines in Markdown; what is missing stays empty."""
-    header = [heading for heading, _ in table.shown.values()]
-    cells = [
-        [
-            "" if row.get(name) in (None, "") else form.format(row[name])
-            for name, (_, form) in table.shown.items()
-        ]
-        for row in rows
-    ]
-    return markdown_table(header, cells) + "\n"
+    return markdown_rows(rows, table.shown) + "\n"
 
 
 def measured(folder: str | os.PathLike) -> dict[str, dict]:

@@ -65,7 +65,7 @@ def optimize(
         dataset: What to train and measure on.
         settings: What to do.
         output_dir: Directory for everything that the run writes: `model.keras`, LiteRT
-            files before and after, `table.csv` and `result.json`.
+            files before and after, `table.csv`, `table.md` and `result.json`.
         recipe: How to train, in float32 and without averaged weights.
         start: Where the network came from, for the directory to remember.
         seed: Seed of everything random.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_roots import benchmarking, files
-from keras_roots.tables import format_rows
+from keras_roots.tables import format_rows, markdown_rows
 from keras_roots.training import data, evaluation
 
 TABLE = "table.csv"
@@ -22,6 +22,16 @@ _COLUMNS = {
     "values": "{:.1f}",
     "ms": "{:.3f}",
     "ratio": "{:.3f}",
+}
+_SHOWN = {
+    "network": ("network", "{}"),
+    "format": ("format", "{}"),
+    "top1": ("top-1", "{:.2%}"),
+    "bytes": ("bytes", "{:,}"),
+    "zlib_bytes": ("bytes, zlib", "{:,}"),
+    "nonzero": ("weights not zero", "{:.0%}"),
+    "ms": ("ms", "{:.2f}"),
+    "ratio": ("ratio", "{:.2f}"),
 }
 # Depthwise ones are not optimised, and may be pools and normalisations.
 _WITH_KERNEL = ("CONV_2D", "FULLY_CONNECTED")
@@ -63,7 +73,7 @@ def measure(
     output_dir: str | os.PathLike,
     runs: int = 50,
 ) -> list[dict]:
-    """Measures the files of a network side by side, and writes `table.csv`.
+    """Measures the files of a network side by side; writes `table.csv`, `table.md`.
 
     Args:
         paths: LiteRT files, by network and format; the first of each format is of the
@@ -109,7 +119,9 @@ def measure(
                 **machine,
             }
         )
-    files.write_csv(Path(output_dir, TABLE), rows)
+    table = Path(output_dir, TABLE)
+    files.write_csv(table, rows)
+    files.write_text(table.with_suffix(".md"), f"{markdown_rows(rows, _SHOWN)}\n")
     return rows
 
 

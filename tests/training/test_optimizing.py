@@ -104,6 +104,10 @@ def test_from_a_network_to_files(method, model, trained, dataset, tmp_path):
         assert [row["top1"] for row in csv.DictReader(file)] == [
             str(row["top1"]) for row in rows
         ]
+    lines = (folder / "table.md").read_text().splitlines()[2:]
+    assert [line.split(" | ")[:3] for line in lines] == [
+        [f"| {row['network']}", row["format"], f"{row['top1']:.2%}"] for row in rows
+    ]
     for row in rows:
         path = folder / f"{row['network']}-{row['format']}.tflite"
         content = path.read_bytes()
