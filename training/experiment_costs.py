@@ -57,9 +57,15 @@ def latency_part(
         }
         mixed = [row.name for row in plan.layers if row.mix]
         found = budgets.COSTS["latency"](convolutions, counts, mixed, sides, times)
-        return 1 - sum(ms[0] - min(ms) for ms in found.values()) / whole + _SLACK
+        return 1 - sum(map(_saved, found.values())) / whole + _SLACK
 
     return part
+
+
+def _saved(times) -> float:
+    """What a layer saves, by its times without groups to those that it has."""
+    alone, mix = zip(*((ms, sum(mix)) for ms, *mix in times), strict=True)
+    return alone[0] - min(alone) - mix[-1]
 
 
 # By the names that plans know costs by.

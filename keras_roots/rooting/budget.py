@@ -4,18 +4,19 @@ import dataclasses
 import math
 import numbers
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import keras
 import numpy as np
 
 from keras_roots.lowrank import budget as budgets
-from keras_roots.lowrank.costs import Convolution, factors_cost, input_sides
+from keras_roots.lowrank.costs import Convolution, input_sides
 from keras_roots.lowrank.latency import LatencyTable, specifications
 from keras_roots.rooting import losing
 from keras_roots.rooting.stages import Spatial
 
 _WORST = 1 - 1e-9  # a loss of 1 would have no logarithm
+_STEPS = 6  # of the search for what 1x1s that turn out not to be needed leave
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +26,24 @@ class Options:
     Attributes:
         groups: Numbers of groups, ascending from 1.
         lost: Part of the energy that is lost with each.
-        cost: Cost of the layer with each.
+        alone: Cost of the layer with each.
+        mix: Cost of the 1x1 behind it, if it gets groups; 0 where none may be needed.
     """
 
     groups: tuple[int, ...]
     lost: np.ndarray
-    cost: np.ndarray
+    alone: np.ndarray
+    mix: float
+
+    @property
+    def error(self) -> np.ndarray:
+        """What the layer adds to the logarithm of the product of kept energies."""
+        return -np.log1p(-np.minimum(self.lost, _WORST))
+
+    @property
+    def cost(self) -> np.ndarray:
+        """Cost with each, and of the 1x1."""
+        return self.alone + self.mix * (np.array(self.groups) > 1)
 
 
 def groups_within(
@@ -41,7 +54,7 @@ def groups_within(
     cost: str,
     *,
     total: float,
-    mixed: Collection[str] = (),
+    mixed: Callable[[Collection[str]], Collection[str]] = lambda grouped: (),
     table: str | os.PathLike | LatencyTable | None = None,
     images: np.ndarray | None = None,
     seed: int = 0,
@@ -60,7 +73,8 @@ def groups_within(
         budget: What the whole model may cost: a part of what it does.
         cost: A key of `COSTS`: `"macs"`, counted, or `"latency"`, measured in LiteRT.
         total: Cost of the whole model.
-        mixed: Names of layers that a 1x1 is added to if they get groups.
+        mixed: Function of the names of the layers with groups to the names of those
+            that a 1x1 is added to.
         table: For `"latency"`, a `LatencyTable` or the path of its file.
         images: Sample images, for what layers answer.
         seed: Seed of the search for channels that belong together.
@@ -80,13 +94,18 @@ def groups_within(
     chosen = {layer.name: layer for layer in spatial if layer.chosen}
     counts = {name: _counts(layer, most) for name, layer in chosen.items()}
     sides = input_sides(model, input_shape)
-    costs = COSTS[cost](chosen, counts, mixed, sides, table)
+    costs = COSTS[cost](chosen, counts, mixed(chosen), sides, table)
     if images is None:
         lost = losing.lost_energy(model, counts, seed)
     else:
         lost = losing.lost_responses(model, counts, images, seed)
     options = {
-        name: Options(counts[name], lost[name], _packed(counts[name], costs[name]))
+        name: Options(
+            counts[name],
+            lost[name],
+            _packed(counts[name], [alone for alone, *_ in costs[name]]),
+            max(sum(mix) for _, *mix in costs[name]),
+        )
         for name in chosen
     }
     rest = total - sum(float(option.cost[0]) for option in options.values())
@@ -103,17 +122,39 @@ def groups_within(
             f"at most {most} groups the model's {cost} is {least / total:.3f} of what "
             f"it was. Received: budget={budget!r}"
         )
-    errors = [
-        -np.log1p(-np.minimum(option.lost, _WORST)) for option in options.values()
-    ]
-    each = [option.cost for option in options.values()]
-    limit = budget * total - rest
-    indices = budgets.least_error(errors, each, limit)
-    indices = budgets.use_up(indices, errors, each, limit)
-    return {
-        name: option.groups[index]
-        for (name, option), index in zip(options.items(), indices, strict=True)
-    }
+    return _choose(options, budget * total - rest, mixed)
+
+
+def _choose(options, limit, mixed) -> dict[str, int]:
+    """Returns the groups of each layer, with the least error within a limit.
+
+    Which 1x1s are needed depends on which layers have groups. All that may be are
+    counted first; the limit is then raised by as much of their cost as is not spent.
+    """
+    errors = [option.error for option in options.values()]
+    costs = [option.cost for option in options.values()]
+
+    def choose(extra):
+        indices = budgets.least_error(errors, costs, limit + extra)
+        indices = budgets.use_up(indices, errors, costs, limit + extra)
+        return dict(zip(options, indices, strict=True))
+
+    def fits(chosen):
+        grouped = [name for name, i in chosen.items() if options[name].groups[i] > 1]
+        spent = sum(options[name].alone[i] for name, i in chosen.items())
+        spent += sum(options[name].mix for name in mixed(grouped))
+        return spent <= limit
+
+    best = choose(0.0)
+    low, high = 0.0, sum(option.mix for option in options.values())
+    for _ in range(_STEPS if high else 0):
+        middle = (low + high) / 2
+        found = choose(middle)
+        if fits(found):
+            best, low = found, middle
+        else:
+            high = middle
+    return {name: options[name].groups[index] for name, index in best.items()}
 
 
 def with_groups(
@@ -155,31 +196,38 @@ def _packed(counts, costs) -> np.ndarray:
     )
 
 
-def _macs(chosen, counts, mixed, sides, table) -> dict[str, list[float]]:
+def _macs(chosen, counts, mixed, sides, table) -> dict[str, list[list[float]]]:
     del table
     return {
         name: [
-            float(factors_cost(_chain(layer, count, mixed, sides)).macs)
+            [float(part.cost.macs) for part in _chain(layer, count, mixed, sides)]
             for count in counts[name]
         ]
         for name, layer in chosen.items()
     }
 
 
-def _latency(chosen, counts, mixed, sides, table) -> dict[str, list[float]]:
+def _latency(chosen, counts, mixed, sides, table) -> dict[str, list[list[float]]]:
     if not isinstance(table, LatencyTable):
         table = LatencyTable(table)
     keys, chains = [], []
     for name, layer in chosen.items():
         for count in counts[name]:
-            parts = map(specifications, _chain(layer, count, mixed, sides))
-            calls = list(zip(*parts, strict=True))
-            keys += [(name, count)] * len(calls)
-            chains += calls
+            parts = _chain(layer, count, mixed, sides)
+            for length in range(1, len(parts) + 1):
+                calls = list(zip(*map(specifications, parts[:length]), strict=True))
+                keys += [(name, count, length)] * len(calls)
+                chains += calls
     times: dict[tuple, float] = {}
     for key, ms in zip(keys, table.ms_many(chains), strict=True):
         times[key] = times.get(key, 0.0) + ms
-    return {name: [times[name, count] for count in counts[name]] for name in chosen}
+    found = {name: [] for name in chosen}
+    for (name, count, length), ms in times.items():
+        if length == 1:
+            found[name].append([ms])
+        else:
+            found[name][-1].append(max(0.0, ms - times[name, count, 1]))
+    return found
 
 
 def _chain(layer, count, mixed, sides) -> tuple[Convolution, ...]:
@@ -189,5 +237,5 @@ def _chain(layer, count, mixed, sides) -> tuple[Convolution, ...]:
 
 # Cost: function of layers by name, the groups that each can have, the names of those
 # that a 1x1 is added to, the sides of their inputs and a table of times, to the costs
-# of each layer with those groups.
+# of each layer with those groups: of itself, and of the 1x1.
 COSTS = {"macs": _macs, "latency": _latency}

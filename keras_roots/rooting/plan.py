@@ -192,10 +192,12 @@ def plan_rootify(
     spatial = spatial_convolutions(model, layers, input_shape)
     spatial, asked = asking.ask(spatial, root, topology)
     if budget is not None:
-        mixed = ()
-        if mix:  # as if all of them got groups
-            every = {id(s.layer): s.name for s in spatial if s.chosen}
-            mixed = mixing.find_unmixed(model, every, input_shape)
+        ids = {s.name: id(s.layer) for s in spatial}
+
+        def mixed(grouped):
+            names = {ids[name]: name for name in grouped}
+            return mixing.find_unmixed(model, names, input_shape) if mix else ()
+
         asked |= groups_within(
             model,
             spatial,

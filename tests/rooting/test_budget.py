@@ -179,3 +179,28 @@ def test_weights_that_are_no_numbers_do_not_keep_a_budget_from_ending():
         plan_rootify(model, 2, budget=0.7, images=images)
     with pytest.raises(ValueError, match="`model` must have finite weights"):
         plan_rootify(model, 2, budget=0.7)
+
+
+def test_1x1s_that_are_not_needed_leave_their_cost_to_the_layers():
+    """Two layers that lose nothing, with one between them: half of each is the budget.
+
+    Were 1x1s counted behind both, a third layer would have to get groups.
+    """
+    layers = [keras.Input((16, 16, 8))]
+    layers += [
+        keras.layers.Conv2D(8, 3, padding="same", use_bias=False, name=f"c{i}")
+        for i in range(5)
+    ]
+    head = [keras.layers.Flatten(), keras.layers.Dense(2)]
+    model = keras.Sequential([*layers, *head])
+    rng = np.random.default_rng(0)
+    for name in ("c1", "c3"):
+        kernel = rng.normal(size=(3, 3, 8, 8))
+        kernel[:, :, :4, 4:] = kernel[:, :, 4:, :4] = 0
+        model.get_layer(name).set_weights([kernel])
+    dense = plan_rootify(model, 1).macs
+    need = dense - 9 * 64 * 256
+    plan = plan_rootify(model, 2, budget=(need + 1) / dense, mix=True)
+    assert [row.groups for row in plan.layers] == [2, 1, 2, 1]
+    assert not any(row.mix for row in plan.layers)
+    assert plan.macs_after == need
