@@ -41,7 +41,8 @@ class Network:
         model: Registry name.
         epochs: Of every training.
         root: Registry name with the groups that root networks start from.
-        grouping: The stages that give it its groups.
+        grouping: What gives it its groups, before it is trained on; `None` where the
+            root network is released.
         low_rank: Part of the multiply-adds that lower ranks leave of the dense one.
         root_rank: Part of those of the root network that lower ranks leave.
         root_layers: Layers of the root network that get lower ranks.
@@ -52,7 +53,7 @@ class Network:
     model: str
     epochs: int
     root: str
-    grouping: tuple[Stage, ...]
+    grouping: Grouped | None
     low_rank: float
     root_rank: float
     root_layers: str
@@ -65,7 +66,7 @@ NETWORKS = (
         model="root_nin",
         epochs=2,
         root="root_nin:8",
-        grouping=(),
+        grouping=None,
         low_rank=0.46,
         root_rank=0.7,
         root_layers="pointwise",
@@ -76,10 +77,7 @@ NETWORKS = (
         model="root_resnet20",
         epochs=3,
         root="root_resnet20:1",
-        grouping=(
-            Grouped(groups=4, mix=True),
-            Trained("rooted", recipe=falling("root_resnet20", 3)),
-        ),
+        grouping=Grouped(groups=4, mix=True),
         low_rank=0.6,
         root_rank=0.75,
         root_layers="all",
@@ -106,7 +104,9 @@ def _choices(network) -> dict[str, tuple[str, tuple[Stage, ...]]]:
     """Where each choice starts, and its stages."""
     dense, root = f"{network.model}:1", network.root
     recipe = falling(network.model, network.epochs)
-    grouping, layers = network.grouping, network.root_layers
+    grouping, layers = (), network.root_layers
+    if network.grouping:
+        grouping = (network.grouping, Trained("rooted", recipe=recipe))
     trained = Trained(recipe=recipe)
     ranks = LowRank(macs=network.low_rank)
     root_ranks = LowRank(macs=network.root_rank, layers=layers)

@@ -1,6 +1,5 @@
 """Ranks of all layers together, for a budget of multiply-adds."""
 
-import math
 import numbers
 from collections.abc import Mapping, Sequence
 
@@ -56,13 +55,36 @@ def ranks_within(
             f"{total:,}), with the lowest ranks of the layers considered. "
             f"Received: macs={macs!r}"
         )
-    indices = use_up(
-        least_error(errors, counts, limit - rest), errors, counts, limit - rest
-    )
+    indices = best_options(errors, counts, limit - rest)
     return {
         name: ranks[index]
         for name, ranks, index in zip(candidates, options, indices, strict=True)
     }
+
+
+def log_loss(lost: float | np.ndarray) -> float | np.ndarray:
+    """Returns the negated logarithm of the part of the energy that layers keep.
+
+    Args:
+        lost: Part of the energy that each loses, 0 to 1.
+    """
+    return -np.log1p(-np.minimum(lost, _WORST))
+
+
+def best_options(
+    errors: Sequence[np.ndarray], costs: Sequence[np.ndarray], limit: float
+) -> list[int]:
+    """Chooses an option per layer: `least_error`, and what is left used up.
+
+    Args:
+        errors: Of each layer, the error of every option.
+        costs: Of each layer, the cost of every option.
+        limit: Cost of all layers together; the least ones must fit.
+
+    Returns:
+        Index of an option per layer.
+    """
+    return use_up(least_error(errors, costs, limit), errors, costs, limit)
 
 
 def least_error(
@@ -149,9 +171,7 @@ def _limit(macs, total) -> int:
 
 
 def _loss(candidate, rank) -> float:
-    """What a layer adds to the logarithm of the product of kept energies, negated."""
-    error = 0.0 if rank is None else min(candidate.error(rank), _WORST)
-    return -math.log1p(-error)
+    return 0.0 if rank is None else float(log_loss(candidate.error(rank)))
 
 
 def _cost(candidate, rank) -> Cost:

@@ -17,8 +17,6 @@ from keras_roots.planning.options import WAYS, latencies, layer_options
 from keras_roots.profiling import profile
 from keras_roots.rooting.asking import check_seed
 
-_WORST = 1 - 1e-9  # a loss of 1 would have no logarithm
-
 
 class Planner:
     """Chooses what each convolution of a model becomes, for one budget after another.
@@ -141,12 +139,10 @@ class Planner:
                 f"of the model's {self.cost} is left. Received: budget={budget!r}"
             )
         losses = [
-            np.array([-math.log1p(-min(option.lost, _WORST)) for option in options])
+            budgets.log_loss(np.array([option.lost for option in options]))
             for options in self._options.values()
         ]
-        each = list(self._costs.values())
-        chosen = budgets.least_error(losses, each, limit)
-        chosen = budgets.use_up(chosen, losses, each, limit)
+        chosen = budgets.best_options(losses, list(self._costs.values()), limit)
         rows = tuple(
             self._row(name, index)
             for name, index in zip(self._options, chosen, strict=True)

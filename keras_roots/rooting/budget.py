@@ -15,7 +15,6 @@ from keras_roots.lowrank.latency import LatencyTable, specifications
 from keras_roots.rooting import losing
 from keras_roots.rooting.stages import Spatial
 
-_WORST = 1 - 1e-9  # a loss of 1 would have no logarithm
 _STEPS = 6  # of the search for what 1x1s that turn out not to be needed leave
 
 
@@ -34,11 +33,6 @@ class Options:
     lost: np.ndarray
     alone: np.ndarray
     mix: float
-
-    @property
-    def error(self) -> np.ndarray:
-        """What the layer adds to the logarithm of the product of kept energies."""
-        return -np.log1p(-np.minimum(self.lost, _WORST))
 
     @property
     def cost(self) -> np.ndarray:
@@ -103,8 +97,8 @@ def groups_within(
         name: Options(
             counts[name],
             lost[name],
-            _packed(counts[name], [alone for alone, *_ in costs[name]]),
-            max(sum(mix) for _, *mix in costs[name]),
+            _packed(counts[name], [alone for alone, _ in costs[name]]),
+            max(mix for _, mix in costs[name]),
         )
         for name in chosen
     }
@@ -131,12 +125,11 @@ def _choose(options, limit, mixed) -> dict[str, int]:
     Which 1x1s are needed depends on which layers have groups. All that may be are
     counted first; the limit is then raised by as much of their cost as is not spent.
     """
-    errors = [option.error for option in options.values()]
+    errors = [budgets.log_loss(option.lost) for option in options.values()]
     costs = [option.cost for option in options.values()]
 
     def choose(extra):
-        indices = budgets.least_error(errors, costs, limit + extra)
-        indices = budgets.use_up(indices, errors, costs, limit + extra)
+        indices = budgets.best_options(errors, costs, limit + extra)
         return dict(zip(options, indices, strict=True))
 
     def fits(chosen):
@@ -196,18 +189,18 @@ def _packed(counts, costs) -> np.ndarray:
     )
 
 
-def _macs(chosen, counts, mixed, sides, table) -> dict[str, list[list[float]]]:
+def _macs(chosen, counts, mixed, sides, table) -> dict[str, list[tuple]]:
     del table
-    return {
-        name: [
-            [float(part.cost.macs) for part in _chain(layer, count, mixed, sides)]
-            for count in counts[name]
-        ]
-        for name, layer in chosen.items()
-    }
+    found = {name: [] for name in chosen}
+    for name, layer in chosen.items():
+        for count in counts[name]:
+            grouped, *mix = _chain(layer, count, mixed, sides)
+            added = sum(part.cost.macs for part in mix)
+            found[name].append((float(grouped.cost.macs), float(added)))
+    return found
 
 
-def _latency(chosen, counts, mixed, sides, table) -> dict[str, list[list[float]]]:
+def _latency(chosen, counts, mixed, sides, table) -> dict[str, list[tuple]]:
     if not isinstance(table, LatencyTable):
         table = LatencyTable(table)
     keys, chains = [], []
@@ -222,11 +215,10 @@ def _latency(chosen, counts, mixed, sides, table) -> dict[str, list[list[float]]
     for key, ms in zip(keys, table.ms_many(chains), strict=True):
         times[key] = times.get(key, 0.0) + ms
     found = {name: [] for name in chosen}
-    for (name, count, length), ms in times.items():
+    for (name, count, length), alone in times.items():
         if length == 1:
-            found[name].append([ms])
-        else:
-            found[name][-1].append(max(0.0, ms - times[name, count, 1]))
+            together = times.get((name, count, 2), alone)
+            found[name].append((alone, max(0.0, together - alone)))
     return found
 
 
@@ -237,5 +229,5 @@ def _chain(layer, count, mixed, sides) -> tuple[Convolution, ...]:
 
 # Cost: function of layers by name, the groups that each can have, the names of those
 # that a 1x1 is added to, the sides of their inputs and a table of times, to the costs
-# of each layer with those groups: of itself, and of the 1x1.
+# of each layer with those groups: its own, and the 1x1's, 0 without one.
 COSTS = {"macs": _macs, "latency": _latency}
