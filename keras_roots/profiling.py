@@ -242,7 +242,9 @@ def symbolic_inputs(
     """
     own = [tensor.shape[1:] for tensor in model.inputs]
     given = own if input_shape is None else input_shape
-    if not any(isinstance(side, Sequence) for side in given):
+    if not isinstance(given, Sequence):
+        given = ()
+    elif not any(isinstance(side, Sequence) for side in given):
         given = [given]
     if len(given) != len(own) or not all(map(_fits, given, own)):
         raise ValueError(
@@ -256,6 +258,11 @@ def symbolic_inputs(
 
 
 def _fits(given, own) -> bool:
-    return len(given) == len(own) and all(
-        side == known or known is None for side, known in zip(given, own, strict=True)
+    return (
+        isinstance(given, Sequence)
+        and len(given) == len(own)
+        and all(
+            side == known or known is None
+            for side, known in zip(given, own, strict=True)
+        )
     )

@@ -217,7 +217,17 @@ def test_unknown_sides():
 
 
 @pytest.mark.parametrize(
-    "shape", [(5, 6), (5, 6, 4), (1, 5, 6, 3), [(5, 6, 3), (5, 6, 3)], (8, None, 3), ()]
+    "shape",
+    [
+        (5, 6),
+        (5, 6, 4),
+        (1, 5, 6, 3),
+        [(5, 6, 3), (5, 6, 3)],
+        (8, None, 3),
+        (),
+        12,
+        [5, (6, 3)],
+    ],
 )
 def test_wrong_input_shape(shape):
     model = sequential(layers.Conv2D(4, 3), shape=(None, None, 3))

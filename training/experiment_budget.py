@@ -5,8 +5,8 @@ stage, costs so many multiply-adds, or milliseconds; for the same cost, groups a
 chosen layer by layer (`plan_rootify(budget=...)`), which the paper leaves to future
 work, by what layers answer to training images or by the energy of their kernels.
 Kernels are fitted by least squares to what the dense network answers, BatchNorm's
-statistics are estimated anew, and some are trained on for 2 epochs. Errors are on the
-test images, on which nothing was chosen.
+statistics are estimated anew, and some are trained on for a few epochs. Errors are on
+the test images, on which nothing was chosen.
 """
 
 from collections.abc import Mapping

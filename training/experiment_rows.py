@@ -191,8 +191,7 @@ def _find_done(name, config, bench) -> Path | None:
     config = json.loads(json.dumps(config))
     every = bench.runs.glob(f"*/*/{name}/{fitting.RESULT}") if bench.runs else ()
     for result in sorted(every):
-        other = result.with_name(output.CONFIG)
-        if other.exists() and json.loads(other.read_text()) == config:
+        if output.read_config(result.parent) == config:
             return result.parent
     return None
 

@@ -29,10 +29,9 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
     config = json.loads(json.dumps(config))
     file = directory / CONFIG
     if file.exists():
-        try:
-            found = json.loads(file.read_text())
-        except ValueError as error:
-            raise ValueError(f"`output_dir` has a damaged {str(file)!r}") from error
+        found = read_config(directory)
+        if found is None:
+            raise ValueError(f"`output_dir` has a damaged {str(file)!r}")
         different = sorted(
             key
             for key in {*found, *config}
@@ -56,6 +55,26 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
     directory.mkdir(parents=True, exist_ok=True)
     files.write_text(file, json.dumps(config, indent=2) + "\n")
     return False
+
+
+def read_config(directory: str | os.PathLike) -> dict | None:
+    """Returns the configuration of the run that a directory holds.
+
+    Args:
+        directory: The directory.
+
+    Returns:
+        What `claim_directory` kept; `None` where it kept nothing, or it is damaged.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    file = Path(directory, CONFIG)
+    try:
+        found = json.loads(file.read_text()) if file.exists() else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def release_directory(directory: str | os.PathLike) -> None:

@@ -168,6 +168,11 @@ class LatencyTable:
             raise ValueError(
                 f"`dtype` must be one of {list(DTYPES)}. Received: dtype={dtype!r}"
             )
+        if path is not None and not isinstance(path, str | os.PathLike):
+            raise ValueError(
+                "`path` must name a CSV file, or be None for times kept in memory. "
+                f"Received: path={path!r}"
+            )
         for name, value in (("threads", threads), ("runs", runs)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(

@@ -164,6 +164,7 @@ def test_damaged_files(tmp_path, text):
     ("arguments", "message"),
     [
         ({"dtype": "float16"}, "`dtype` must be one of .*Received: dtype='float16'"),
+        ({"path": 5}, "Received: path=5"),
         ({"threads": 0}, "Received: threads=0"),
         ({"runs": 1.5}, "Received: runs=1.5"),
     ],

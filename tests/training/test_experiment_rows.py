@@ -115,6 +115,15 @@ def test_other_settings_of_a_stage_before_are_refused(bench, tmp_path):
         run_row(row(first=4.0), tmp_path / "a", bench)
 
 
+def test_nothing_is_shared_with_a_damaged_row(bench, tmp_path, said):
+    bench = dataclasses.replace(bench, runs=tmp_path)
+    run_row(row("a"), tmp_path / "table" / "a", bench)
+    (tmp_path / "table" / "a" / "first" / "config.json").write_text('{"row"')
+    said.clear()
+    run_row(row("b"), tmp_path / "table" / "b", bench)
+    assert said[0] == "b, first: starts"
+
+
 def test_rows_share_what_they_have_in_common(bench, start, tmp_path, said):
     bench = dataclasses.replace(bench, runs=tmp_path)
     run_row(row("a"), tmp_path / "table" / "a", bench)

@@ -38,8 +38,9 @@ def test_a_directory_that_cannot_be_made(tmp_path):
         output.claim_directory(tmp_path / "file" / "run", {"root": 8})
 
 
-def test_a_damaged_configuration(tmp_path):
-    (tmp_path / "config.json").write_text('{"root"')
+@pytest.mark.parametrize("text", ['{"root"', "[8]", ""])
+def test_a_damaged_configuration(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
     with pytest.raises(ValueError, match="damaged"):
         output.claim_directory(tmp_path, {"root": 8})
 
