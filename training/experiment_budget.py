@@ -3,7 +3,7 @@
 Each schedule of Ioannou et al. (Deep Roots, CVPR 2017), groups that halve from stage to
 stage, costs so many multiply-adds, or milliseconds; for the same cost, groups are
 chosen layer by layer (`plan_rootify(budget=...)`), which the paper leaves to future
-work, by what layers answer to training images or by the energy of their kernels.
+work, by what the network answers to training images or by the energy of kernels.
 Kernels are fitted by least squares to what the dense network answers, BatchNorm's
 statistics are estimated anew, and some are trained on for a few epochs. Errors are on
 the test images, on which nothing was chosen.

@@ -38,8 +38,8 @@ class Grouped(Stage):
         budget: A cost, `"macs"` or `"latency"`: each layer gets groups of its own, at
             most `MOST`, for what the network costs with `groups`. `None` for those
             groups themselves.
-        judged: Whether the budget is spent by what layers answer, `"responses"`, or by
-            the `"energy"` of their kernels.
+        judged: Whether the budget is spent by what the network answers, `"responses"`,
+            or by the `"energy"` of kernels.
     """
 
     name: str = "grouped"

@@ -16,6 +16,7 @@ from keras_roots.rooting import losing
 from keras_roots.rooting.stages import Spatial
 
 _STEPS = 6  # of the search for what 1x1s that turn out not to be needed leave
+_ROUNDS = 4  # until the 1x1s that are needed are those that were expected
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,13 +25,15 @@ class Options:
 
     Attributes:
         groups: Numbers of groups, ascending from 1.
-        lost: Part of the energy that is lost with each.
+        error: What is lost with each; losses of layers add up.
+        mixed_error: That with a 1x1 behind the layer.
         alone: Cost of the layer with each.
         mix: Cost of the 1x1 behind it, if it gets groups; 0 where none may be needed.
     """
 
     groups: tuple[int, ...]
-    lost: np.ndarray
+    error: np.ndarray
+    mixed_error: np.ndarray
     alone: np.ndarray
     mix: float
 
@@ -56,9 +59,9 @@ def groups_within(
 ) -> dict[str, int]:
     """Chooses the groups of all layers for a budget.
 
-    For the largest product of the energies that the layers keep, as ranks are chosen
-    for a budget (`lowrank.budget`): of their kernels, or of what they answer to sample
-    images.
+    With sample images, for the least change of what the network answers to them, added
+    up over layers that get groups one at a time; without, for the largest product of
+    the energies that kernels keep, as ranks are chosen for a budget (`lowrank.budget`).
 
     Args:
         model: The model.
@@ -70,7 +73,7 @@ def groups_within(
         mixed: Function of the names of the layers with groups to the names of those
             that a 1x1 is added to.
         table: For `"latency"`, a `LatencyTable` or the path of its file.
-        images: Sample images, for what layers answer.
+        images: Sample images, for what the network answers.
         seed: Seed of the search for channels that belong together.
         input_shape: Shape of one image, where the model's own has unknown sides.
 
@@ -89,14 +92,11 @@ def groups_within(
     counts = {name: _counts(layer, most) for name, layer in chosen.items()}
     sides = input_sides(model, input_shape)
     costs = COSTS[cost](chosen, counts, mixed(chosen), sides, table)
-    if images is None:
-        lost = losing.lost_energy(model, counts, seed)
-    else:
-        lost = losing.lost_responses(model, counts, images, seed)
+    errors = _errors(model, counts, images, seed)
     options = {
         name: Options(
             counts[name],
-            lost[name],
+            *errors[name],
             _packed(counts[name], [alone for alone, _ in costs[name]]),
             max(mix for _, mix in costs[name]),
         )
@@ -119,35 +119,72 @@ def groups_within(
     return _choose(options, budget * total - rest, mixed)
 
 
+def _errors(model, counts, images, seed) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What is lost with each number of groups, without and with a 1x1 behind."""
+    if images is None:
+        lost = losing.lost_energy(model, counts, seed)
+        return {name: (budgets.log_loss(part),) * 2 for name, part in lost.items()}
+    changes = losing.changed_answers(model, counts, images, seed)
+    return {name: (change.alone, change.mixed) for name, change in changes.items()}
+
+
 def _choose(options, limit, mixed) -> dict[str, int]:
     """Returns the groups of each layer, with the least error within a limit.
 
-    Which 1x1s are needed depends on which layers have groups. All that may be are
-    counted first; the limit is then raised by as much of their cost as is not spent.
+    Errors are less where 1x1s mix groups, and which do depends on which layers have
+    groups: the choice is made anew for those that the last one needs.
     """
-    errors = [budgets.log_loss(option.lost) for option in options.values()]
+    expected = frozenset(name for name, option in options.items() if option.mix)
+    found = []
+    for _ in range(_ROUNDS):
+        chosen, needed = _choose_expecting(options, limit, mixed, expected)
+        found.append((_error(options, chosen, needed), chosen))
+        if needed == expected:
+            break
+        expected = needed
+    _, best = min(found, key=lambda pair: pair[0])
+    return {name: options[name].groups[index] for name, index in best.items()}
+
+
+def _choose_expecting(options, limit, mixed, expected):
+    """Returns options of each layer, and where these need 1x1s.
+
+    All that may be needed are counted first; the limit is then raised by as much of
+    their cost as is not spent.
+    """
+    errors = [
+        option.mixed_error if name in expected else option.error
+        for name, option in options.items()
+    ]
     costs = [option.cost for option in options.values()]
 
     def choose(extra):
         indices = budgets.best_options(errors, costs, limit + extra)
-        return dict(zip(options, indices, strict=True))
-
-    def fits(chosen):
+        chosen = dict(zip(options, indices, strict=True))
         grouped = [name for name, i in chosen.items() if options[name].groups[i] > 1]
-        spent = sum(options[name].alone[i] for name, i in chosen.items())
-        spent += sum(options[name].mix for name in mixed(grouped))
-        return spent <= limit
+        return chosen, frozenset(mixed(grouped))
+
+    def fits(chosen, needed):
+        spent = sum(options[name].alone[index] for name, index in chosen.items())
+        return spent + sum(options[name].mix for name in needed) <= limit
 
     best = choose(0.0)
     low, high = 0.0, sum(option.mix for option in options.values())
     for _ in range(_STEPS if high else 0):
         middle = (low + high) / 2
         found = choose(middle)
-        if fits(found):
+        if fits(*found):
             best, low = found, middle
         else:
             high = middle
-    return {name: options[name].groups[index] for name, index in best.items()}
+    return best
+
+
+def _error(options, chosen, mixed) -> float:
+    return sum(
+        (options[name].mixed_error if name in mixed else options[name].error)[index]
+        for name, index in chosen.items()
+    )
 
 
 def with_groups(

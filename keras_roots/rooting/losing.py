@@ -3,18 +3,32 @@
 Layer by layer, as if it were the only one that gets groups.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 
-from keras_roots import graph
+from keras_roots import graph, surgery
 from keras_roots.lowrank import samples
-from keras_roots.rooting import assignment, carrying, patches, spaces
+from keras_roots.rooting import fits
 
-_RESTARTS = 1  # of the search: many numbers of groups are tried
-_POSITIONS = 20  # of an image: neighbours see much alike
-_RIDGE = 1e-4  # of the mean square of the inputs, as for the fit itself
+_IMAGES = 200  # for what the whole network answers, option by option
+_CERTAIN = 1e-3  # how far sums of probabilities may be from one
+_LEAST = 1e-9  # a probability of zero would have no logarithm
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """How much a network's answers change when a layer gets groups.
+
+    Attributes:
+        alone: For each number of groups.
+        mixed: Those with a 1x1 behind the layer that mixes its groups.
+    """
+
+    alone: np.ndarray
+    mixed: np.ndarray
 
 
 def lost_energy(
@@ -36,7 +50,7 @@ def lost_energy(
     """
     return {
         name: np.array([1 - grouping.kept for grouping in groupings])
-        for name, groupings in _groupings(model, counts, seed).items()
+        for name, groupings in fits.groupings(model, counts, seed).items()
     }
 
 
@@ -68,12 +82,12 @@ def lost_responses(
         ImportError: SciPy is not installed.
     """
     images = samples.check_images(model, images)
-    moments = _moments(model, counts, images, seed, batch_size)
-    groupings = _groupings(model, counts, seed)
+    seen = fits.see(model, counts, images, seed, batch_size)
+    groupings = fits.groupings(model, counts, seed)
     return {
         name: np.array(
             [
-                _lost(*moments[name], *pair)
+                seen[name].lost(seen[name].fit(*pair))
                 for pair in zip(groupings[name], counts[name], strict=True)
             ]
         )
@@ -81,83 +95,115 @@ def lost_responses(
     }
 
 
-def _groupings(model, counts, seed) -> dict[str, list[assignment.Grouping]]:
-    """Which channels make groups, for each number of them."""
-    found = spaces.channel_spaces(model)
-    groupings = {}
-    for name, layer in graph.operations(model):
-        if name not in counts:
-            continue
-        energy = carrying.energy_of(name, layer)
-        inputs, filters = (
-            None if len(side) == 1 and not found.pinned(side[0]) else np.arange(size)
-            for side, size in zip(
-                carrying.sides_of(found, layer), energy.shape, strict=True
-            )
+def changed_answers(
+    model: keras.Model,
+    counts: Mapping[str, Sequence[int]],
+    images: np.ndarray,
+    seed: int = 0,
+    batch_size: int = 50,
+) -> dict[str, Change]:
+    """Returns how much what the network answers changes with the groups of one layer.
+
+    Of a layer that loses much of its own responses, the network may need little: the
+    layer's kernel is replaced by the one that is fitted within groups, and the network
+    run. Of probabilities it is the Kullback-Leibler divergence from what the network
+    answered before, in nats; of other outputs that of normal distributions of their
+    variance, half the part of the variance that changed.
+
+    Args:
+        model: A functional or Sequential model with one input.
+        counts: As for `lost_energy`.
+        images: Sample images `(n, height, width, channels)`, as the model takes them;
+            the network is run on the first 200.
+        seed: Seed of the search for channels and of the choice of positions.
+        batch_size: Images per run.
+
+    Returns:
+        By name, the change for each number of groups, at least 0. With a 1x1 behind an
+        activation it is as without: how much that helps is not known.
+
+    Raises:
+        ValueError: Weights are not finite, or images do not fit the model.
+        ImportError: SciPy is not installed.
+    """
+    images = samples.check_images(model, images)
+    seen = fits.see(model, counts, images, seed, batch_size)
+    groupings = fits.groupings(model, counts, seed)
+    copy = _with_biases(model, counts)
+    layers = {name: layer for name, layer in graph.operations(copy) if name in counts}
+    answer = _Answers(copy, images[:_IMAGES], batch_size)
+    return {
+        name: _change(answer, layers[name], seen[name], groupings[name], counts[name])
+        for name in counts
+    }
+
+
+def _change(answer, layer, seen, groupings, counts) -> Change:
+    own = layer.get_weights()
+
+    def changed(kernel) -> float:
+        shift = own[1] + seen.shift(kernel)
+        layer.set_weights([kernel.astype("float32"), shift.astype("float32")])
+        return answer.changed()
+
+    is_linear = layer.activation is keras.activations.linear
+    alone, mixed = [], []
+    for grouping, count in zip(groupings, counts, strict=True):
+        kernel = seen.fit(grouping, count)
+        alone.append(changed(kernel) if count > 1 else 0.0)
+        helps = count > 1 and is_linear
+        mixed.append(changed(seen.mix(kernel)) if helps else alone[-1])
+    layer.set_weights(own)
+    return Change(np.array(alone), np.array(mixed))
+
+
+def _with_biases(model, names) -> keras.Model:
+    """Returns a copy of a model in which some convolutions have biases."""
+    lacking = {
+        id(layer)
+        for name, layer in graph.operations(model)
+        if name in names and not layer.use_bias
+    }
+
+    def replace(layer):
+        if id(layer) not in lacking:
+            return None
+        config = {**layer.get_config(), "use_bias": True}
+        weights = [*layer.get_weights(), np.zeros(layer.filters, "float32")]
+        return surgery.Replacement([layer.__class__.from_config(config)], [weights])
+
+    return surgery.rewrite(model, replace)
+
+
+class _Answers:
+    """What a network answers to images, and how much that changes with its weights.
+
+    Args:
+        model: The network.
+        images: The images.
+        batch_size: Images per run.
+    """
+
+    def __init__(self, model: keras.Model, images: np.ndarray, batch_size: int):
+        self._model, self._images, self._batch_size = model, images, batch_size
+        self._first = self._run()
+
+    def changed(self) -> float:
+        """Returns the divergence from the answers before, of all outputs together."""
+        pairs = zip(self._first, self._run(), strict=True)
+        return max(0.0, float(sum(_divergence(*pair) for pair in pairs)))
+
+    def _run(self) -> list[np.ndarray]:
+        found = self._model.predict(
+            self._images, batch_size=self._batch_size, verbose=0
         )
-        groupings[name] = [
-            assignment.group_channels(
-                energy,
-                count,
-                inputs=inputs,
-                filters=filters,
-                seed=seed,
-                restarts=_RESTARTS,
-            )
-            for count in counts[name]
-        ]
-    return groupings
+        return [np.asarray(x, "float64") for x in keras.tree.flatten(found)]
 
 
-def _moments(model, names, images, seed, batch_size) -> dict[str, tuple]:
-    """Kernels, and covariances of what they meet, `[height, width, channels] * 2`."""
-    rng = np.random.default_rng(seed)
-    sums = {name: [0, 0.0, 0.0] for name in names}
-    kernels = {}
-
-    def call(name, operation, args, kwargs):
-        if name in sums:
-            chosen = patches.choose_positions(operation, args[0], _POSITIONS, rng)
-            seen = patches.patches_at(operation, args[0], chosen)
-            seen = seen.reshape(-1, *seen.shape[2:])
-            rows = seen.reshape(len(seen), -1)
-            patches.check_finite(name, rows)
-            each = sums[name]
-            each[0] += len(rows)
-            each[1] = each[1] + rows.sum(axis=0, dtype="float64")
-            each[2] = each[2] + rows.T @ rows
-            kernels[name] = operation.get_weights()[0]
-        return samples.infer(operation, args, kwargs)
-
-    for batch in samples.batches(model, images, batch_size):
-        graph.walk(model, batch, call)
-    found = {}
-    for name, (count, total, squares) in sums.items():
-        mean = total / count
-        covariance = squares / count - np.outer(mean, mean)
-        found[name] = kernels[name].astype("float64"), covariance
-    return found
-
-
-def _lost(kernel, covariance, grouping, groups) -> float:
-    """The part of the responses' variance that the best fit within groups misses."""
-    height, width, channels, filters = kernel.shape
-    weights = kernel.reshape(-1, filters)
-    products = covariance @ weights
-    total = (weights * products).sum()
-    if total <= 0:
-        return 0.0
-    inputs = np.arange(height * width * channels).reshape(-1, channels)
-    kept = 0.0
-    for own, answers in zip(
-        np.split(grouping.inputs, groups),
-        np.split(grouping.filters, groups),
-        strict=True,
-    ):
-        seen = inputs[:, own].ravel()
-        squares = covariance[np.ix_(seen, seen)]
-        ridge = _RIDGE * np.trace(squares) / len(seen) + np.finfo("float64").tiny
-        wanted = products[np.ix_(seen, answers)]
-        fitted = np.linalg.solve(squares + ridge * np.eye(len(seen)), wanted)
-        kept += (2 * wanted * fitted - fitted * (squares @ fitted)).sum()
-    return float(np.clip(1 - kept / total, 0, 1))
+def _divergence(before, after) -> float:
+    if (before >= 0).all() and np.allclose(before.sum(-1), 1, atol=_CERTAIN):
+        logarithms = [np.log(np.maximum(x, _LEAST)) for x in (before, after)]
+        return (before * (logarithms[0] - logarithms[1])).sum(-1).mean()
+    variance = np.square(before - before.mean(axis=0)).mean()
+    change = np.square(before - after).mean()
+    return change / (2 * variance) if variance > 0 else change

@@ -48,8 +48,9 @@ def rootify(
             layer; `None` for all.
         budget: Instead of a topology, the part of the model's cost that it may keep,
             below 1. Every layer gets groups of its own, up to the most that the
-            topology gives any, for the largest product of the energies that layers
-            keep: of what they answer to `images`, or of their kernels without images.
+            topology gives any: with `images`, where what the network answers to them
+            changes least; without, for the largest product of the energies that kernels
+            keep.
         cost: What the budget is of: `"macs"`, counted, or `"latency"`, measured in
             LiteRT on this machine, one thread.
         mix: Whether to add a 1x1, the identity at first, after grouped convolutions

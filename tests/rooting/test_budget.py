@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from keras_roots.lowrank import LatencyTable
-from keras_roots.rooting import plan_rootify
+from keras_roots.rooting import budget, plan_rootify
+from keras_roots.rooting.stages import spatial_convolutions
 
 
 def _model(seed=0):
@@ -107,11 +108,8 @@ def test_latency_decides_by_the_table():
         return [{1: 10.0, 2: 12.0, 4: 1.0, 8: 5.0}[spec.groups] for (spec,) in chains]
 
     table = LatencyTable(measure=measure)
-    from keras_roots.rooting import budget as module
-    from keras_roots.rooting.stages import spatial_convolutions
-
     model = _model()
-    groups = module.groups_within(
+    groups = budget.groups_within(
         model,
         spatial_convolutions(model),
         8,
@@ -204,3 +202,57 @@ def test_1x1s_that_are_not_needed_leave_their_cost_to_the_layers():
     assert [row.groups for row in plan.layers] == [2, 1, 2, 1]
     assert not any(row.mix for row in plan.layers)
     assert plan.macs_after == need
+
+
+def test_images_tell_which_layers_the_network_needs():
+    """One keeps half of its energy, but goes nowhere; the other keeps nearly all."""
+    inputs = keras.Input((8, 8, 4))
+    first = keras.layers.Conv2D(4, 1)(inputs)
+    both = [
+        keras.layers.Conv2D(4, 3, padding="same", name=name)(first)
+        for name in ("needed", "other")
+    ]
+    outputs = keras.layers.Dense(3, activation="softmax", name="end")(
+        keras.layers.Concatenate()(both)
+    )
+    model = keras.Model(inputs, outputs)
+    rng = np.random.default_rng(0)
+    kernels = rng.normal(size=(2, 3, 3, 4, 4))
+    kernels[0, :, :, :2, 2:] *= 0.2
+    kernels[0, :, :, 2:, :2] *= 0.2
+    for name, kernel in zip(("needed", "other"), kernels, strict=True):
+        model.get_layer(name).set_weights([kernel, np.zeros(4)])
+    head, bias = model.get_layer("end").get_weights()
+    head[4:] = 0
+    model.get_layer("end").set_weights([head, bias])
+    images = rng.normal(size=(30, 8, 8, 4))
+    for given, grouped in ((None, "needed"), (images, "other")):
+        plan = plan_rootify(model, 2, budget=0.8, images=given)
+        assert [row.name for row in plan.layers if row.groups == 2] == [grouped]
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (2.5, {"a": 1, "b": 2, "c": 1}),  # a loses least only with a 1x1
+        (2.1, {"a": 2, "b": 2, "c": 1}),
+    ],
+)
+def test_errors_are_those_with_the_1x1s_that_are_needed(limit, expected):
+    """Half the cost of each, and a 1x1 behind a if b has groups too."""
+    errors = {"a": (5.0, 1.0), "b": (3.0, 3.0), "c": (4.0, 4.0)}
+    options = {
+        name: budget.Options(
+            (1, 2),
+            np.array([0, alone]),
+            np.array([0, mixed]),
+            np.array([1, 0.5]),
+            0.1 if name == "a" else 0.0,
+        )
+        for name, (alone, mixed) in errors.items()
+    }
+
+    def needed(grouped):
+        return ["a"] if {"a", "b"} <= set(grouped) else []
+
+    assert budget._choose(options, limit, needed) == expected
