@@ -91,8 +91,9 @@ def groups_within(
     chosen = {layer.name: layer for layer in spatial if layer.chosen}
     counts = {name: _counts(layer, most) for name, layer in chosen.items()}
     sides = input_sides(model, input_shape)
-    costs = COSTS[cost](chosen, counts, mixed(chosen), sides, table)
-    errors = _errors(model, counts, images, seed)
+    may_mix = mixed(chosen)
+    costs = COSTS[cost](chosen, counts, may_mix, sides, table)
+    errors = _errors(model, counts, images, seed, may_mix)
     options = {
         name: Options(
             counts[name],
@@ -119,12 +120,14 @@ def groups_within(
     return _choose(options, budget * total - rest, mixed)
 
 
-def _errors(model, counts, images, seed) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _errors(
+    model, counts, images, seed, mixed
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """What is lost with each number of groups, without and with a 1x1 behind."""
     if images is None:
         lost = losing.lost_energy(model, counts, seed)
         return {name: (budgets.log_loss(part),) * 2 for name, part in lost.items()}
-    changes = losing.changed_answers(model, counts, images, seed)
+    changes = losing.changed_answers(model, counts, images, seed, mixed=mixed)
     return {name: (change.alone, change.mixed) for name, change in changes.items()}
 
 

@@ -4,7 +4,7 @@ Layer by layer, as if it were the only one that gets groups.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -24,7 +24,8 @@ class Change:
 
     Attributes:
         alone: For each number of groups.
-        mixed: Those with a 1x1 behind the layer that mixes its groups.
+        mixed: Those with a 1x1 behind the layer that mixes its groups; where none was
+            asked for, the same.
     """
 
     alone: np.ndarray
@@ -101,6 +102,8 @@ def changed_answers(
     images: np.ndarray,
     seed: int = 0,
     batch_size: int = 50,
+    *,
+    mixed: Collection[str] = (),
 ) -> dict[str, Change]:
     """Returns how much what the network answers changes with the groups of one layer.
 
@@ -117,10 +120,11 @@ def changed_answers(
             the network is run on the first 200.
         seed: Seed of the search for channels and of the choice of positions.
         batch_size: Images per run.
+        mixed: Names of those that may get a 1x1. Behind an activation the change with
+            it is taken to be that without: how much it helps is not known.
 
     Returns:
-        By name, the change for each number of groups, at least 0. With a 1x1 behind an
-        activation it is as without: how much that helps is not known.
+        By name, the change for each number of groups, at least 0.
 
     Raises:
         ValueError: Weights are not finite, or images do not fit the model.
@@ -133,12 +137,18 @@ def changed_answers(
     layers = {name: layer for name, layer in graph.operations(copy) if name in counts}
     answer = _Answers(copy, images[:_IMAGES], batch_size)
     return {
-        name: _change(answer, layers[name], seen[name], groupings[name], counts[name])
+        name: _change(
+            answer,
+            layers[name],
+            seen[name],
+            zip(groupings[name], counts[name], strict=True),
+            name in mixed and layers[name].activation is keras.activations.linear,
+        )
         for name in counts
     }
 
 
-def _change(answer, layer, seen, groupings, counts) -> Change:
+def _change(answer, layer, seen, options, helped) -> Change:
     own = layer.get_weights()
 
     def changed(kernel) -> float:
@@ -146,13 +156,12 @@ def _change(answer, layer, seen, groupings, counts) -> Change:
         layer.set_weights([kernel.astype("float32"), shift.astype("float32")])
         return answer.changed()
 
-    is_linear = layer.activation is keras.activations.linear
     alone, mixed = [], []
-    for grouping, count in zip(groupings, counts, strict=True):
+    for grouping, count in options:
         kernel = seen.fit(grouping, count)
         alone.append(changed(kernel) if count > 1 else 0.0)
-        helps = count > 1 and is_linear
-        mixed.append(changed(seen.mix(kernel)) if helps else alone[-1])
+        mixes = helped and count > 1
+        mixed.append(changed(seen.mix(kernel)) if mixes else alone[-1])
     layer.set_weights(own)
     return Change(np.array(alone), np.array(mixed))
 

@@ -169,7 +169,11 @@ def test_a_1x1_behind_groups_that_know_everything_together_makes_up_for_all(acti
     )
     kernel = _kernel(size=1)
     model.get_layer("conv").set_weights([kernel, np.ones(4)])
-    found = losing.changed_answers(model, {"conv": (1, 2)}, _images())["conv"]
+    counts = {"conv": (1, 2)}
+    found = losing.changed_answers(model, counts, _images(), mixed=["conv"])["conv"]
+    plain = losing.changed_answers(model, counts, _images())["conv"]
+    np.testing.assert_array_equal(plain.mixed, plain.alone)
+    np.testing.assert_array_equal(plain.alone, found.alone)
     assert found.alone[1] > 0.05
     assert found.mixed[0] == 0
     expected = found.alone[1] if activation else 0
