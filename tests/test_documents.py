@@ -28,6 +28,7 @@ def test_links_to_files_lead_somewhere(path):
         ("docs/low-rank.md", "coordinating-filters/table1.md"),
         ("docs/experiments.md", "experiments/frontier.md"),
         ("docs/experiments.md", "experiments/pointwise.md"),
+        ("docs/experiments.md", "experiments/budget.md"),
     ],
 )
 def test_tables_are_the_measured_ones(document, table):
