@@ -83,16 +83,9 @@ def lost_responses(
         ImportError: SciPy is not installed.
     """
     images = samples.check_images(model, images)
-    seen = fits.see(model, counts, images, seed, batch_size)
-    groupings = fits.groupings(model, counts, seed)
     return {
-        name: np.array(
-            [
-                seen[name].lost(seen[name].fit(*pair))
-                for pair in zip(groupings[name], counts[name], strict=True)
-            ]
-        )
-        for name in counts
+        name: np.array([seen.lost(seen.fit(*option)) for option in options])
+        for name, seen, options in _options(model, counts, images, seed, batch_size)
     }
 
 
@@ -131,8 +124,7 @@ def changed_answers(
         ImportError: SciPy is not installed.
     """
     images = samples.check_images(model, images)
-    seen = fits.see(model, counts, images, seed, batch_size)
-    groupings = fits.groupings(model, counts, seed)
+    every = _options(model, counts, images, seed, batch_size)
     copy = _with_biases(model, counts)
     layers = {name: layer for name, layer in graph.operations(copy) if name in counts}
     answer = _Answers(copy, images[:_IMAGES], batch_size)
@@ -140,12 +132,22 @@ def changed_answers(
         name: _change(
             answer,
             layers[name],
-            seen[name],
-            zip(groupings[name], counts[name], strict=True),
+            seen,
+            options,
             name in mixed and layers[name].activation is keras.activations.linear,
         )
-        for name in counts
+        for name, seen, options in every
     }
+
+
+def _options(model, counts, images, seed, batch_size) -> list[tuple]:
+    """Names, what the layers see, and for each number of groups the grouping and it."""
+    seen = fits.see(model, counts, images, seed, batch_size)
+    groupings = fits.groupings(model, counts, seed)
+    return [
+        (name, seen[name], list(zip(groupings[name], tries, strict=True)))
+        for name, tries in counts.items()
+    ]
 
 
 def _change(answer, layer, seen, options, helped) -> Change:
