@@ -15,6 +15,7 @@ from keras_roots.rooting import fits
 
 _IMAGES = 200  # for what the whole network answers, option by option
 _CERTAIN = 1e-3  # how far sums of probabilities may be from one
+_ROUNDING = 1e-7  # a change that networks in float32 cannot tell from none
 _LEAST = 1e-9  # a probability of zero would have no logarithm
 
 
@@ -202,7 +203,8 @@ class _Answers:
     def changed(self) -> float:
         """Returns the divergence from the answers before, of all outputs together."""
         pairs = zip(self._first, self._run(), strict=True)
-        return max(0.0, float(sum(_divergence(*pair) for pair in pairs)))
+        found = float(sum(_divergence(*pair) for pair in pairs))
+        return found if found > _ROUNDING else 0.0
 
     def _run(self) -> list[np.ndarray]:
         found = self._model.predict(
