@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 
@@ -242,7 +242,7 @@ def symbolic_inputs(
     """
     own = [tensor.shape[1:] for tensor in model.inputs]
     given = own if input_shape is None else input_shape
-    if not isinstance(given, Sequence):
+    if not isinstance(given, Iterable):
         given = ()
     elif not any(isinstance(side, Sequence) for side in given):
         given = [given]
@@ -259,7 +259,7 @@ def symbolic_inputs(
 
 def _fits(given, own) -> bool:
     return (
-        isinstance(given, Sequence)
+        isinstance(given, Iterable)
         and len(given) == len(own)
         and all(
             side == known or known is None

@@ -214,6 +214,7 @@ def test_unknown_sides():
         profile(model)
     assert profile(model, (5, 6, 3)).macs == profile(model, [5, 6, 3]).macs == 1300
     assert profile(model, [(5, 6, 3)]).macs == 3 * 4 * 108 + 4
+    assert profile(model, np.array([5, 6, 3])).macs == 1300
 
 
 @pytest.mark.parametrize(
