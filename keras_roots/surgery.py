@@ -1,5 +1,6 @@
 """Rewriting a model: swap its layers for others and carry the weights over."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -80,9 +81,44 @@ def reconfigure(
         changed = change(layer)
         if not changed:
             return None
-        return layer.__class__.from_config({**layer.get_config(), **changed})
+        return layer.__class__.from_config({**configuration(layer), **changed})
 
     return rewrite(model, replace)
+
+
+def configuration(layer: keras.Layer) -> dict:
+    """Returns a layer's configuration, for a new layer in the same process.
+
+    Functions, regularizers, constraints and initializers that are neither Keras' own
+    nor registered are in it as they are: Keras would not find them by their names, and
+    makes no lambda from a configuration, which might come from a file.
+
+    Args:
+        layer: The layer.
+    """
+    config = layer.get_config()
+    for key in config:
+        own = getattr(layer, key, None)
+        if _is_foreign(own):
+            config[key] = own
+    return config
+
+
+_PARTS = (
+    keras.regularizers.Regularizer,
+    keras.constraints.Constraint,
+    keras.initializers.Initializer,
+)
+
+
+def _is_foreign(own) -> bool:
+    """Whether a part of a layer is one that Keras does not find by its name."""
+    if not inspect.isfunction(own):
+        if not isinstance(own, _PARTS):
+            return False
+        own = type(own)
+    known = keras.saving.get_registered_name(own) != own.__name__
+    return not known and own.__module__.partition(".")[0] != "keras"
 
 
 def _functional(model):
@@ -120,9 +156,8 @@ def _new_layers(layer, replace, weights) -> list[keras.Layer]:
 
 def _like(layer) -> keras.Layer:
     """Returns a new layer of the same configuration."""
-    config = layer.get_config()
+    config = configuration(layer)
     if type(layer) is keras.layers.Lambda:
-        # Keras makes no functions from a configuration: it might come from a file.
         config |= {key: getattr(layer, key) for key in ("function", "mask")}
         config |= {"arguments": layer.arguments, "output_shape": layer._output_shape}
         return keras.layers.Lambda(**config)

@@ -237,3 +237,61 @@ def test_a_copied_lambda_keeps_its_name_and_settings():
         {"factor": 3.0},
         {},
     ]
+
+
+def _twice(x):
+    return 2 * x
+
+
+class _Largest(keras.regularizers.Regularizer):
+    def __call__(self, x):
+        return keras.ops.max(x)
+
+    def get_config(self):
+        return {}
+
+
+class _Clipped(keras.constraints.Constraint):
+    def __call__(self, w):
+        return keras.ops.clip(w, -1, 1)
+
+
+class _Halves(keras.initializers.Initializer):
+    def __call__(self, shape, dtype=None):
+        return keras.ops.full(shape, 0.5, dtype)
+
+
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"activation": lambda x: 3 * x},
+        {"activation": _twice},
+        {"kernel_regularizer": _Largest()},
+        {"kernel_constraint": _Clipped()},
+        {"kernel_initializer": _Halves()},
+    ],
+    ids=["lambda", "function", "regularizer", "constraint", "initializer"],
+)
+def test_what_keras_does_not_find_by_name_is_copied(own):
+    model = keras.Sequential([keras.Input((8, 8, 3)), _conv(4, 3, **own)])
+    ((name, part),) = own.items()
+    for copy in (
+        surgery.rewrite(model, lambda layer: None),
+        surgery.reconfigure(model, lambda layer: {"name": "other"}),
+    ):
+        assert getattr(copy.layers[-1], name) is part
+        np.testing.assert_array_equal(
+            copy.predict(_images(), verbose=0), model.predict(_images(), verbose=0)
+        )
+        assert [float(x) for x in copy.losses] == [float(x) for x in model.losses]
+
+
+def test_what_keras_finds_by_name_is_made_anew():
+    regularizer = keras.regularizers.L2(0.1)
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), _conv(4, 3, kernel_regularizer=regularizer)]
+    )
+    copied = surgery.rewrite(model, lambda layer: None).layers[-1].kernel_regularizer
+    assert copied is not regularizer
+    assert float(copied.l2) == pytest.approx(0.1)

@@ -151,7 +151,7 @@ def _hold_zeros(model):
         zeros = sparsity.FixedZeros(
             keras.ops.convert_to_numpy(layer.kernel) != 0, layer.kernel_constraint
         )
-        config = {**layer.get_config(), "kernel_constraint": zeros}
+        config = {**surgery.configuration(layer), "kernel_constraint": zeros}
         return layer.__class__.from_config(config)
 
     return surgery.rewrite(model, replace)

@@ -37,7 +37,7 @@ def write_saved_model(
     def replace(layer):
         if not is_grouped(layer):
             return None
-        return GroupedConv2D.from_config(layer.get_config())
+        return GroupedConv2D.from_config(surgery.configuration(layer))
 
     model = surgery.rewrite(model, replace)
     grouped = [layer for _, layer in graph.operations(model) if is_grouped(layer)]

@@ -136,7 +136,7 @@ def pack_kernel(kernel: np.ndarray, groups: int, merged: int) -> np.ndarray:
 
 
 def _packed(layer, merged) -> surgery.Replacement:
-    config = {**layer.get_config(), "groups": layer.groups // merged}
+    config = {**surgery.configuration(layer), "groups": layer.groups // merged}
     config["kernel_constraint"] = None  # it was on the kernel before packing
     if config["groups"] > 1:
         packed = GroupedConv2D.from_config(config)

@@ -59,7 +59,7 @@ def replacement(
         factors: Their kernels.
         first_name: Name of the first; the second has the layer's.
     """
-    config = layer.get_config()
+    config = surgery.configuration(layer)
     common = {key: config[key] for key in config if key not in _NEITHER_HAS}
     if layer.groups > 1:
         convolution = GroupedConv2D

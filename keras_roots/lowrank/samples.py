@@ -71,7 +71,7 @@ def runnable(model: keras.Model) -> keras.Model:
 
     def replace(layer):
         if type(layer) is keras.layers.Conv2D and layer.groups > 1:
-            return GroupedConv2D.from_config(layer.get_config())
+            return GroupedConv2D.from_config(surgery.configuration(layer))
         return None
 
     return surgery.rewrite(model, replace)

@@ -64,7 +64,7 @@ def shrink(model: keras.Model, error: float) -> keras.Model:
             return None
         kernel, *bias = layer.get_weights()
         kernel = change.apply(kernel.astype("float64"), change.weights)
-        config = layer.get_config()
+        config = surgery.configuration(layer)
         if change.filters is not None:
             config["filters"] = change.filters
         config["kernel_constraint"] = None  # it was on a kernel of another shape

@@ -67,7 +67,7 @@ def permute_channels(
         }
         if all(x is None for axes in orders.values() for x in axes.values()):
             return None
-        config, weights = layer.get_config(), []
+        config, weights = surgery.configuration(layer), []
         for variable, values in zip(layer.weights, layer.get_weights(), strict=True):
             axes = orders[variable.name]
             weights.append(_reorder(values, axes))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from keras_roots import surgery
 from keras_roots.layers import BatchNormalization, GroupedConv2D
 from keras_roots.sparsity.pruning import FixedZeros
 
@@ -28,7 +29,7 @@ def narrow(
 
 
 def _weighted(layer, lost, values, kept):
-    config = layer.get_config()
+    config = surgery.configuration(layer)
     kernel, *bias = layer.get_weights()
     if kept is None:
         kept = np.ones(kernel.shape[-1], "bool")
@@ -51,11 +52,16 @@ def _weighted(layer, lost, values, kept):
 def _depthwise(layer, lost, values, kept):
     kernel, *bias = layer.get_weights()
     outputs = (~lost).repeat(layer.depth_multiplier)
-    return layer.get_config(), [kernel[:, :, ~lost], *(b[outputs] for b in bias)]
+    return surgery.configuration(layer), [
+        kernel[:, :, ~lost],
+        *(b[outputs] for b in bias),
+    ]
 
 
 def _batch_norm(layer, lost, values, kept):
-    return layer.get_config(), [weight[~lost] for weight in layer.get_weights()]
+    return surgery.configuration(layer), [
+        weight[~lost] for weight in layer.get_weights()
+    ]
 
 
 _NARROW: dict[type, Callable] = {

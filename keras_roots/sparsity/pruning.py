@@ -184,7 +184,10 @@ def prune(
         held = layer.kernel_constraint
         if isinstance(held, FixedZeros):
             held = held.constraint
-        config = {**layer.get_config(), "kernel_constraint": FixedZeros(mask, held)}
+        config = {
+            **surgery.configuration(layer),
+            "kernel_constraint": FixedZeros(mask, held),
+        }
         kernel, *bias = layer.get_weights()
         pruned = np.where(mask, kernel, np.zeros_like(kernel))
         return surgery.Replacement(

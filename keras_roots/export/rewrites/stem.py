@@ -148,7 +148,7 @@ def _widen(layer, widening, connections, replacements):
     """Replaces a layer and, if outputs lie side by side, what follows it."""
     _, side, width, channels = layer.input.shape
     kernel, *bias = layer.get_weights()
-    config = layer.get_config()
+    config = surgery.configuration(layer)
     wide = keras.layers.Conv2D(
         widening.outputs * layer.filters,
         (layer.kernel_size[0], widening.width),
@@ -174,14 +174,14 @@ def _widen(layer, widening, connections, replacements):
     if follower is not None and folding.is_batch_norm(follower):
         last = follower
         replacements[id(last)] = surgery.Replacement(
-            [last.__class__.from_config(last.get_config())],
+            [last.__class__.from_config(surgery.configuration(last))],
             [[np.tile(values, widening.outputs) for values in last.get_weights()]],
         )
         follower = connections.follower(last)
     if isinstance(follower, keras.layers.ReLU):
         last = follower
         replacements[id(last)] = surgery.Replacement(
-            [last.__class__.from_config(last.get_config())], [[]]
+            [last.__class__.from_config(surgery.configuration(last))], [[]]
         )
     chain, chain_weights = replacements[id(last)]
     parted = keras.layers.Reshape(layer.output.shape[1:])
