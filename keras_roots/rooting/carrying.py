@@ -49,7 +49,7 @@ def divide(
     def replace(layer):
         if id(layer) not in grouped:
             return None
-        config = {**layer.get_config(), "groups": grouped[id(layer)]}
+        config = {**surgery.configuration(layer), "groups": grouped[id(layer)]}
         config["kernel_constraint"] = None  # it was on the kernel of all inputs
         new = GroupedConv2D.from_config(config)
         if fresh:
@@ -100,6 +100,18 @@ def sides_of(
     return found.inputs(layer), () if output is None else (output,)
 
 
+def tied(inputs: tuple[int, ...], filters: tuple[int, ...]) -> bool:
+    """Returns whether a space is on both sides of a convolution: `x + convolution(x)`.
+
+    Whatever order its inputs had, its filters would have too.
+
+    Args:
+        inputs: Spaces of its inputs.
+        filters: Spaces of its filters.
+    """
+    return not set(inputs).isdisjoint(filters)
+
+
 def energy_of(name: str, layer: keras.layers.Conv2D) -> np.ndarray:
     """Returns the energy between inputs and filters of a layer of a model.
 
@@ -133,7 +145,7 @@ def _choose(model, groups, seed) -> tuple[spaces.Spaces, dict[int, np.ndarray]]:
             continue
         energy = energy_of(name, layer)
         sides = sides_of(found, layer)
-        if set(sides[0]) & set(sides[1]) or len(sides[0]) > 1:
+        if tied(*sides) or len(sides[0]) > 1:
             # Of several spaces, or one that is on both sides, none is put in order.
             for space in sides[0]:
                 orders.setdefault(space, np.arange(found.size(space)))

@@ -113,11 +113,13 @@ def groupings(
         if name not in counts:
             continue
         energy = carrying.energy_of(name, layer)
+        sides = carrying.sides_of(found, layer)
+        tied = carrying.tied(*sides)
         inputs, filters = (
-            None if len(side) == 1 and not found.pinned(side[0]) else np.arange(size)
-            for side, size in zip(
-                carrying.sides_of(found, layer), energy.shape, strict=True
-            )
+            None
+            if len(side) == 1 and not tied and not found.pinned(side[0])
+            else np.arange(size)
+            for side, size in zip(sides, energy.shape, strict=True)
         )
         made[name] = [
             assignment.group_channels(

@@ -180,7 +180,7 @@ def _with_biases(model, names) -> keras.Model:
     def replace(layer):
         if id(layer) not in lacking:
             return None
-        config = {**layer.get_config(), "use_bias": True}
+        config = {**surgery.configuration(layer), "use_bias": True}
         weights = [*layer.get_weights(), np.zeros(layer.filters, "float32")]
         return surgery.Replacement([layer.__class__.from_config(config)], [weights])
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_roots.rooting import assignment, losing
+from keras_roots.rooting import assignment, losing, rootify
 
 
 def _model(kernel, inputs=4):
@@ -197,3 +197,31 @@ def test_a_layer_that_the_answers_do_not_depend_on_changes_none():
     assert found["seen"].alone > 0.01
     responses = losing.lost_responses(model, counts, _images())
     assert responses["unseen"] > 0.1
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_a_layer_added_to_its_own_inputs_cannot_sort_them(groups):
+    """Each filter answers the input before it, of another group or of none."""
+    inputs = keras.Input((4, 4, 3))
+    stem = keras.layers.Conv2D(4, 3, padding="same", name="stem")(inputs)
+    added = keras.layers.Conv2D(4, 3, padding="same", name="conv")(stem)
+    outputs = keras.layers.Dense(2)(keras.layers.Add()([stem, added]))
+    model = keras.Model(inputs, outputs)
+    kernel = np.roll(np.eye(4), 1, axis=1)
+    whole = np.zeros((3, 3, 4, 4))
+    whole[1, 1] = kernel
+    model.get_layer("conv").set_weights([whole, np.zeros(4)])
+    block = np.kron(np.eye(groups), np.ones((4 // groups, 4 // groups)))
+    expected = 1 - (kernel * block).sum() / 4
+    counts, images = {"conv": (groups,)}, _images(channels=3)
+    lost = losing.lost_energy(model, counts)["conv"]
+    assert lost == pytest.approx([expected], abs=1e-6)
+    found = losing.changed_answers(model, counts, images)["conv"].alone
+    small = rootify(model, {"conv": groups}, carry_over="responses", images=images)
+    before, after = (x.predict(images, verbose=0) for x in (model, small))
+    changed = (
+        np.square(before - after).mean()
+        / np.square(before - before.mean(axis=0)).mean()
+    )
+    assert (found[0] > 1e-3) == (groups > 1)
+    assert found == pytest.approx([changed / 2], rel=0.05, abs=1e-6)
