@@ -21,7 +21,9 @@ from keras_roots.training import (
     compression_settings,
     data,
     evaluation,
+    pipeline,
     provenance,
+    splits,
 )
 from keras_roots.training.compression import Compression
 from keras_roots.training.recipes import Recipe, get_recipe
@@ -110,7 +112,7 @@ def compress(
         sample_images: Training images that layers are fitted to, and files calibrated.
         distillation: Weight of the distance to the original's outputs.
         recipe: How to fine-tune; by default the data set's recipe at a fifth of its
-            rate. `epochs` counts.
+            rate, with no larger batches than there are images. `epochs` counts.
         threads: Threads that the time is of.
         latency_table: CSV file of measured times of layers, which need not exist.
         output_dir: Folder for everything that is written; a call that was stopped goes
@@ -137,8 +139,18 @@ def compress(
     compressing_arguments.check_numbers(
         latency, epochs, sample_images, distillation, threads, seed, layers
     )
+    epochs, sample_images, threads, seed = map(
+        int, (epochs, sample_images, threads, seed)
+    )
+    compressing_arguments.check_paths(
+        latency_table=latency_table, output_dir=output_dir, data_dir=data_dir
+    )
     check_ways(ways)
+    start = {"model": model.name, "sha256": _fingerprint(model)}
+    named = isinstance(dataset, str)
     dataset = compressing_arguments.open_dataset(dataset, data_dir, classes)
+    if not named:
+        start["images_sha256"] = _fingerprint_of_images(dataset)
     if not isinstance(recipe, Recipe | None):
         raise ValueError(
             "`recipe` must be a keras_roots.training.recipes.Recipe or None. "
@@ -146,7 +158,14 @@ def compress(
         )
     if recipe is None:
         recipe = get_recipe(model.name, dataset.name)
-        recipe = dataclasses.replace(recipe, learning_rate=recipe.learning_rate / 5)
+        recipe = dataclasses.replace(
+            recipe,
+            learning_rate=recipe.learning_rate / 5,
+            batch_size=min(recipe.batch_size, dataset.train.count),
+        )
+    if epochs:
+        compressing_arguments.check_trained(model)
+        pipeline.steps_per_epoch(dataset.train, recipe.batch_size)
     finetune = {"finetune": dataclasses.replace(recipe, epochs=epochs)}
     settings = compression_settings.Settings(
         dataset=dataset.name,
@@ -164,7 +183,7 @@ def compress(
         ),
         finetuning=compression_settings.FineTuning(distillation=float(distillation)),
         seed=seed,
-        start={"model": model.name, "sha256": _fingerprint(model)},
+        start=start,
     )
     with tempfile.TemporaryDirectory() as temporary:
         work = Compression(
@@ -260,6 +279,16 @@ def _fingerprint(model) -> str:
     digest = hashlib.sha256(json.dumps(json.loads(model.to_json())).encode())
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+def _fingerprint_of_images(dataset) -> str:
+    """What tells data sets in memory apart: their images and labels."""
+    digest = hashlib.sha256()
+    for split in (dataset.train, dataset.test):
+        if isinstance(split, splits.Arrays):
+            for array in (split.images, split.labels):
+                digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 

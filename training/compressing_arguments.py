@@ -2,14 +2,17 @@
 
 import math
 import numbers
+import os
+import tempfile
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from keras_roots import graph
-from keras_roots.training import data, splits
+from keras_roots import graph, loading
+from keras_roots.training import data, preparing, splits
 
+_SHOWN = 300  # characters of another's message
 _TESTED = 5  # of so many training images, one tests where no test images are given
 
 
@@ -44,7 +47,44 @@ def check_model(model: keras.Model) -> int:
             "more: a single sigmoid is a softmax of two. "
             f"Received: model={model.name!r} with outputs {outputs}"
         )
+    _check_saved(model)
     return outputs[0][0]
+
+
+def check_trained(model: keras.Model) -> None:
+    """Checks that a network can be fine-tuned.
+
+    Args:
+        model: The network.
+
+    Raises:
+        ValueError: It has no weights to train, or its output is neither a softmax nor
+            logits.
+    """
+    preparing.check_outputs(model)
+    if not model.trainable_weights:
+        raise ValueError(
+            "`model` must have weights to train, or `epochs` be 0: "
+            f"model.trainable = True. Received: model={model.name!r}, frozen"
+        )
+
+
+def _check_saved(model):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.keras")
+        try:
+            model.save(path)
+            loading.load_model(path)
+        except Exception as error:
+            # Keras quotes whole configurations, and then what went wrong with them.
+            reason = str(error.__cause__ or error)
+            reason = reason.rpartition("Exception encountered: ")[2][:_SHOWN]
+            raise ValueError(
+                "`model` must be one that Keras saves and loads: register layers and "
+                "functions of yours with keras.saving.register_keras_serializable, "
+                "and let a layer take the place of a Lambda with a lambda in it. "
+                f"Received: model={model.name!r}, of which loading says: {reason}"
+            ) from error
 
 
 def check_numbers(
@@ -63,7 +103,7 @@ def check_numbers(
     least = {"epochs": 0, "sample_images": 1, "threads": 1, "seed": 0}
     given = (epochs, sample_images, threads, seed)
     for (name, smallest), value in zip(least.items(), given, strict=True):
-        integer = isinstance(value, int) and not isinstance(value, bool)
+        integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
         if not integer or value < smallest:
             raise ValueError(
                 f"`{name}` must be an integer, {smallest} or more. "
@@ -80,6 +120,17 @@ def check_numbers(
             "`layers` must be 'all', 'pointwise', 'spatial' or a regular expression "
             f"for names of layers, such as 'conv1|conv2'. Received: layers={layers!r}"
         )
+
+
+def check_paths(**paths) -> None:
+    """Checks paths by the names of their arguments; `None` stands for no path.
+
+    Raises:
+        ValueError: One is no path.
+    """
+    for name, path in paths.items():
+        if not isinstance(path, str | os.PathLike | None):
+            raise ValueError(f"`{name}` must be a path or None. Received: {path!r}")
 
 
 def open_dataset(
@@ -136,7 +187,8 @@ def _arrays(dataset) -> list[np.ndarray]:
 
 
 def _check_arrays(images, labels, classes):
-    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != "uint8":
+    shaped = images.ndim == 4 and images.shape[-1] == 3 and 0 not in images.shape[1:3]
+    if not shaped or images.dtype != "uint8":
         raise ValueError(
             "Images must be uint8, (n, height, width, 3), pixels 0 to 255. "
             f"Received: {images.dtype} of shape {images.shape}"

@@ -49,7 +49,7 @@ def prepare(model: keras.Model, recipe: Recipe, *, synchronized=False) -> keras.
             changes.pop("dtype", None)  # pixels and logits keep their precision
         if not changes and kind is layer.__class__:
             return None
-        return kind.from_config({**layer.get_config(), **changes})
+        return kind.from_config({**surgery.configuration(layer), **changes})
 
     return surgery.rewrite(model, replace)
 
@@ -76,6 +76,20 @@ def output_layers(model: keras.Model) -> list[keras.Operation]:
         for layer in made_by
         for inner in (output_layers(layer) if graph.is_graph(layer) else [layer])
     ]
+
+
+def check_outputs(model: keras.Model) -> None:
+    """Checks that a model's outputs are probabilities by a softmax, or logits.
+
+    Args:
+        model: A functional or Sequential model.
+
+    Raises:
+        ValueError: One is neither.
+    """
+    for layer in output_layers(model):
+        if not isinstance(layer, keras.layers.Softmax):
+            _to_logits(layer)
 
 
 def _to_logits(layer) -> dict:

@@ -147,14 +147,11 @@ def test_what_comes_back_is_the_file_that_was_measured(model, tmp_path):
 
 @pytest.mark.slow
 def test_a_stopped_call_goes_on(model, tmp_path, monkeypatch):
-    def stop(*args, **kwargs):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "fit", stop)
+        patch.setattr(fitting, "fit", _stop)
         with pytest.raises(KeyboardInterrupt):
             _compress(model, 0.4, epochs=1, recipe=RECIPE, output_dir=tmp_path)
-    monkeypatch.setattr(budgeted, "meet", stop)  # that was done already
+    monkeypatch.setattr(budgeted, "meet", _stop)  # that was done already
     small = _compress(model, 0.4, epochs=1, recipe=RECIPE, output_dir=tmp_path)
     assert small.top1 > 0.5
 
@@ -165,6 +162,33 @@ def test_another_networks_folder_is_refused(model, tmp_path):
     other = keras.models.clone_model(model)
     with pytest.raises(ValueError, match="another configuration"):
         _compress(other, 0.6, output_dir=tmp_path)
+
+
+def test_other_images_need_another_folder(model, tmp_path):
+    images, labels = colours(30)
+    for same in (images, images.copy()):
+        _begin(model, (same, labels), output_dir=tmp_path)
+    for other in ((255 - images, labels), (images, labels[::-1])):
+        with pytest.raises(ValueError, match="another configuration"):
+            _begin(model, other, output_dir=tmp_path)
+
+
+def _begin(model, dataset, **kwargs):
+    """Compresses until the budget is to be met."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(budgeted, "meet", _stop)
+        with pytest.raises(KeyboardInterrupt):
+            keras_roots.compress(model, dataset, say=[].append, **kwargs)
+
+
+def _stop(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_few_images_make_small_batches(model, tmp_path):
+    _begin(model, colours(30), epochs=np.int64(1), output_dir=tmp_path)
+    with pytest.raises(ValueError, match="`batch_size` must be .* 24. .*=64"):
+        keras_roots.compress(model, colours(30), recipe=Recipe(1, 64, 0.1))
 
 
 def test_plans_are_corrected_by_what_is_measured(model):
@@ -212,6 +236,8 @@ def _bad_labels(dataset):
         (0.5, {"layers": ["conv1"]}, "`layers` must be 'all'"),
         (0.5, {"recipe": "cifar10"}, "`recipe` must be a .*Recipe"),
         (0.5, {"layers": "("}, "regular expression"),
+        (0.5, {"latency_table": 5}, "`latency_table` must be a path or None"),
+        (0.5, {"output_dir": 5}, "`output_dir` must be a path or None"),
     ],
 )
 def test_bad_arguments_before_any_work(model, monkeypatch, latency, kwargs, message):
@@ -233,6 +259,7 @@ def test_bad_arguments_before_any_work(model, monkeypatch, latency, kwargs, mess
         ((colours(30)[0], colours(31)[1]), "one for each of the 30 images"),
         (_bad_labels(colours(30)), "Labels must be integers"),
         (colours(4), "10 images or more"),
+        ((colours(30)[0][:, :0, :0], colours(30)[1]), "Images must be uint8"),
         ((colours(30)[0], colours(30)[1] + 1), "Labels must be from 0 to 2, .* 1 to 3"),
     ],
 )
@@ -259,11 +286,23 @@ def test_an_endless_data_set_is_refused_at_once():
         compressing_arguments.open_dataset(endless, None, 3)
 
 
-def _classifier(shape=(8, 8, 3), units=3, pool=True, inputs=1):
+def _classifier(shape=(8, 8, 3), units=3, pool=True, inputs=1, end=None, layer=None):
     images = [keras.Input(shape) for _ in range(inputs)]
     x = keras.layers.Conv2D(8, 3)(sum(images[1:], images[0]))
+    x = layer(x) if layer else x
     x = keras.layers.GlobalAveragePooling2D()(x) if pool else x
-    return keras.Model(images, keras.layers.Dense(units)(x))
+    return keras.Model(images, keras.layers.Dense(units, end)(x))
+
+
+def _frozen():
+    model = _classifier()
+    model.trainable = False
+    return model
+
+
+class _Unregistered(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs
 
 
 class _Subclassed(keras.Model):
@@ -282,6 +321,16 @@ class _Subclassed(keras.Model):
         (lambda: _classifier(pool=False), r"outputs \[\(6, 6, 3\)\]"),
         (_Subclassed, "functional or Sequential"),
         (lambda: keras.Sequential([keras.layers.Dense(3)]), "not built"),
+        (lambda: _classifier(end="sigmoid"), "must end in a softmax .*'sigmoid'"),
+        (_frozen, "must have weights to train"),
+        (
+            lambda: _classifier(layer=keras.layers.Lambda(lambda x: 2 * x)),
+            "saves and loads: .* loading says: .*Lambda",
+        ),
+        (
+            lambda: _classifier(layer=_Unregistered()),
+            "saves and loads: .* loading says: .*_Unregistered",
+        ),
     ],
 )
 def test_networks_that_are_no_classifiers_of_colour_images(make, message):
