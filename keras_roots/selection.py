@@ -49,7 +49,19 @@ class Selection:
                 f"{', '.join(map(repr, KINDS))} or None. "
                 f"Received: layers={layers!r}; a single layer is ['its name']"
             )
+        if isinstance(layers, keras.Layer):
+            raise ValueError(
+                "`layers` must be names of layers, such as "
+                f"[{layers.name!r}]. Received: the layer itself"
+            )
         if layers is not None and not callable(layers):
+            layers = list(layers)
+            strange = [name for name in layers if not isinstance(name, str)]
+            if strange:
+                raise ValueError(
+                    "`layers` must be names of layers, such as ['conv2a']. Received: "
+                    f"{strange[0]!r} among them"
+                )
             self.names = set(layers)
             self.predicate = None
         self.qualifies = qualifies

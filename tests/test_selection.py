@@ -38,3 +38,9 @@ def test_what_is_chosen(layers, expected):
 def test_what_is_no_choice(layers):
     with pytest.raises(ValueError, match="'pointwise', 'spatial' or None"):
         Selection(layers, lambda layer: True, "layers")
+
+
+@pytest.mark.parametrize("layers", [LAYERS["dense"], [LAYERS["dense"]], ["wide", 1]])
+def test_layers_are_meant_by_name(layers):
+    with pytest.raises(ValueError, match="must be names of layers, such as"):
+        Selection(layers, lambda layer: True, "layers")

@@ -4,6 +4,7 @@ Small data sets are arrays and need no TensorFlow; large ones are streamed by it
 """
 
 import os
+import zipfile
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def _npz(path, holdout) -> Dataset:
                 Arrays(arrays[f"x_{split}"], arrays[f"y_{split}"].reshape(-1))
                 for split in ("train", "test")
             ]
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"`dataset` file {path!r} must be a NumPy .npz file with x_train, y_train, "
             f"x_test and y_test. Reading it failed with: {error}"
@@ -113,6 +114,18 @@ def _npz(path, holdout) -> Dataset:
                 f"Received: {split.labels.dtype} {split.labels.shape} labels for "
                 f"{len(split.images)} images"
             )
+        if not len(split.labels) or split.labels.min() < 0:
+            least = split.labels.min() if len(split.labels) else "none"
+            raise ValueError(
+                f"`dataset` file {path!r} must hold images in both splits, and labels "
+                f"from 0. Received: {len(split.labels)} labels, the least {least}"
+            )
+    shapes = [split.images.shape[1:] for split in splits]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"`dataset` file {path!r} must hold test images of the training images' "
+            f"shape, {shapes[0]}. Received: {shapes[1]}"
+        )
     classes = 1 + max(int(split.labels.max()) for split in splits)
     check_classes(path, classes)
     return in_memory(path, tuple(map(str, range(classes))), *splits, holdout)

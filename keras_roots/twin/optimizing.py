@@ -55,9 +55,11 @@ def prunable(
                 f"`{name}` must be at least 0 and below 1: the part of the weights to "
                 f"be zero. Received: {name}={value!r}"
             )
-    if not 0 <= begin_step < end_step:
+    steps = (begin_step, end_step)
+    integers = all(isinstance(step, numbers.Integral) for step in steps)
+    if not integers or not 0 <= begin_step < end_step:
         raise ValueError(
-            "`begin_step` must be at least 0, and `end_step` more than it. "
+            "`begin_step` must be an integer, at least 0, and `end_step` a larger one. "
             f"Received: begin_step={begin_step!r}, end_step={end_step!r}"
         )
     if not isinstance(frequency, numbers.Integral) or frequency < 1:

@@ -68,8 +68,15 @@ def build(model: keras.Model, per_filter: bool = True) -> tf_keras.Model:
         per_filter: Whether filters have scales of their own.
 
     Raises:
-        ValueError: As for `building.build`.
+        ValueError: As for `building.build`, or an input is of integers.
     """
+    for tensor in model.inputs:
+        if not keras.backend.is_float_dtype(tensor.dtype):
+            raise ValueError(
+                "`model` must have inputs of floats for their range to be rounded: "
+                f'keras.Input(..., dtype="float32"). Received: input {tensor.name!r} '
+                f"of {tensor.dtype}"
+            )
     make = functools.partial(_make, graph.Connections(model), not per_filter)
     return building.build(model, make, _quantized_input)
 

@@ -121,6 +121,9 @@ def test_frozen_and_small_layers_are_left_alone(network):
     [
         (lambda m: prunable(m, 1.0, 10), "`sparsity`.*sparsity=1.0"),
         (lambda m: prunable(m, 0.5, 10, 10), "begin_step=10, end_step=10"),
+        (lambda m: prunable(m, 0.5, 10.5), "integer.*end_step=10.5"),
+        (lambda m: prunable(m, 0.5, float("inf")), "integer.*end_step=inf"),
+        (lambda m: prunable(m, 0.5, None), "integer.*end_step=None"),
         (lambda m: prunable(m, 0.5, 10, initial_sparsity=-1), "initial_sparsity=-1"),
         (lambda m: prunable(m, 0.5, 10, frequency=0), "frequency=0"),
         (lambda m: prunable(m, 0.5, 10, layers=["bn"]), "conv, grouped, head.*bn"),

@@ -263,6 +263,10 @@ def test_arguments(network, images, tmp_path):
     data = images(SHAPE, 4)
     with pytest.raises(ValueError, match="`calibration_data` must be images"):
         quantizable(network, images((5, 5, 3)))
+    pixels = keras.Input((6, 6, 3), dtype="uint8", name="pixels")
+    rescaled = keras.layers.Rescaling(1 / 255)(pixels)
+    with pytest.raises(ValueError, match="inputs of floats.*'pixels' of uint8"):
+        quantizable(keras.Model(pixels, network(rescaled)), data.astype("uint8"))
     twin = quantizable(network, data)
     path = tmp_path / "net.tflite"
     with pytest.raises(ValueError, match="`check_data` must be images"):
