@@ -79,9 +79,7 @@ def reconfigure(
 
     def replace(layer):
         changed = change(layer)
-        if not changed:
-            return None
-        return layer.__class__.from_config({**configuration(layer), **changed})
+        return copy_of(layer, **changed) if changed else None
 
     return rewrite(model, replace)
 
@@ -102,6 +100,21 @@ def configuration(layer: keras.Layer) -> dict:
         if _is_foreign(own):
             config[key] = own
     return config
+
+
+def copy_of(layer: keras.Layer, /, **changes) -> keras.Layer:
+    """Returns a new layer of the same class and configuration, not built yet.
+
+    Args:
+        layer: The layer.
+        **changes: Entries of the configuration to change.
+    """
+    config = configuration(layer)
+    if type(layer) is keras.layers.Lambda:
+        config |= {key: getattr(layer, key) for key in ("function", "mask")}
+        config |= {"arguments": layer.arguments, "output_shape": layer._output_shape}
+        return keras.layers.Lambda(**config | changes)
+    return layer.__class__.from_config(config | changes)
 
 
 _PARTS = (
@@ -149,19 +162,9 @@ def _new_layers(layer, replace, weights) -> list[keras.Layer]:
         weights.extend(zip(replacement.layers, replacement.weights, strict=True))
         return list(replacement.layers)
     if replacement is None:
-        replacement = _like(layer)
+        replacement = copy_of(layer)
     weights.append((replacement, layer.get_weights()))
     return [replacement]
-
-
-def _like(layer) -> keras.Layer:
-    """Returns a new layer of the same configuration."""
-    config = configuration(layer)
-    if type(layer) is keras.layers.Lambda:
-        config |= {key: getattr(layer, key) for key in ("function", "mask")}
-        config |= {"arguments": layer.arguments, "output_shape": layer._output_shape}
-        return keras.layers.Lambda(**config)
-    return layer.__class__.from_config(config)
 
 
 def _set_weights(layer, values):

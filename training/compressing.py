@@ -276,19 +276,19 @@ def deliver(work: Compression) -> Compressed:
 
 def _fingerprint(model) -> str:
     """What tells one network from another: architecture and weights."""
-    digest = hashlib.sha256(json.dumps(json.loads(model.to_json())).encode())
-    for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
+    return _digest(model.get_weights(), json.dumps(json.loads(model.to_json())))
 
 
 def _fingerprint_of_images(dataset) -> str:
     """What tells data sets in memory apart: their images and labels."""
-    digest = hashlib.sha256()
-    for split in (dataset.train, dataset.test):
-        if isinstance(split, splits.Arrays):
-            for array in (split.images, split.labels):
-                digest.update(np.ascontiguousarray(array).tobytes())
+    held = [x for x in (dataset.train, dataset.test) if isinstance(x, splits.Arrays)]
+    return _digest([array for split in held for array in (split.images, split.labels)])
+
+
+def _digest(arrays, text="") -> str:
+    digest = hashlib.sha256(text.encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 

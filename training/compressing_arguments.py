@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_roots import graph, loading
+from keras_roots.rooting.asking import is_integer
 from keras_roots.training import data, preparing, splits
 
 _SHOWN = 300  # characters of another's message
@@ -103,8 +104,7 @@ def check_numbers(
     least = {"epochs": 0, "sample_images": 1, "threads": 1, "seed": 0}
     given = (epochs, sample_images, threads, seed)
     for (name, smallest), value in zip(least.items(), given, strict=True):
-        integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        if not integer or value < smallest:
+        if not is_integer(value) or value < smallest:
             raise ValueError(
                 f"`{name}` must be an integer, {smallest} or more. "
                 f"Received: {name}={value!r}"

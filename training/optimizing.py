@@ -145,16 +145,15 @@ def _hold_zeros(model):
             f"Received: preserve_zeros=True, and model {model.name!r} without"
         )
 
-    def replace(layer):
+    def change(layer):
         if not isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
             return None
         zeros = sparsity.FixedZeros(
             keras.ops.convert_to_numpy(layer.kernel) != 0, layer.kernel_constraint
         )
-        config = {**surgery.configuration(layer), "kernel_constraint": zeros}
-        return layer.__class__.from_config(config)
+        return {"kernel_constraint": zeros}
 
-    return surgery.rewrite(model, replace)
+    return surgery.reconfigure(model, change)
 
 
 def _check(model, settings, recipe):

@@ -88,8 +88,7 @@ def check_outputs(model: keras.Model) -> None:
         ValueError: One is neither.
     """
     for layer in output_layers(model):
-        if not isinstance(layer, keras.layers.Softmax):
-            _to_logits(layer)
+        _to_logits(layer)
 
 
 def _to_logits(layer) -> dict:

@@ -64,12 +64,12 @@ def shrink(model: keras.Model, error: float) -> keras.Model:
             return None
         kernel, *bias = layer.get_weights()
         kernel = change.apply(kernel.astype("float64"), change.weights)
-        config = surgery.configuration(layer)
+        # The constraint was on a kernel of another shape.
+        changed = {"kernel_constraint": None}
         if change.filters is not None:
-            config["filters"] = change.filters
-        config["kernel_constraint"] = None  # it was on a kernel of another shape
+            changed["filters"] = change.filters
         return surgery.Replacement(
-            [layer.__class__.from_config(config)], [[kernel, *bias]]
+            [surgery.copy_of(layer, **changed)], [[kernel, *bias]]
         )
 
     small = surgery.rewrite(model, replace)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import numbers
 import os
 from collections.abc import Collection, Mapping, Sequence
 
@@ -18,6 +17,7 @@ from keras_roots.lowrank.latency import LatencyTable, specifications
 from keras_roots.lowrank.methods import Target
 from keras_roots.lowrank.responses import layer_responses
 from keras_roots.rooting import losing, mixing
+from keras_roots.rooting.asking import is_integer
 from keras_roots.rooting.budget import with_groups
 from keras_roots.rooting.stages import groupable
 
@@ -142,8 +142,7 @@ def check_ways(ways: Sequence[str]) -> None:
 
 def _check_integers(**given):
     for name, value in given.items():
-        integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        if not integer or value < 1:
+        if not is_integer(value) or value < 1:
             raise ValueError(
                 f"`{name}` must be a positive integer. Received: {name}={value!r}"
             )

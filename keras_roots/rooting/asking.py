@@ -32,7 +32,7 @@ def check_root(root, layers, budget):
             f"`budget`. Received: layers={layers!r}, budget={budget!r}"
         )
     for name, groups in root.items():
-        if not _is_integer(groups) or groups < 1:
+        if not is_integer(groups) or groups < 1:
             raise ValueError(
                 "`root` must give layers a positive integer. "
                 f"Received: root[{name!r}]={groups!r}"
@@ -78,11 +78,12 @@ def check_seed(seed: int | None) -> None:
     Raises:
         ValueError: It is no integer, or negative.
     """
-    if seed is not None and not (_is_integer(seed) and seed >= 0):
+    if seed is not None and not (is_integer(seed) and seed >= 0):
         raise ValueError(
             f"`seed` must be an integer, 0 or more. Received: seed={seed!r}"
         )
 
 
-def _is_integer(value) -> bool:
+def is_integer(value) -> bool:
+    """Returns whether a value is an integer, of Python or NumPy, and no truth value."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)

@@ -180,9 +180,8 @@ def _with_biases(model, names) -> keras.Model:
     def replace(layer):
         if id(layer) not in lacking:
             return None
-        config = {**surgery.configuration(layer), "use_bias": True}
         weights = [*layer.get_weights(), np.zeros(layer.filters, "float32")]
-        return surgery.Replacement([layer.__class__.from_config(config)], [weights])
+        return surgery.Replacement([surgery.copy_of(layer, use_bias=True)], [weights])
 
     return surgery.rewrite(model, replace)
 

@@ -80,7 +80,7 @@ def add_mixing(model: keras.Model, names: Collection[str]) -> keras.Model:
     def replace(layer):
         if id(layer) not in chosen:
             return None
-        same = layer.__class__.from_config(surgery.configuration(layer))
+        same = surgery.copy_of(layer)
         mix = keras.layers.Conv2D(
             layer.filters,
             1,

@@ -67,15 +67,16 @@ def permute_channels(
         }
         if all(x is None for axes in orders.values() for x in axes.values()):
             return None
-        config, weights = surgery.configuration(layer), []
+        changed, weights = {}, []
         for variable, values in zip(layer.weights, layer.get_weights(), strict=True):
             axes = orders[variable.name]
             weights.append(_reorder(values, axes))
             held = variable.constraint
             if isinstance(held, FixedZeros):
                 moved = FixedZeros(_reorder(held.mask, axes), held.constraint)
-                config |= {key: moved for key in config if _is_held(layer, key, held)}
-        return surgery.Replacement([layer.__class__.from_config(config)], [weights])
+                keys = (key for key in layer.get_config() if _is_held(layer, key, held))
+                changed |= dict.fromkeys(keys, moved)
+        return surgery.Replacement([surgery.copy_of(layer, **changed)], [weights])
 
     return surgery.rewrite(model, replace)
 

@@ -184,15 +184,10 @@ def prune(
         held = layer.kernel_constraint
         if isinstance(held, FixedZeros):
             held = held.constraint
-        config = {
-            **surgery.configuration(layer),
-            "kernel_constraint": FixedZeros(mask, held),
-        }
+        copy = surgery.copy_of(layer, kernel_constraint=FixedZeros(mask, held))
         kernel, *bias = layer.get_weights()
         pruned = np.where(mask, kernel, np.zeros_like(kernel))
-        return surgery.Replacement(
-            [layer.__class__.from_config(config)], [[pruned, *bias]]
-        )
+        return surgery.Replacement([copy], [[pruned, *bias]])
 
     return surgery.rewrite(model, replace)
 

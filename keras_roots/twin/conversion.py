@@ -90,8 +90,7 @@ def from_tf_keras(twin, model: keras.Model) -> keras.Model:
                 f"weights of shapes {_shapes(found.get(name, []))} for layer {name!r}, "
                 f"not {shapes}"
             )
-        copy = layer.__class__.from_config(surgery.configuration(layer))
-        return surgery.Replacement([copy], [found[name]])
+        return surgery.Replacement([surgery.copy_of(layer)], [found[name]])
 
     return surgery.rewrite(model, replace)
 

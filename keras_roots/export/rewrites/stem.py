@@ -174,15 +174,13 @@ def _widen(layer, widening, connections, replacements):
     if follower is not None and folding.is_batch_norm(follower):
         last = follower
         replacements[id(last)] = surgery.Replacement(
-            [last.__class__.from_config(surgery.configuration(last))],
+            [surgery.copy_of(last)],
             [[np.tile(values, widening.outputs) for values in last.get_weights()]],
         )
         follower = connections.follower(last)
     if isinstance(follower, keras.layers.ReLU):
         last = follower
-        replacements[id(last)] = surgery.Replacement(
-            [last.__class__.from_config(surgery.configuration(last))], [[]]
-        )
+        replacements[id(last)] = surgery.Replacement([surgery.copy_of(last)], [[]])
     chain, chain_weights = replacements[id(last)]
     parted = keras.layers.Reshape(layer.output.shape[1:])
     replacements[id(last)] = surgery.Replacement([*chain, parted], [*chain_weights, []])
