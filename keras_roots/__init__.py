@@ -2,54 +2,65 @@
 
 import importlib
 
-from keras_roots import layers, models, regularizers, sparsity
-from keras_roots.models import *  # noqa: F403
-from keras_roots.regularizers import (
-    ForceRegularizer,
-    with_regularizer,
-    without_regularizers,
-)
+# Keras finds the classes of these by their registered names.
+from keras_roots import layers, models, regularizers
 
-# Loaded on first use, so that importing the package stays quick.
-_LAZY = {
+_MODELS = "keras_roots.models"
+_REGULARIZERS = "keras_roots.regularizers"
+
+# Where public names come from; each is imported on first use.
+_PUBLIC = {
+    "RootAlexNet": _MODELS,
+    "RootConvNet": _MODELS,
+    "RootGoogLeNet": _MODELS,
+    "RootNiN": _MODELS,
+    "RootResNet20": _MODELS,
+    "RootResNet50": _MODELS,
+    "RootResNet200": _MODELS,
+    "create_model": _MODELS,
+    "list_models": _MODELS,
+    "ForceRegularizer": _REGULARIZERS,
+    "with_regularizer": _REGULARIZERS,
+    "without_regularizers": _REGULARIZERS,
     "profile": "keras_roots.profiling",
+    "recalibrate": "keras_roots.convolutions",
     "pack_groups": "keras_roots.export",
     "export_saved_model": "keras_roots.export",
     "export_tflite": "keras_roots.export",
     "benchmark": "keras_roots.benchmarking",
-    "profile_file": "keras_roots.operation_profile",
+    "profile_file": "keras_roots.benchmarking",
     "rank_analysis": "keras_roots.lowrank",
     "plan_decomposition": "keras_roots.lowrank",
     "decompose": "keras_roots.lowrank",
     "shrink": "keras_roots.lowrank",
-    "recalibrate": "keras_roots.lowrank",
-    "to_tf_keras": "keras_roots.twin",
-    "from_tf_keras": "keras_roots.twin",
-    "plan_rootify": "keras_roots.rooting",
-    "rootify": "keras_roots.rooting",
-    "plan_compression": "keras_roots.planning",
-    "compress": "keras_roots.training.compressing",
+    "plan_rootify": "keras_roots.groups",
+    "rootify": "keras_roots.groups",
+    "to_tf_keras": "keras_roots.tf_keras_twin",
+    "from_tf_keras": "keras_roots.tf_keras_twin",
+    "plan_compression": "keras_roots.compression",
+    "compress": "keras_roots.training.stages",
 }
-
-__all__ = [
-    "ForceRegularizer",
-    "layers",
-    "models",
-    "regularizers",
+_PACKAGES = (
+    "analysis",
+    "benchmarking",
+    "compression",
+    "export",
+    "groups",
+    "lowrank",
     "sparsity",
-    "with_regularizer",
-    "without_regularizers",
-    *models.__all__,
-    *_LAZY,
-]
+    "tf_keras_twin",
+)
 
-
-_LAZY_MODULES = ("analysis", "lowrank", "planning", "twin")
+__all__ = ["layers", "models", "regularizers", *_PACKAGES, *_PUBLIC]
 
 
 def __getattr__(name):
-    if name in _LAZY_MODULES:
+    if name in _PACKAGES:
         return importlib.import_module(f"keras_roots.{name}")
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'keras_roots' has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

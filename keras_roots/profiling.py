@@ -2,12 +2,12 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 
 from keras_roots import graph
-from keras_roots.tables import format_table
+from keras_roots.utils import format_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +119,7 @@ def profile(model: keras.Model, input_shape: Sequence | None = None) -> Profile:
             uncounted.append(name)
         return output
 
-    graph.walk(model, symbolic_inputs(model, input_shape), call)
+    graph.walk(model, graph.symbolic_inputs(model, input_shape), call)
     return Profile(tuple(rows), tuple(uncounted))
 
 
@@ -226,43 +226,3 @@ def _built(model, input_shape):
     copy = keras.models.clone_model(model)
     copy.build((None, *input_shape))
     return copy
-
-
-def symbolic_inputs(
-    model: keras.Model, input_shape: Sequence | None = None
-) -> list[keras.KerasTensor]:
-    """Returns the specification of every input, unknown sides filled in.
-
-    Args:
-        model: A functional model, or a Sequential one that is built.
-        input_shape: As for `profile`.
-
-    Raises:
-        ValueError: `input_shape` is not one of the model's input shapes.
-    """
-    own = [tensor.shape[1:] for tensor in model.inputs]
-    given = own if input_shape is None else input_shape
-    if not isinstance(given, Iterable):
-        given = ()
-    elif not any(isinstance(side, Sequence) for side in given):
-        given = [given]
-    if len(given) != len(own) or not all(map(_fits, given, own)):
-        raise ValueError(
-            f"`input_shape` must fill in the unknown sides of the model's input shape, "
-            f"{own[0] if len(own) == 1 else own}. Received: input_shape={input_shape}"
-        )
-    return [
-        keras.KerasTensor((tensor.shape[0], *shape), dtype=tensor.dtype)
-        for tensor, shape in zip(model.inputs, given, strict=True)
-    ]
-
-
-def _fits(given, own) -> bool:
-    return (
-        isinstance(given, Iterable)
-        and len(given) == len(own)
-        and all(
-            side == known or known is None
-            for side, known in zip(given, own, strict=True)
-        )
-    )

@@ -9,7 +9,7 @@ from keras import layers
 from keras.initializers import VarianceScaling
 
 from keras_roots import profile
-from keras_roots.layers import GroupedConv2D
+from keras_roots.layers.grouped_conv2d import GroupedConv2D
 
 
 def sequential(*stack, shape):

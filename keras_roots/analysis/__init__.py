@@ -11,6 +11,7 @@ from keras_roots.analysis.correlation import (
     plot_correlation,
 )
 from keras_roots.analysis.curves import plot_curves, plot_tradeoff
+from keras_roots.analysis.figures import Style, panels, save, style_axes, styles
 from keras_roots.analysis.filters import plot_filters, project_filters
 from keras_roots.analysis.paired import PairedComparison, compare_paired
 from keras_roots.analysis.pareto import plot_pareto
@@ -18,9 +19,11 @@ from keras_roots.analysis.spectra import plot_spectra
 
 __all__ = [
     "PairedComparison",
+    "Style",
     "block_structure",
     "compare_paired",
     "filter_correlation",
+    "panels",
     "plot_correlation",
     "plot_curves",
     "plot_filters",
@@ -28,4 +31,7 @@ __all__ = [
     "plot_spectra",
     "plot_tradeoff",
     "project_filters",
+    "save",
+    "style_axes",
+    "styles",
 ]

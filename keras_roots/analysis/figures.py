@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection
 from typing import NamedTuple
 
-from keras_roots.files import replacing
+from keras_roots.utils import replacing
 
 # Okabe and Ito's colours, which the colour-blind tell apart, but for the yellow, which
 # is too pale for lines. Markers and lines differ as well.

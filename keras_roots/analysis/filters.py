@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from keras_roots.analysis import figures
-from keras_roots.clustering import kmeans
+from keras_roots.utils import kmeans
 
 
 def project_filters(

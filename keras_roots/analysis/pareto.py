@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_roots.analysis import figures
-from keras_roots.topology import TOPOLOGIES
+from keras_roots.models import TOPOLOGIES
 
 # Cost: unit that it is drawn in, label.
 _COSTS = {

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from keras_roots.analysis import figures
-from keras_roots.lowrank.ranks import LayerRank, RankAnalysis
+from keras_roots.lowrank import LayerRank, RankAnalysis
 
 
 def cumulative_energy(layer: LayerRank) -> np.ndarray:

@@ -1,17 +1,82 @@
 """Exports: SavedModel and LiteRT files, packing of groups, and their check."""
 
-from keras_roots.export.check import ExportError
-from keras_roots.export.litert import TFLiteReport, export_tflite
+from keras_roots.export.check import (
+    ExportError,
+    ExportReport,
+    in_order,
+    reference_outputs,
+    require_tensorflow,
+)
+from keras_roots.export.check import compare as compare_outputs
+from keras_roots.export.costs import COLUMNS as COST_COLUMNS
+from keras_roots.export.costs import SHAPES as COST_SHAPES
+from keras_roots.export.costs import Shape as CostShape
+from keras_roots.export.images import MOST_IMAGES, as_images, image_shape, random_images
+from keras_roots.export.litert import (
+    IO,
+    QUANTIZATIONS,
+    TFLiteReport,
+    convert,
+    export_tflite,
+    run_converter,
+    write_for_timing,
+)
+from keras_roots.export.lowering import in_float32, write_saved_model
+from keras_roots.export.operations import Operation, read_operations
 from keras_roots.export.packing import pack_groups
-from keras_roots.export.runner import LiteRTModel
+from keras_roots.export.rewrites import CHOICES as REWRITE_CHOICES
+from keras_roots.export.rewrites import LATENCY, REWRITES, rewrite
+from keras_roots.export.rewrites import names as rewrite_names
+from keras_roots.export.rewrites.auxiliary import drop_auxiliary_heads
+from keras_roots.export.rewrites.folding import is_batch_norm
+from keras_roots.export.rewrites.normalization import merge_normalization
+from keras_roots.export.rewrites.pooling import convolve_average_pools
+from keras_roots.export.rewrites.projections import merge_projections
+from keras_roots.export.rewrites.stem import widen_stem
+from keras_roots.export.runner import LiteRTModel, require_litert
 from keras_roots.export.saved_model import SavedModelReport, export_saved_model
+from keras_roots.export.targets import TARGETS
 
 __all__ = [
+    "COST_COLUMNS",
+    "COST_SHAPES",
+    "CostShape",
     "ExportError",
+    "ExportReport",
+    "IO",
+    "LATENCY",
     "LiteRTModel",
+    "MOST_IMAGES",
+    "Operation",
+    "QUANTIZATIONS",
+    "REWRITES",
+    "REWRITE_CHOICES",
     "SavedModelReport",
+    "TARGETS",
     "TFLiteReport",
+    "as_images",
+    "compare_outputs",
+    "convert",
+    "convolve_average_pools",
+    "drop_auxiliary_heads",
     "export_saved_model",
     "export_tflite",
+    "image_shape",
+    "in_float32",
+    "in_order",
+    "is_batch_norm",
+    "merge_normalization",
+    "merge_projections",
     "pack_groups",
+    "random_images",
+    "read_operations",
+    "reference_outputs",
+    "require_litert",
+    "require_tensorflow",
+    "rewrite",
+    "rewrite_names",
+    "run_converter",
+    "widen_stem",
+    "write_for_timing",
+    "write_saved_model",
 ]

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from keras_roots.layers.lowering import grouped_conv2d
+from keras_roots.layers import grouped_conv2d
 
 
 class Kind(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from keras_roots import files
+from keras_roots import utils
 from keras_roots.export import check, images, rewrites, runner
 from keras_roots.export.lowering import in_float32, write_saved_model
 
@@ -139,7 +139,7 @@ def export_tflite(
     reference = model
     if "drop_auxiliary_heads" in changes:
         reference, _ = rewrites.drop_auxiliary_heads(model)
-    with files.replacing(path) as temporary:
+    with utils.replacing(path) as temporary:
         content = convert(
             rewritten,
             quantize=quantize,
@@ -159,7 +159,7 @@ def export_tflite(
     return TFLiteReport(
         **dataclasses.asdict(agreement),
         path=os.fspath(path),
-        file_size=files.size(path),
+        file_size=utils.file_size(path),
         quantize=quantize,
         io=io,
         operations=exported.operations(),

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_roots import graph, surgery
+from keras_roots import graph
 from keras_roots.export import host
 from keras_roots.layers import GroupedConv2D
 
@@ -37,9 +37,9 @@ def write_saved_model(
     def replace(layer):
         if not is_grouped(layer):
             return None
-        return GroupedConv2D.from_config(surgery.configuration(layer))
+        return GroupedConv2D.from_config(graph.configuration(layer))
 
-    model = surgery.rewrite(model, replace)
+    model = graph.rewrite(model, replace)
     grouped = [layer for _, layer in graph.operations(model) if is_grouped(layer)]
     # Not `model.export`, which stores every weight twice.
     saved = tf.Module()
@@ -80,7 +80,7 @@ def in_float32(model: keras.Model) -> keras.Model:
         return None
 
     reduced = any(change(layer) for _, layer in graph.operations(model))
-    return surgery.reconfigure(model, change) if reduced else model
+    return graph.reconfigure(model, change) if reduced else model
 
 
 def _kind(layer) -> host.Kind:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_roots import surgery
+from keras_roots import graph
 from keras_roots.export import targets
 from keras_roots.export.lowering import is_grouped
 from keras_roots.layers import GroupedConv2D
@@ -88,7 +88,7 @@ def pack(
         changes[layer.name] = f"{layer.groups} -> {layer.groups // merged} groups"
         return _packed(layer, merged)
 
-    return surgery.rewrite(model, replace), changes
+    return graph.rewrite(model, replace), changes
 
 
 def fastest_merge(
@@ -135,8 +135,8 @@ def pack_kernel(kernel: np.ndarray, groups: int, merged: int) -> np.ndarray:
     return packed.reshape(height, width, merged * channels, filters)
 
 
-def _packed(layer, merged) -> surgery.Replacement:
-    config = {**surgery.configuration(layer), "groups": layer.groups // merged}
+def _packed(layer, merged) -> graph.Replacement:
+    config = {**graph.configuration(layer), "groups": layer.groups // merged}
     config["kernel_constraint"] = None  # it was on the kernel before packing
     if config["groups"] > 1:
         packed = GroupedConv2D.from_config(config)
@@ -144,7 +144,7 @@ def _packed(layer, merged) -> surgery.Replacement:
         config.pop("lowering", None)
         packed = keras.layers.Conv2D.from_config(config)
     kernel, *bias = layer.get_weights()
-    return surgery.Replacement(
+    return graph.Replacement(
         [packed], [[pack_kernel(kernel, layer.groups, merged), *bias]]
     )
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from keras_roots import files
+from keras_roots import utils
 from keras_roots.export import check, host, images
 from keras_roots.export.lowering import in_float32, write_saved_model
-from keras_roots.layers.lowering import LOWERINGS, native_works
+from keras_roots.layers import LOWERINGS, native_works
 
 _TOLERANCE = 1e-3
 
@@ -92,7 +92,7 @@ def export_saved_model(
     else:
         check_data = images.as_images(check_data, model, "check_data")
     model = in_float32(model)
-    with files.replacing(path, folder=True) as temporary:
+    with utils.replacing(path, folder=True) as temporary:
         write_saved_model(model, temporary, lowering)
         expected = check.reference_outputs(model, check_data)
         agreements = {
@@ -105,7 +105,7 @@ def export_saved_model(
     return SavedModelReport(
         **dataclasses.asdict(worst),
         path=os.fspath(path),
-        file_size=files.size(path),
+        file_size=utils.file_size(path),
         lowering=lowering,
         compared=tuple(agreements),
     )

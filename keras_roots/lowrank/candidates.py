@@ -7,8 +7,9 @@ import numbers
 
 import numpy as np
 
-from keras_roots.lowrank import costs, ranks
-from keras_roots.lowrank.costs import Convolution, Cost
+from keras_roots import convolutions
+from keras_roots.convolutions import Convolution, Cost
+from keras_roots.lowrank import ranks
 from keras_roots.lowrank.methods import METHODS, Errors, Method, Target
 
 _FEW = 16  # ranks to try where each one takes its own factorisation
@@ -62,7 +63,7 @@ class Candidate:
 
     def cost(self, rank: int) -> Cost:
         """Returns the cost of what would take its place."""
-        return costs.factors_cost(self.factors(rank))
+        return convolutions.factors_cost(self.factors(rank))
 
     def pays(self, rank: int) -> bool:
         """Tells whether that has fewer multiply-adds."""

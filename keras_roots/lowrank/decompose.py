@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from keras_roots.benchmarking import LatencyTable
+from keras_roots.convolutions import Layers
 from keras_roots.lowrank.choices import Methods
-from keras_roots.lowrank.convolutions import Layers
-from keras_roots.lowrank.latency import LatencyTable
 from keras_roots.lowrank.plan import plan_decomposition
 
 

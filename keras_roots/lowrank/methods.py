@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_roots.clustering import kmeans
-from keras_roots.lowrank import kernels, ranks
-from keras_roots.lowrank.responses import ResponseStatistics
-from keras_roots.lowrank.schemes import CROSS_FILTER, SEPARABLE, Scheme
+from keras_roots import convolutions
+from keras_roots.convolutions import CROSS_FILTER, SEPARABLE, ResponseStatistics, Scheme
+from keras_roots.lowrank import ranks
+from keras_roots.utils import kmeans
 
 # Error by rank per group.
 Errors = Callable[[int], float]
@@ -80,7 +80,7 @@ def _filter_errors(target) -> Errors:
 
 
 def _separable_errors(target) -> Errors:
-    matrices = kernels.to_separable_matrices(target.kernel, target.groups)
+    matrices = convolutions.to_separable_matrices(target.kernel, target.groups)
     return _spectral_errors(ranks.spectrum(matrices))
 
 
@@ -133,14 +133,14 @@ def _clusters(target, rank) -> Factors:
 def _separable(target, rank) -> Factors:
     """Filters along the height, then along the width (Tai et al., section 3)."""
     height, width, channels, filters = target.kernel.shape
-    matrices = kernels.to_separable_matrices(target.kernel, target.groups)
+    matrices = convolutions.to_separable_matrices(target.kernel, target.groups)
     left, values, right = _svd(matrices, rank)
     roots = np.sqrt(values)
     rows = (roots[..., None] * right).reshape(
         target.groups, rank, width, filters // target.groups
     )
     return Factors(
-        kernels.from_matrices(left * roots[:, None], height, 1, channels),
+        convolutions.from_matrices(left * roots[:, None], height, 1, channels),
         rows.transpose(2, 1, 0, 3).reshape(1, width, rank, filters),
     )
 
@@ -161,7 +161,7 @@ def _by_responses(target, rank) -> Factors:
 
 
 def _matrices(target):
-    return kernels.to_matrices(target.kernel, target.groups)
+    return convolutions.to_matrices(target.kernel, target.groups)
 
 
 def _points(target) -> list[np.ndarray]:
@@ -182,8 +182,8 @@ def _principal(covariance):
 def _cross_filter(target, basis, weights) -> Factors:
     height, width, channels, _ = target.kernel.shape
     return Factors(
-        kernels.from_matrices(basis, height, width, channels),
-        kernels.from_matrices(weights, 1, 1, weights.shape[1]),
+        convolutions.from_matrices(basis, height, width, channels),
+        convolutions.from_matrices(weights, 1, 1, weights.shape[1]),
     )
 
 

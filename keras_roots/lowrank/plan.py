@@ -7,17 +7,25 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from keras_roots.lowrank import budget, costs, kernels, timing
+from keras_roots.benchmarking import LatencyTable
+from keras_roots.convolutions import (
+    Convolution,
+    Cost,
+    Layers,
+    ResponseStatistics,
+    find_convolutions,
+    input_sides,
+    layer_responses,
+    read_kernels,
+)
+from keras_roots.lowrank import timing
+from keras_roots.lowrank.budget import ranks_within
 from keras_roots.lowrank.candidates import Candidate
 from keras_roots.lowrank.choices import Methods, check_arguments, choose_methods
-from keras_roots.lowrank.convolutions import Layers, convolutions
-from keras_roots.lowrank.costs import Convolution, Cost
-from keras_roots.lowrank.latency import LatencyTable
 from keras_roots.lowrank.methods import METHODS, Target
-from keras_roots.lowrank.replacing import replace_layers
-from keras_roots.lowrank.responses import ResponseStatistics, layer_responses
+from keras_roots.lowrank.replacement import replace_layers
 from keras_roots.profiling import profile
-from keras_roots.tables import format_table
+from keras_roots.utils import format_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +104,7 @@ class Plan:
 
     def apply(self) -> keras.Model:
         """Returns a copy of the model, decomposed with the weights that it has now."""
-        found = convolutions(self.model)
+        found = find_convolutions(self.model)
         return replace_layers(
             self.model,
             {
@@ -188,12 +196,14 @@ def plan_decomposition(
     """
     check_arguments(error, method, ranks, cost, macs, rank_multiple)
     before = profile(model, input_shape)
-    every = convolutions(model)
-    sides = costs.input_sides(model, input_shape)
+    every = find_convolutions(model)
+    sides = input_sides(model, input_shape)
     described = {
         name: Convolution.of(layer, sides[id(layer)]) for name, layer in every.items()
     }
-    methods, reasons = choose_methods(every, convolutions(model, layers), method, ranks)
+    methods, reasons = choose_methods(
+        every, find_convolutions(model, layers), method, ranks
+    )
     responses = _responses(model, methods, images)
     candidates = {
         name: Candidate(
@@ -206,7 +216,7 @@ def plan_decomposition(
             candidates[name].check_rank(rank)
         chosen = {name: int(ranks[name]) for name in candidates}
     elif macs is not None:
-        chosen = budget.ranks_within(candidates, before.macs, macs, cost, rank_multiple)
+        chosen = ranks_within(candidates, before.macs, macs, cost, rank_multiple)
     else:
         chosen = {
             name: candidate.rounded(candidate.least_rank(error), rank_multiple)
@@ -241,7 +251,7 @@ def _responses(model, methods, images) -> dict[str, ResponseStatistics]:
 
 
 def _target(name, layer, responses) -> Target:
-    return Target(kernels.read(name, layer), layer.groups, responses.get(name))
+    return Target(read_kernels(name, layer), layer.groups, responses.get(name))
 
 
 def _considered(candidate, rank, cost, times) -> LayerPlan:

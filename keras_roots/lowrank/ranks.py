@@ -6,9 +6,13 @@ import numbers
 import keras
 import numpy as np
 
-from keras_roots.lowrank import kernels
-from keras_roots.lowrank.convolutions import Layers, convolutions
-from keras_roots.tables import format_table
+from keras_roots.convolutions import (
+    Layers,
+    find_convolutions,
+    read_kernels,
+    to_matrices,
+)
+from keras_roots.utils import format_table
 
 # Rounding must not add one to a rank whose energy is exactly the bound.
 _FUZZ = 1e-12
@@ -117,7 +121,7 @@ def rank_analysis(
     return RankAnalysis(
         tuple(
             _layer_rank(name, layer, error)
-            for name, layer in convolutions(model, layers).items()
+            for name, layer in find_convolutions(model, layers).items()
         ),
         float(error),
     )
@@ -166,7 +170,7 @@ def within(errors, bound: float):
 
 
 def _layer_rank(name, layer, error) -> LayerRank:
-    eigenvalues = spectrum(kernels.to_matrices(kernels.read(name, layer), layer.groups))
+    eigenvalues = spectrum(to_matrices(read_kernels(name, layer), layer.groups))
     ranks = tuple(
         int(np.argmax(within(relative_errors(group), error))) for group in eigenvalues
     )

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 
-from keras_roots import graph, surgery
+from keras_roots import convolutions, graph
+from keras_roots.convolutions import CROSS_FILTER, SEPARABLE
+from keras_roots.graph import symbolic_inputs
 from keras_roots.layers import GroupedConv2D
-from keras_roots.lowrank import kernels, ranks
+from keras_roots.lowrank import ranks
 from keras_roots.lowrank.optimizer_state import Change, carry_over
-from keras_roots.lowrank.schemes import CROSS_FILTER, SEPARABLE
-from keras_roots.profiling import symbolic_inputs
 
 
 def shrink(model: keras.Model, error: float) -> keras.Model:
@@ -68,11 +68,9 @@ def shrink(model: keras.Model, error: float) -> keras.Model:
         changed = {"kernel_constraint": None}
         if change.filters is not None:
             changed["filters"] = change.filters
-        return surgery.Replacement(
-            [surgery.copy_of(layer, **changed)], [[kernel, *bias]]
-        )
+        return graph.Replacement([graph.copy_of(layer, **changed)], [[kernel, *bias]])
 
-    small = surgery.rewrite(model, replace)
+    small = graph.rewrite(model, replace)
     if getattr(model, "compiled", False):
         kernels_changed = {
             id(layer.kernel): changes[id(layer)]
@@ -151,9 +149,11 @@ def _are_pair(first, second) -> bool:
 def _change(first, second, error) -> tuple[Change, Change] | None:
     """Returns what becomes of the two, `None` if the rank stays."""
     groups = first.groups
-    basis = kernels.to_matrices(kernels.read(first.name, first), groups)
+    basis = convolutions.to_matrices(
+        convolutions.read_kernels(first.name, first), groups
+    )
     # [groups, rank, whatever a filter of the first one adds to]
-    weights = _by_row(kernels.read(second.name, second), groups)
+    weights = _by_row(convolutions.read_kernels(second.name, second), groups)
     triangular = np.linalg.qr(basis)[1]
     left, values, _ = np.linalg.svd(triangular @ weights, full_matrices=False)
     rank = basis.shape[-1]

@@ -3,8 +3,8 @@
 import os
 from collections.abc import Mapping
 
+from keras_roots.benchmarking import LatencyTable, specifications
 from keras_roots.lowrank.candidates import Candidate
-from keras_roots.lowrank.latency import LatencyTable, specifications
 
 
 def measure(

@@ -3,11 +3,11 @@
 import keras
 
 from keras_roots.layers import LocalResponseNormalization
-from keras_roots.models import common, predictions
+from keras_roots.models import builder, predictions
 from keras_roots.models.registry import register
-from keras_roots.topology import Grouped
+from keras_roots.models.topology import Grouped
 
-FAMILY = common.Family("root_alexnet", "imagenet", size=227, min_size=67, classes=1000)
+FAMILY = builder.Family("root_alexnet", "imagenet", size=227, min_size=67, classes=1000)
 
 # Convolution: filters, kernel size, stride, padding, whether a pool follows, and
 # whether normalisation does.
@@ -28,7 +28,7 @@ GROUPED = (
 
 
 @register(FAMILY.name, GROUPED)
-@common.documented(FAMILY, ("conv2", "conv4", "conv5"))
+@builder.documented(FAMILY, ("conv2", "conv4", "conv5"))
 def RootAlexNet(
     root=2,
     topology="column",
@@ -50,12 +50,12 @@ def RootAlexNet(
     The output of convolution `k` is `conv{k}_relu`; `fc6` and `fc7` are the dense
     layers before the classifier.
     """
-    return common.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
+    return builder.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
 
 
 def preprocess_input(x):
     """Normalises pixels 0 to 255 for `include_preprocessing=False`."""
-    return common.preprocess_input(x, FAMILY.dataset)
+    return builder.preprocess_input(x, FAMILY.dataset)
 
 
 def decode_predictions(preds, top=5):
@@ -66,7 +66,7 @@ def decode_predictions(preds, top=5):
 def _features(x, groups):
     groups_of = {layer.name: groups[layer.stage] for layer in GROUPED}
     for name, (filters, size, stride, padding, pooled, normalised) in STAGES.items():
-        x = common.conv(
+        x = builder.conv(
             filters,
             size,
             groups_of.get(name, 1),

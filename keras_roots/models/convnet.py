@@ -3,11 +3,11 @@
 import keras
 
 from keras_roots.layers import LocalResponseNormalization
-from keras_roots.models import common, predictions
+from keras_roots.models import builder, predictions
 from keras_roots.models.registry import register
-from keras_roots.topology import Grouped
+from keras_roots.models.topology import Grouped
 
-FAMILY = common.Family("root_convnet", "cifar10_mean", size=32, min_size=4, classes=10)
+FAMILY = builder.Family("root_convnet", "cifar10_mean", size=32, min_size=4, classes=10)
 
 # Convolution: filters, deviation of its initial weights, the pool after it, whether
 # normalisation follows. All are 5x5, pools are 3x3 with stride 2.
@@ -21,7 +21,7 @@ GROUPED = (Grouped("conv2", 0, 32, 32), Grouped("conv3", 1, 32, 64))
 
 
 @register(FAMILY.name, GROUPED)
-@common.documented(FAMILY, ("conv2", "conv3"))
+@builder.documented(FAMILY, ("conv2", "conv3"))
 def RootConvNet(
     root=1,
     topology="root",
@@ -45,12 +45,12 @@ def RootConvNet(
     convolution `k` is `conv{k}_relu`, and after pooling and normalisation
     `conv{k}_norm`.
     """
-    return common.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
+    return builder.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
 
 
 def preprocess_input(x):
     """Normalises pixels 0 to 255 for `include_preprocessing=False`."""
-    return common.preprocess_input(x, FAMILY.dataset)
+    return builder.preprocess_input(x, FAMILY.dataset)
 
 
 def decode_predictions(preds, top=5):
@@ -62,12 +62,12 @@ def _features(x, groups):
     groups_of = {layer.name: groups[layer.stage] for layer in GROUPED}
     for name, (filters, deviation, pool, normalised) in STAGES.items():
         count = groups_of.get(name, 1)
-        x = common.conv(
+        x = builder.conv(
             filters, 5, count, kernel_initializer=_normal(deviation), name=name
         )(x)
         if count > 1:
             x = keras.layers.ReLU(name=f"{name}_grouped_relu")(x)
-            x = common.conv(filters, 1, name=f"{name}_mix")(x)
+            x = builder.conv(filters, 1, name=f"{name}_mix")(x)
         x = keras.layers.ReLU(name=f"{name}_relu")(x)
         x = pool(3, 2, padding="same", name=f"{name}_pool")(x)
         if normalised:

@@ -2,11 +2,11 @@
 
 import keras
 
-from keras_roots.models import common, predictions
+from keras_roots.models import builder, predictions
 from keras_roots.models.registry import register
-from keras_roots.topology import Grouped
+from keras_roots.models.topology import Grouped
 
-FAMILY = common.Family(
+FAMILY = builder.Family(
     "root_googlenet", "imagenet", size=224, min_size=32, classes=1000
 )
 
@@ -43,7 +43,7 @@ GROUPED = (
 
 
 @register(FAMILY.name, GROUPED)
-@common.documented(FAMILY, STAGES)
+@builder.documented(FAMILY, STAGES)
 def RootGoogLeNet(
     root=8,
     topology="root",
@@ -86,7 +86,7 @@ def RootGoogLeNet(
             f"Received: aux_heads={aux_heads}, include_top={include_top}"
         )
     modules = {}
-    return common.build_model(
+    return builder.build_model(
         FAMILY,
         GROUPED,
         lambda x, groups: _features(x, groups, modules),
@@ -97,7 +97,7 @@ def RootGoogLeNet(
 
 def preprocess_input(x):
     """Normalises pixels 0 to 255 for `include_preprocessing=False`."""
-    return common.preprocess_input(x, FAMILY.dataset)
+    return builder.preprocess_input(x, FAMILY.dataset)
 
 
 def decode_predictions(preds, top=5):
@@ -144,12 +144,12 @@ def _inception(x, filters, groups_of, name):
         spatial(reading(x, to_5x5, "5x5_reduce"), of_5x5, 5, "5x5"),
         reading(pooled, after_pool, "pool_proj"),
     ]
-    return keras.layers.Concatenate(axis=common.channel_axis(), name=name)(branches)
+    return keras.layers.Concatenate(axis=builder.channel_axis(), name=name)(branches)
 
 
 def _conv(x, filters, kernel_size, name, **kwargs):
-    x = common.conv(filters, kernel_size, name=name, **kwargs)(x)
-    x = common.batch_norm(f"{name}_bn", center=False, scale=False)(x)
+    x = builder.conv(filters, kernel_size, name=name, **kwargs)(x)
+    x = builder.batch_norm(f"{name}_bn", center=False, scale=False)(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
@@ -183,5 +183,5 @@ def _auxiliary(x, classes, activation, name):
 
 def _sides(x):
     sides = list(x.shape[1:])
-    sides.pop(-1 if common.channel_axis() == -1 else 0)
+    sides.pop(-1 if builder.channel_axis() == -1 else 0)
     return sides

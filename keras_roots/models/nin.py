@@ -2,11 +2,11 @@
 
 import keras
 
-from keras_roots.models import common, predictions
+from keras_roots.models import builder, predictions
 from keras_roots.models.registry import register
-from keras_roots.topology import Grouped
+from keras_roots.models.topology import Grouped
 
-FAMILY = common.Family("root_nin", "cifar10", size=32, min_size=4, classes=10)
+FAMILY = builder.Family("root_nin", "cifar10", size=32, min_size=4, classes=10)
 
 # Stage: (filters, kernel size) of its three convolutions, and the pool before it.
 # The last 1x1 of the last stage is the classifier.
@@ -21,7 +21,7 @@ GROUPED = (Grouped("conv2a", 0, 96, 192), Grouped("conv3a", 1, 192, 192))
 
 
 @register(FAMILY.name, GROUPED)
-@common.documented(FAMILY, ("conv2", "conv3"))
+@builder.documented(FAMILY, ("conv2", "conv3"))
 def RootNiN(
     root=8,
     topology="root",
@@ -43,12 +43,12 @@ def RootNiN(
     Features are reachable by layer name: the outputs of stage `k` are `conv{k}a_relu`,
     `conv{k}b_relu`, `conv{k}c_relu`.
     """
-    return common.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
+    return builder.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
 
 
 def preprocess_input(x):
     """Normalises pixels 0 to 255 for `include_preprocessing=False`."""
-    return common.preprocess_input(x, FAMILY.dataset)
+    return builder.preprocess_input(x, FAMILY.dataset)
 
 
 def decode_predictions(preds, top=5):
@@ -63,13 +63,13 @@ def _features(x, groups):
             x = pool(3, 2, padding="same", name=f"{stage}_pool")(x)
         for letter, (filters, kernel_size) in zip("abc", convolutions, strict=False):
             name = stage + letter
-            x = common.conv(filters, kernel_size, groups_of.get(name, 1), name=name)(x)
-            x = common.batch_norm(f"{name}_bn")(x)
+            x = builder.conv(filters, kernel_size, groups_of.get(name, 1), name=name)(x)
+            x = builder.batch_norm(f"{name}_bn")(x)
             x = keras.layers.ReLU(name=f"{name}_relu")(x)
     return x
 
 
 def _classifier(x, classes, activation):
-    x = common.conv(classes, 1, name="conv3c")(x)
+    x = builder.conv(classes, 1, name="conv3c")(x)
     x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
     return keras.layers.Activation(activation, name="predictions")(x)

@@ -2,11 +2,11 @@
 
 import keras
 
-from keras_roots.models import common, predictions
+from keras_roots.models import builder, predictions
 from keras_roots.models.registry import register
-from keras_roots.topology import Grouped
+from keras_roots.models.topology import Grouped
 
-FAMILY = common.Family(
+FAMILY = builder.Family(
     "root_resnet200", "imagenet", size=224, min_size=32, classes=1000
 )
 
@@ -28,7 +28,7 @@ GROUPED = tuple(
 
 
 @register(FAMILY.name, GROUPED)
-@common.documented(FAMILY, tuple(STAGES))
+@builder.documented(FAMILY, tuple(STAGES))
 def RootResNet200(
     root=64,
     topology="root",
@@ -51,12 +51,12 @@ def RootResNet200(
     Layers are named as in `keras.applications.ResNet50V2`: the output of block `b` of
     stage `s` is `conv{s}_block{b}_out`.
     """
-    return common.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
+    return builder.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
 
 
 def preprocess_input(x):
     """Normalises pixels 0 to 255 for `include_preprocessing=False`."""
-    return common.preprocess_input(x, FAMILY.dataset)
+    return builder.preprocess_input(x, FAMILY.dataset)
 
 
 def decode_predictions(preds, top=5):
@@ -100,13 +100,13 @@ def _block(x, filters, groups, *, stride, project, preactivate, name):
 
 
 def _conv(x, filters, kernel_size, name, **kwargs):
-    return common.conv(
+    return builder.conv(
         filters, kernel_size, use_bias=False, name=f"{name}_conv", **kwargs
     )(x)
 
 
 def _bn_relu(x, name):
-    x = common.batch_norm(f"{name}_bn")(x)
+    x = builder.batch_norm(f"{name}_bn")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import keras
 
 from keras_roots.models import released
-from keras_roots.topology import Grouped, assign_groups
+from keras_roots.models.topology import Grouped, assign_groups
 
 _CONSTRUCTORS: dict[str, Callable[..., keras.Model]] = {}
 _GROUPED: dict[str, Sequence[Grouped]] = {}

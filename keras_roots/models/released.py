@@ -8,7 +8,7 @@ from importlib import resources
 
 import keras
 
-from keras_roots.loading import load_model
+from keras_roots.utils import load_model
 
 DATASETS = {"cifar10": 10, "imagenette": 10}  # that weights are released for: classes
 _NETWORK = ".keras"  # Released networks that no constructor builds are whole files.

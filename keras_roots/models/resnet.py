@@ -2,11 +2,13 @@
 
 import keras
 
-from keras_roots.models import common, predictions
+from keras_roots.models import builder, predictions
 from keras_roots.models.registry import register
-from keras_roots.topology import Grouped
+from keras_roots.models.topology import Grouped
 
-FAMILY = common.Family("root_resnet50", "imagenet", size=224, min_size=32, classes=1000)
+FAMILY = builder.Family(
+    "root_resnet50", "imagenet", size=224, min_size=32, classes=1000
+)
 
 # Stage: blocks, filters of their 3x3, stride of the first block.
 STAGES = {
@@ -26,7 +28,7 @@ GROUPED = tuple(
 
 
 @register(FAMILY.name, GROUPED)
-@common.documented(FAMILY, tuple(STAGES))
+@builder.documented(FAMILY, tuple(STAGES))
 def RootResNet50(
     root=64,
     topology="root",
@@ -49,12 +51,12 @@ def RootResNet50(
     Layers are named as in `keras.applications.ResNet50`: the output of block `b` of
     stage `s` is `conv{s}_block{b}_out`.
     """
-    return common.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
+    return builder.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
 
 
 def preprocess_input(x):
     """Normalises pixels 0 to 255 for `include_preprocessing=False`."""
-    return common.preprocess_input(x, FAMILY.dataset)
+    return builder.preprocess_input(x, FAMILY.dataset)
 
 
 def decode_predictions(preds, top=5):
@@ -63,8 +65,8 @@ def decode_predictions(preds, top=5):
 
 
 def _features(x, groups):
-    x = common.conv(64, 7, strides=2, name="conv1_conv")(x)
-    x = common.batch_norm("conv1_bn")(x)
+    x = builder.conv(64, 7, strides=2, name="conv1_conv")(x)
+    x = builder.batch_norm("conv1_bn")(x)
     x = keras.layers.ReLU(name="conv1_relu")(x)
     x = keras.layers.MaxPooling2D(3, 2, padding="same", name="pool1_pool")(x)
     for count, (stage, (blocks, filters, stride)) in zip(
@@ -97,10 +99,10 @@ def _block(x, filters, groups, *, stride, project, name):
 
 
 def _conv_bn(x, filters, kernel_size, name, **kwargs):
-    x = common.conv(
+    x = builder.conv(
         filters, kernel_size, use_bias=False, name=f"{name}_conv", **kwargs
     )(x)
-    return common.batch_norm(f"{name}_bn")(x)
+    return builder.batch_norm(f"{name}_bn")(x)
 
 
 def _classifier(x, classes, activation):

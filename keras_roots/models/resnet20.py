@@ -2,11 +2,11 @@
 
 import keras
 
-from keras_roots.models import common, predictions
+from keras_roots.models import builder, predictions
 from keras_roots.models.registry import register
-from keras_roots.topology import Grouped
+from keras_roots.models.topology import Grouped
 
-FAMILY = common.Family("root_resnet20", "cifar10", size=32, min_size=4, classes=10)
+FAMILY = builder.Family("root_resnet20", "cifar10", size=32, min_size=4, classes=10)
 
 # Stage: blocks, filters, stride of the first block.
 STAGES = {
@@ -30,7 +30,7 @@ GROUPED = tuple(
 
 
 @register(FAMILY.name, GROUPED)
-@common.documented(FAMILY, tuple(STAGES))
+@builder.documented(FAMILY, tuple(STAGES))
 def RootResNet20(
     root=1,
     topology="root",
@@ -54,12 +54,12 @@ def RootResNet20(
     block `b` of stage `s` is `conv{s}_block{b}_out`, its 3x3 convolutions are
     `conv{s}_block{b}_1_conv` and `conv{s}_block{b}_2_conv`.
     """
-    return common.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
+    return builder.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
 
 
 def preprocess_input(x):
     """Normalises pixels 0 to 255 for `include_preprocessing=False`."""
-    return common.preprocess_input(x, FAMILY.dataset)
+    return builder.preprocess_input(x, FAMILY.dataset)
 
 
 def decode_predictions(preds, top=5):
@@ -101,15 +101,15 @@ def _spatial(x, filters, groups, name, **kwargs):
     if groups > 1:
         x = _bn_relu(x, f"{name}_grouped")
         x = _conv(x, filters, 1, f"{name}_mix_conv")
-    return common.batch_norm(f"{name}_bn")(x)
+    return builder.batch_norm(f"{name}_bn")(x)
 
 
 def _conv(x, filters, kernel_size, name, **kwargs):
-    return common.conv(filters, kernel_size, use_bias=False, name=name, **kwargs)(x)
+    return builder.conv(filters, kernel_size, use_bias=False, name=name, **kwargs)(x)
 
 
 def _bn_relu(x, name):
-    x = common.batch_norm(f"{name}_bn")(x)
+    x = builder.batch_norm(f"{name}_bn")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 import keras
 import numpy as np
 
-from keras_roots import graph, surgery
+from keras_roots import graph
+from keras_roots.graph import Selection
 from keras_roots.regularizers.force import ForceRegularizer
 from keras_roots.regularizers.group_lasso import GroupLasso
-from keras_roots.selection import Selection
 
 # The convolutions that the paper coordinates, by model family. ConvNet and ResNet-20:
 # Table 1; AlexNet: section 5.3, Table 4; GoogLeNet: every one, the 1x1s too.
@@ -106,7 +106,7 @@ def with_regularizer(
             own = RegularizerSum([layer.kernel_regularizer, own])
         return {"kernel_regularizer": own}
 
-    copy = surgery.reconfigure(model, change)
+    copy = graph.reconfigure(model, change)
     chosen.check()
     return copy
 
@@ -130,7 +130,7 @@ def without_regularizers(model: keras.Model) -> keras.Model:
         held = [name for name in config if name.endswith("_regularizer")]
         return dict.fromkeys(name for name in held if config[name] is not None)
 
-    return surgery.reconfigure(model, change)
+    return graph.reconfigure(model, change)
 
 
 def paper_layers(family: str) -> Callable[[keras.Layer], bool]:

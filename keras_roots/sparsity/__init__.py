@@ -1,18 +1,13 @@
 """Sparse networks: pruning of weights, removal of dead filters."""
 
-from keras_roots.sparsity.filters import (
+from keras_roots.layers import FixedZeros
+from keras_roots.sparsity.dead_filters import (
     DeadFilters,
     LayerFilters,
     dead_filters,
     remove_dead_filters,
 )
-from keras_roots.sparsity.pruning import (
-    FixedZeros,
-    LayerSparsity,
-    Sparsity,
-    prune,
-    sparsity_report,
-)
+from keras_roots.sparsity.pruning import LayerSparsity, Sparsity, prune, sparsity_report
 
 __all__ = [
     "DeadFilters",

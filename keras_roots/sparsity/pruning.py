@@ -1,18 +1,16 @@
 """Magnitude pruning: small weights become zero, and stay zero in training."""
 
-import base64
 import dataclasses
-import math
 import numbers
-import zlib
 from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
 
-from keras_roots import graph, surgery
-from keras_roots.selection import Selection
-from keras_roots.tables import format_table
+from keras_roots import graph
+from keras_roots.graph import Selection
+from keras_roots.layers import FixedZeros
+from keras_roots.utils import format_table
 
 SCOPES = ("layer", "global")
 
@@ -22,55 +20,6 @@ _PRUNABLE = (
     keras.layers.Conv3D,
     keras.layers.Dense,
 )
-
-
-@keras.saving.register_keras_serializable(package="keras_roots")
-class FixedZeros(keras.constraints.Constraint):
-    """Constraint that keeps pruned weights at zero.
-
-    Applied after every step of the optimiser, under every backend. A constraint has no
-    variables, so the mask is a constant; it is saved with the layer, one bit per weight
-    before compression.
-
-    Args:
-        mask: Array of the kernel's shape, true where weights are kept.
-        constraint: Optional constraint that is applied first.
-    """
-
-    def __init__(self, mask, constraint=None):
-        self.mask = np.asarray(mask, "bool")
-        self.constraint = keras.constraints.get(constraint)
-
-    def __call__(self, w):
-        """Returns the weights with zeros where the mask is false."""
-        if tuple(w.shape) != self.mask.shape:
-            raise ValueError(
-                f"`mask` must have the shape {tuple(w.shape)} of the weights. "
-                f"Received: mask of shape {self.mask.shape}"
-            )
-        w = keras.ops.convert_to_tensor(w)
-        if self.constraint is not None:
-            w = self.constraint(w)
-        return keras.ops.where(self.mask, w, keras.ops.zeros_like(w))
-
-    def get_config(self):
-        """Returns the mask, packed, and the other constraint."""
-        packed = zlib.compress(np.packbits(self.mask).tobytes())
-        return {
-            "mask": {
-                "shape": list(self.mask.shape),
-                "bits": base64.b85encode(packed).decode("ascii"),
-            },
-            "constraint": keras.constraints.serialize(self.constraint),
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        """Unpacks the mask."""
-        shape, bits = config["mask"]["shape"], config["mask"]["bits"]
-        packed = np.frombuffer(zlib.decompress(base64.b85decode(bits)), "uint8")
-        mask = np.unpackbits(packed, count=math.prod(shape)).reshape(shape)
-        return cls(mask, config["constraint"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,12 +133,12 @@ def prune(
         held = layer.kernel_constraint
         if isinstance(held, FixedZeros):
             held = held.constraint
-        copy = surgery.copy_of(layer, kernel_constraint=FixedZeros(mask, held))
+        copy = graph.copy_of(layer, kernel_constraint=FixedZeros(mask, held))
         kernel, *bias = layer.get_weights()
         pruned = np.where(mask, kernel, np.zeros_like(kernel))
-        return surgery.Replacement([copy], [[pruned, *bias]])
+        return graph.Replacement([copy], [[pruned, *bias]])
 
-    return surgery.rewrite(model, replace)
+    return graph.rewrite(model, replace)
 
 
 def sparsity_report(model: keras.Model) -> Sparsity:

@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from keras_roots.analysis import block_structure, filter_correlation, plot_correlation
+from keras_roots.analysis.correlation import (
+    block_structure,
+    filter_correlation,
+    plot_correlation,
+)
 
 
 def _model(side=8, strides=2):

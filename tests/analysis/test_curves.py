@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 
-from keras_roots.analysis import plot_curves, plot_tradeoff
+from keras_roots.analysis.curves import plot_curves, plot_tradeoff
 
 
 def _rows(*accuracies, first=1):

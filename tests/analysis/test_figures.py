@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_roots.analysis import figures, plot_curves
+from keras_roots.analysis import figures
+from keras_roots.analysis.curves import plot_curves
 
 RUNS = {"run": [{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.6}]}
 

@@ -3,7 +3,7 @@ import pytest
 import scipy.linalg
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from keras_roots.analysis import plot_filters, project_filters
+from keras_roots.analysis.filters import plot_filters, project_filters
 
 
 def _kernel(filters=120, shape=(2, 2, 2), clusters=4, noise=0.3, seed=0):

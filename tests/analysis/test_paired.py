@@ -6,7 +6,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from keras_roots.analysis import PairedComparison, compare_paired
+from keras_roots.analysis.paired import PairedComparison, compare_paired
 
 
 def _pairs(both, first_only, second_only, neither):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_roots.analysis import plot_pareto
+from keras_roots.analysis.pareto import plot_pareto
 
 # Topology, groups, MACs, parameters, accuracy: Deep Roots, Tables 1 and 2.
 PAPER = [

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_roots.analysis import plot_spectra
+from keras_roots.analysis.spectra import plot_spectra
 from keras_roots.lowrank.ranks import LayerRank, RankAnalysis, rank_analysis
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_roots.export import export_tflite
-from keras_roots.layers import GroupedConv2D
+from keras_roots.export.litert import export_tflite
+from keras_roots.layers.grouped_conv2d import GroupedConv2D
 
 
 def make_network(groups=4, size=8, normalization=True, classes=5, activation="softmax"):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_roots.export import images as image_data
-from keras_roots.models import RootNiN
+from keras_roots.models.nin import RootNiN
 
 
 def _as_images(data, model):

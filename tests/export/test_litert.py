@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_roots.export import ExportError, LiteRTModel, export_tflite, litert
+from keras_roots.export import litert
+from keras_roots.export.check import ExportError
+from keras_roots.export.litert import export_tflite
+from keras_roots.export.runner import LiteRTModel
 
 # Largest relative difference to expect of each quantisation.
 PRECISION = {None: 1e-5, "float16": 5e-3, "dynamic": 0.05, "int8": 0.08}

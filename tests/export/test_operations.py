@@ -8,7 +8,7 @@ from keras import layers
 import keras_roots
 from keras_roots.export import litert
 from keras_roots.export.operations import read_operations
-from keras_roots.layers import GroupedConv2D
+from keras_roots.layers.grouped_conv2d import GroupedConv2D
 
 HEIGHT, WIDTH, CHANNELS = 9, 7, 8
 

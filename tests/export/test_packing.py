@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_roots.export import LiteRTModel, litert, pack_groups, packing
-from keras_roots.layers import GroupedConv2D
-from keras_roots.models import RootNiN
+from keras_roots.export import litert, packing
+from keras_roots.export.packing import pack_groups
+from keras_roots.export.runner import LiteRTModel
+from keras_roots.layers.grouped_conv2d import GroupedConv2D
+from keras_roots.models.nin import RootNiN
 
 COLUMNS = "dtype,kernel,side,channels,filters,groups,ms\n"
 

@@ -3,7 +3,8 @@ import sys
 import numpy as np
 import pytest
 
-from keras_roots.export import LiteRTModel, litert
+from keras_roots.export import litert
+from keras_roots.export.runner import LiteRTModel
 
 
 def test_any_number_of_images_runs_in_batches(network, images, exported):

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_roots.export import ExportError, export_saved_model, saved_model
-from keras_roots.layers import GroupedConv2D, grouped_conv2d
+from keras_roots.export import saved_model
+from keras_roots.export.check import ExportError
+from keras_roots.export.saved_model import export_saved_model
+from keras_roots.layers.grouped_conv2d import GroupedConv2D, lowerings
 from keras_roots.layers.lowering import native_works
 
 needs_native = pytest.mark.skipif(
@@ -86,7 +88,7 @@ def test_the_native_form_fails_on_hosts_without(network, images, tmp_path, run_p
 def test_both_ways_are_compared_with_the_model(
     wrong, network, images, tmp_path, monkeypatch
 ):
-    convolve = grouped_conv2d.lowerings.grouped_conv2d
+    convolve = lowerings.grouped_conv2d
 
     def sabotaged(*args, lowering, **kwargs):
         outputs = convolve(*args, lowering=lowering, **kwargs)
@@ -94,7 +96,7 @@ def test_both_ways_are_compared_with_the_model(
 
     report = export_saved_model(network(), tmp_path / "net", check_data=images())
     assert report.compared == ("split", "native")
-    monkeypatch.setattr(grouped_conv2d.lowerings, "grouped_conv2d", sabotaged)
+    monkeypatch.setattr(lowerings, "grouped_conv2d", sabotaged)
     with pytest.raises(ExportError, match="differs from the model"):
         export_saved_model(network(), tmp_path / "sabotaged", check_data=images())
     assert os.listdir(tmp_path) == ["net"]

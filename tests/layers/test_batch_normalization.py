@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_roots.layers import BatchNormalization
+from keras_roots.layers.batch_normalization import BatchNormalization
 
 
 def _images(dtype="float32", shape=(6, 5, 4, 8)):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_roots.layers import GroupedConv2D
 from keras_roots.layers import lowering as lowerings
+from keras_roots.layers.grouped_conv2d import GroupedConv2D
 
 HOW = ("auto", "split")  # Native does not work everywhere.
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_roots.layers import LocalResponseNormalization
+from keras_roots.layers.local_response_normalization import LocalResponseNormalization
 
 
 def mean_square(x, size, region):

@@ -6,8 +6,8 @@ import pytest
 from keras import layers
 
 from keras_roots import RootResNet20, decompose, plan_decomposition, profile
-from keras_roots.layers import GroupedConv2D
-from keras_roots.lowrank import METHODS
+from keras_roots.layers.grouped_conv2d import GroupedConv2D
+from keras_roots.lowrank.methods import METHODS
 
 CONVOLUTIONS = {
     "plain": {},

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from keras_roots.convolutions.responses import ResponseStatistics
 from keras_roots.lowrank.methods import METHODS, Target
-from keras_roots.lowrank.responses import ResponseStatistics
 
 SHAPES = {1: (3, 5, 4, 12), 2: (3, 5, 4, 12), 3: (1, 3, 2, 12)}
 OF_THE_KERNEL = [name for name in METHODS if name != "responses"]

@@ -8,9 +8,9 @@ import pytest
 from keras import layers
 
 from keras_roots import RootAlexNet, RootConvNet, plan_decomposition
-from keras_roots.lowrank import ALEXNET_LRA, METHODS
-from keras_roots.lowrank.budget import least_error, use_up
-from keras_roots.lowrank.latency import LatencyTable
+from keras_roots.benchmarking.latency_table import LatencyTable
+from keras_roots.convolutions.knapsack import least_error, use_up
+from keras_roots.lowrank.methods import ALEXNET_LRA, METHODS
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_roots import create_model
-from keras_roots.layers import GroupedConv2D
+from keras_roots.layers.grouped_conv2d import GroupedConv2D
 from keras_roots.models import preact_resnet
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_roots import create_model, list_models
-from keras_roots.models import common, weights
+from keras_roots.models import builder, weights
 
 pytestmark = pytest.mark.usefixtures("shallow")
 
@@ -171,13 +171,13 @@ def test_released_weights_and_another_classifier(monkeypatch, arguments, message
 
 def test_unknown_normalisation():
     with pytest.raises(ValueError, match="`dataset` must be one of .*'mnist'"):
-        common.preprocess_input(np.zeros((1, 4, 4, 3)), "mnist")
+        builder.preprocess_input(np.zeros((1, 4, 4, 3)), "mnist")
 
 
 def test_preprocess_input_channels_first():
     keras.config.set_image_data_format("channels_first")
     images = np.full((1, 3, 2, 2), 100.0)
-    found = np.asarray(common.preprocess_input(images, "imagenet"))
+    found = np.asarray(builder.preprocess_input(images, "imagenet"))
     mean, std = np.array(MEAN["imagenet"]), np.array(STD["imagenet"])
     np.testing.assert_allclose(found[0, :, 0, 0], (100 - mean) / std, rtol=1e-5)
 
@@ -187,5 +187,5 @@ def test_other_channels_take_the_mean_colour(channels):
     x = np.full((1, 2, 2, channels), 100.0)
     mean, std = np.mean(MEAN["cifar10"]), np.mean(STD["cifar10"])
     expected = np.full_like(x, (100 - mean) / std)
-    found = common.preprocess_input(x, "cifar10")
+    found = builder.preprocess_input(x, "cifar10")
     np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 import keras_roots
-from keras_roots.regularizers import (
-    ForceRegularizer,
+from keras_roots.regularizers.attach import (
+    PAPER_LAYERS,
     RegularizerSum,
     paper_layers,
     relative_force,
     with_regularizer,
     without_regularizers,
 )
-from keras_roots.regularizers.attach import PAPER_LAYERS
+from keras_roots.regularizers.force import ForceRegularizer
 
 
 def network():

@@ -4,9 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_roots.layers import GroupedConv2D
-from keras_roots.regularizers import ForceRegularizer
-from keras_roots.regularizers.force import NORMS
+from keras_roots.layers.grouped_conv2d import GroupedConv2D
+from keras_roots.regularizers.force import NORMS, ForceRegularizer
 
 
 def pair_by_pair(kernel, norm, groups=1, scale="norm", normalize=False):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_roots.layers import GroupedConv2D
+from keras_roots.layers.grouped_conv2d import GroupedConv2D
 from keras_roots.regularizers.group_lasso import AXES, GroupLasso
 
 

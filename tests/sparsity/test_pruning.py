@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_roots.layers import GroupedConv2D
-from keras_roots.sparsity import FixedZeros, prune, sparsity_report
+from keras_roots.layers import FixedZeros
+from keras_roots.layers.grouped_conv2d import GroupedConv2D
+from keras_roots.sparsity.pruning import prune, sparsity_report
 
 
 def _model(dtype=None):

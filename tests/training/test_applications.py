@@ -10,8 +10,10 @@ from keras.src.applications import imagenet_utils
 from keras.src.utils import file_utils
 
 import keras_roots
-from keras_roots.training import applications, data, preparing
-from keras_roots.training.recipes import Recipe
+from keras_roots.training import applications
+from keras_roots.training.data import datasets
+from keras_roots.training.trainer.prepare import prepare
+from keras_roots.training.trainer.recipes import Recipe
 
 # Networks by the way that their family prepares pixels, and that way: mean, deviation
 # and order of red, green and blue (Keras's documentation).
@@ -25,9 +27,9 @@ _COLOURS = {
 
 def _dataset(classes=5, image_size=32, name="mine"):
     images = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), "uint8")
-    split = data.Arrays(images, np.arange(16) % classes)
+    split = datasets.Arrays(images, np.arange(16) % classes)
     names = tuple(map(str, range(classes)))
-    return data.Dataset(name, names, split, split, split, image_size)
+    return datasets.Dataset(name, names, split, split, split, image_size)
 
 
 def _start(name, dataset=None, **arguments):
@@ -197,7 +199,7 @@ def test_preprocessing_by_operations_stays_in_the_graph(mode, tmp_path):
     x = keras.layers.Dense(5, activation="softmax")(x)
     model = keras.Model(images, x)
     expected = model(_pixels())
-    logits = preparing.prepare(model, Recipe(1, 1, 1.0))(_pixels())
+    logits = prepare(model, Recipe(1, 1, 1.0))(_pixels())
     np.testing.assert_allclose(keras.ops.softmax(logits), expected, atol=1e-5)
     for small in (
         keras_roots.decompose(model, error=1e-9, cost=None),

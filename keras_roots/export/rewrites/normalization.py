@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_roots import graph, surgery
+from keras_roots import graph
 from keras_roots.export.rewrites import folding
 
 # Fewer channels than this leave most of a vector unit idle.
@@ -46,15 +46,15 @@ def merge_normalization(model: keras.Model) -> tuple[keras.Model, dict[str, str]
             np.tile(offset, repeats),
         ]
         if not narrow:
-            return surgery.Replacement([depthwise], [weights])
+            return graph.Replacement([depthwise], [weights])
         layers = [
             keras.layers.Reshape((-1, 1, width * channels)),
             depthwise,
             keras.layers.Reshape((-1, width, channels), name=layer.name),
         ]
-        return surgery.Replacement(layers, [[], weights, []])
+        return graph.Replacement(layers, [[], weights, []])
 
-    return surgery.rewrite(model, replace), changes
+    return graph.rewrite(model, replace), changes
 
 
 def _affine(layer, connections):

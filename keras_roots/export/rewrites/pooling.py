@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_roots import surgery
+from keras_roots import graph
 
 # XNNPACK's depthwise kernels have no more taps; beyond, they are many times slower.
 _MOST_TAPS = 25
@@ -45,12 +45,12 @@ def convolve_average_pools(model: keras.Model) -> tuple[keras.Model, dict[str, s
         )
         kernel = np.full((*layer.pool_size, shape[-1], 1), 1 / area)
         if not padded:
-            return surgery.Replacement([depthwise], [[kernel]])
+            return graph.Replacement([depthwise], [[kernel]])
         factors = np.repeat(edges[..., None], shape[-1], axis=-1)
         scale = keras.layers.Rescaling(factors.tolist(), name=layer.name)
-        return surgery.Replacement([depthwise, scale], [[kernel], []])
+        return graph.Replacement([depthwise, scale], [[kernel], []])
 
-    return surgery.rewrite(model, replace), changes
+    return graph.rewrite(model, replace), changes
 
 
 def _edge_factors(layer, axis) -> np.ndarray:

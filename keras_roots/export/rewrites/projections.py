@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_roots import graph, surgery
+from keras_roots import graph
 from keras_roots.export.rewrites import folding
 
 
@@ -21,7 +21,7 @@ def merge_projections(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
         A copy with the same outputs up to rounding, and what became of which layer.
     """
     connections = graph.Connections(model)
-    replacements: dict[int, surgery.Replacement] = {}
+    replacements: dict[int, graph.Replacement] = {}
     changes = {}
     for _, layer in graph.operations(model):
         branches = _branches(layer, connections)
@@ -33,14 +33,14 @@ def merge_projections(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
         for convolution, batch_norm in branches:
             replacements[id(convolution)] = _input_of(convolution)
             if batch_norm is not None:
-                replacements[id(batch_norm)] = surgery.Replacement([], [])
+                replacements[id(batch_norm)] = graph.Replacement([], [])
         merged = keras.layers.Conv2D(kernels[0].shape[-1], 1, name=layer.name)
-        replacements[id(layer)] = surgery.Replacement(
+        replacements[id(layer)] = graph.Replacement(
             [keras.layers.Concatenate(), merged],
             [[], [np.concatenate(kernels, axis=2), sum(biases)]],
         )
         changes[layer.name] = " + ".join(conv.name for conv, _ in branches)
-    rewritten = surgery.rewrite(model, lambda layer: replacements.get(id(layer)))
+    rewritten = graph.rewrite(model, lambda layer: replacements.get(id(layer)))
     return rewritten, changes
 
 
@@ -75,14 +75,14 @@ def _is_projection(layer) -> bool:
     )
 
 
-def _input_of(convolution) -> surgery.Replacement:
+def _input_of(convolution) -> graph.Replacement:
     """Returns what gives the input positions that a 1x1 convolution looks at."""
     if convolution.strides == (1, 1):
-        return surgery.Replacement([], [])
+        return graph.Replacement([], [])
     # XNNPACK has no pooling of single positions; a depthwise convolution picks them.
     pick = keras.layers.DepthwiseConv2D(
         1, convolution.strides, use_bias=False, name=convolution.name
     )
-    return surgery.Replacement(
+    return graph.Replacement(
         [pick], [[np.ones((1, 1, convolution.kernel.shape[2], 1))]]
     )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_roots import graph, surgery
+from keras_roots import graph
 from keras_roots.export import targets
 from keras_roots.export.rewrites import folding
 
@@ -49,7 +49,7 @@ def widen_stem(
         A copy with the same outputs up to rounding, and what became of which layer.
     """
     connections = graph.Connections(model)
-    replacements: dict[int, surgery.Replacement] = {}
+    replacements: dict[int, graph.Replacement] = {}
     changes = {}
     for _, layer in graph.operations(model):
         widening = _widening(layer, connections, tile)
@@ -57,7 +57,7 @@ def widen_stem(
             continue
         _widen(layer, widening, connections, replacements)
         changes[layer.name] = f"{widening.pixels} pixels at a time"
-    rewritten = surgery.rewrite(model, lambda layer: replacements.get(id(layer)))
+    rewritten = graph.rewrite(model, lambda layer: replacements.get(id(layer)))
     return rewritten, changes
 
 
@@ -148,7 +148,7 @@ def _widen(layer, widening, connections, replacements):
     """Replaces a layer and, if outputs lie side by side, what follows it."""
     _, side, width, channels = layer.input.shape
     kernel, *bias = layer.get_weights()
-    config = surgery.configuration(layer)
+    config = graph.configuration(layer)
     wide = keras.layers.Conv2D(
         widening.outputs * layer.filters,
         (layer.kernel_size[0], widening.width),
@@ -165,7 +165,7 @@ def _widen(layer, widening, connections, replacements):
     rows = keras.layers.Reshape(
         (side, width // widening.pixels, widening.pixels * channels)
     )
-    replacements[id(layer)] = surgery.Replacement([rows, wide], [[], weights])
+    replacements[id(layer)] = graph.Replacement([rows, wide], [[], weights])
     if widening.outputs == 1:
         return
     # BatchNorm and activation come before the positions part, to be merged with it.
@@ -173,14 +173,14 @@ def _widen(layer, widening, connections, replacements):
     follower = connections.follower(layer)
     if follower is not None and folding.is_batch_norm(follower):
         last = follower
-        replacements[id(last)] = surgery.Replacement(
-            [surgery.copy_of(last)],
+        replacements[id(last)] = graph.Replacement(
+            [graph.copy_of(last)],
             [[np.tile(values, widening.outputs) for values in last.get_weights()]],
         )
         follower = connections.follower(last)
     if isinstance(follower, keras.layers.ReLU):
         last = follower
-        replacements[id(last)] = surgery.Replacement([surgery.copy_of(last)], [[]])
+        replacements[id(last)] = graph.Replacement([graph.copy_of(last)], [[]])
     chain, chain_weights = replacements[id(last)]
     parted = keras.layers.Reshape(layer.output.shape[1:])
-    replacements[id(last)] = surgery.Replacement([*chain, parted], [*chain_weights, []])
+    replacements[id(last)] = graph.Replacement([*chain, parted], [*chain_weights, []])

@@ -6,8 +6,11 @@ import pytest
 from keras import layers
 
 import keras_roots
-from keras_roots.export import LiteRTModel, export_tflite, rewrites
+from keras_roots import export
+from keras_roots.export.litert import export_tflite
 from keras_roots.export.rewrites import REWRITES, names, rewrite
+from keras_roots.export.runner import LiteRTModel
+from keras_roots.export.targets import TARGETS
 from keras_roots.models import registry
 
 
@@ -110,7 +113,7 @@ def test_auxiliary_heads_go():
     model = keras_roots.RootGoogLeNet(
         root=8, aux_heads=True, classes=5, input_shape=(64, 64, 3)
     )
-    rewritten, changes = rewrites.drop_auxiliary_heads(model)
+    rewritten, changes = export.drop_auxiliary_heads(model)
     assert (len(model.outputs), len(rewritten.outputs)) == (3, 1)
     assert len(changes) == 2
     images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3))
@@ -154,7 +157,7 @@ def _residual(strides=1, use_bias=True, batch_norm=True, activation=None, groups
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_two_projections_become_one(strides, use_bias, batch_norm):
     model = _residual(strides, use_bias, batch_norm)
-    rewritten, changes = rewrites.merge_projections(model)
+    rewritten, changes = export.merge_projections(model)
     assert changes == {"add": "a + b"}
     assert not any(isinstance(layer, layers.Add) for layer in rewritten.layers)
     assert rewritten.get_layer("add").kernel.shape == (1, 1, 12, 16)
@@ -199,7 +202,7 @@ def _other_sums():
     [pytest.param(*rest, id=name) for name, *rest in _other_sums()],
 )
 def test_other_sums_stay(inputs, outputs):
-    assert rewrites.merge_projections(keras.Model(inputs, outputs))[1] == {}
+    assert export.merge_projections(keras.Model(inputs, outputs))[1] == {}
 
 
 # merge_normalization
@@ -217,7 +220,7 @@ def test_other_sums_stay(inputs, outputs):
 def test_pixels_are_normalised_in_one_operation(layer, images):
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, layers.Conv2D(4, 3)(layer(inputs)))
-    rewritten, changes = rewrites.merge_normalization(model)
+    rewritten, changes = export.merge_normalization(model)
     assert list(changes) == [layer.name]
     assert not any(type(found) is type(layer) for found in rewritten.layers)
     assert_same(model, rewritten, images(2))
@@ -232,7 +235,7 @@ def test_batch_norm_that_no_convolution_absorbs():
     x = layers.Conv2D(32, 1, activation="relu")(x)
     x = layers.BatchNormalization(name="activated")(x)
     model = randomised(keras.Model(inputs, x))
-    rewritten, changes = rewrites.merge_normalization(model)
+    rewritten, changes = export.merge_normalization(model)
     assert set(changes) == {"twice", "activated"}
     images = np.random.default_rng(0).normal(size=(2, 4, 4, 32))
     assert_same(model, rewritten, images)
@@ -240,7 +243,7 @@ def test_batch_norm_that_no_convolution_absorbs():
 
 def test_two_numbers_stay():
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.Rescaling(0.5, -1)])
-    assert rewrites.merge_normalization(model)[1] == {}
+    assert export.merge_normalization(model)[1] == {}
 
 
 # widen_stem
@@ -271,8 +274,8 @@ def test_rows_of_pixels_are_widened(size, kernel, strides, pixels, padding, batc
     if batch_norm:
         x = layers.ReLU()(layers.BatchNormalization()(x))
     model = randomised(keras.Model(inputs, layers.Conv2D(4, 1)(x)))
-    tile = rewrites.targets.TARGETS["avx512"]["int8"]
-    rewritten, changes = rewrites.widen_stem(model, tile)
+    tile = TARGETS["avx512"]["int8"]
+    rewritten, changes = export.widen_stem(model, tile)
     if padding == "same":
         assert changes == ({"c": f"{pixels} pixels at a time"} if pixels else {})
     images = np.random.default_rng(0).normal(size=(2, size, size, 3))
@@ -322,7 +325,7 @@ def test_average_pools_are_convolutions(size, pool, strides, padding):
     model = keras.Model(
         inputs, layers.AveragePooling2D(pool, strides, padding, name="pool")(inputs)
     )
-    rewritten, changes = rewrites.convolve_average_pools(model)
+    rewritten, changes = export.convolve_average_pools(model)
     assert changes == {"pool": "depthwise convolution"}
     images = np.random.default_rng(0).normal(size=(2, *size, 6))
     assert_same(model, rewritten, images)
@@ -330,7 +333,7 @@ def test_average_pools_are_convolutions(size, pool, strides, padding):
 
 def test_large_average_pools_stay():
     model = keras.Sequential([keras.Input((8, 8, 4)), layers.AveragePooling2D((4, 7))])
-    assert rewrites.convolve_average_pools(model)[1] == {}
+    assert export.convolve_average_pools(model)[1] == {}
 
 
 @pytest.mark.slow

@@ -1,0 +1,60 @@
+"""What every technique needs of a convolution: description, samples, responses."""
+
+from keras_roots.convolutions.description import (
+    Convolution,
+    Cost,
+    break_even_rank,
+    factors_cost,
+    input_sides,
+    theoretical_speedup,
+)
+from keras_roots.convolutions.find import Layers
+from keras_roots.convolutions.find import convolutions as find_convolutions
+from keras_roots.convolutions.kernels import (
+    from_matrices,
+    to_matrices,
+    to_separable_matrices,
+)
+from keras_roots.convolutions.kernels import read as read_kernels
+from keras_roots.convolutions.knapsack import best_options, log_loss
+from keras_roots.convolutions.patches import (
+    answers_at,
+    check_finite,
+    choose_positions,
+    patches_at,
+)
+from keras_roots.convolutions.recalibrate import recalibrate
+from keras_roots.convolutions.responses import ResponseStatistics, layer_responses
+from keras_roots.convolutions.samples import batches, check_images, infer, runnable
+from keras_roots.convolutions.schemes import CROSS_FILTER, SEPARABLE, Scheme
+
+__all__ = [
+    "break_even_rank",
+    "theoretical_speedup",
+    "CROSS_FILTER",
+    "Convolution",
+    "Cost",
+    "Layers",
+    "ResponseStatistics",
+    "SEPARABLE",
+    "Scheme",
+    "answers_at",
+    "batches",
+    "best_options",
+    "check_finite",
+    "check_images",
+    "choose_positions",
+    "factors_cost",
+    "find_convolutions",
+    "from_matrices",
+    "infer",
+    "input_sides",
+    "layer_responses",
+    "log_loss",
+    "patches_at",
+    "read_kernels",
+    "recalibrate",
+    "runnable",
+    "to_matrices",
+    "to_separable_matrices",
+]

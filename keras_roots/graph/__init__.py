@@ -1,0 +1,48 @@
+"""The graph of a model: walking it, rewriting it, following its channels."""
+
+from keras_roots.graph.channels import Spaces, channel_spaces
+from keras_roots.graph.dead_channels import CONVOLUTIONS, follow
+from keras_roots.graph.permute import permute_channels
+from keras_roots.graph.selection import KINDS, Selection
+from keras_roots.graph.surgery import (
+    Replacement,
+    configuration,
+    copy_of,
+    reconfigure,
+    rewrite,
+)
+from keras_roots.graph.walk import (
+    Connections,
+    annotate,
+    check_built,
+    check_graph,
+    is_graph,
+    operations,
+    positional,
+    symbolic_inputs,
+    walk,
+)
+
+__all__ = [
+    "symbolic_inputs",
+    "CONVOLUTIONS",
+    "Connections",
+    "KINDS",
+    "Replacement",
+    "Selection",
+    "Spaces",
+    "annotate",
+    "channel_spaces",
+    "check_built",
+    "check_graph",
+    "configuration",
+    "copy_of",
+    "follow",
+    "is_graph",
+    "operations",
+    "permute_channels",
+    "positional",
+    "reconfigure",
+    "rewrite",
+    "walk",
+]

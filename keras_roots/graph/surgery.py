@@ -1,0 +1,174 @@
+"""Rewriting a model: swap its layers for others and carry the weights over."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from keras_roots.graph import walk
+
+
+class Replacement(NamedTuple):
+    """Layers that take the place of one layer, called one after the other.
+
+    Attributes:
+        layers: New layers, not built yet; none to leave the layer out.
+        weights: Their weights, one list of arrays per layer, as for `set_weights`.
+    """
+
+    layers: Sequence[keras.Layer]
+    weights: Sequence[Sequence[np.ndarray]]
+
+
+def rewrite(
+    model: keras.Model,
+    replace: Callable[[keras.Layer], keras.Layer | Replacement | None],
+) -> keras.Model:
+    """Returns a copy of a model in which some layers are replaced.
+
+    Args:
+        model: A functional model, or a Sequential one that is built; models within it
+            are rewritten too. It stays as it is.
+        replace: Function of each layer. `None` copies the layer with its weights, a
+            new layer takes over its weights, a `Replacement` brings its own.
+
+    Returns:
+        A functional model of the same name, not compiled.
+
+    Raises:
+        ValueError: The model is neither functional nor a built Sequential.
+    """
+    chains: dict[int, list[keras.Layer]] = {}
+    weights: list[tuple[keras.Layer, Sequence[np.ndarray]]] = []
+
+    def chain(layer):
+        # By identity: what models within the model share, their copies share too.
+        if id(layer) not in chains:
+            nested = walk.is_graph(layer)
+            chains[id(layer)] = (
+                [clone(layer)] if nested else _new_layers(layer, replace, weights)
+            )
+        return chains[id(layer)]
+
+    def clone(model):
+        return keras.models.clone_model(
+            _functional(model), clone_function=chain, call_function=_call
+        )
+
+    copy = clone(model)
+    for layer, values in weights:
+        _set_weights(layer, values)
+    return copy
+
+
+def reconfigure(
+    model: keras.Model, change: Callable[[keras.Layer], dict | None]
+) -> keras.Model:
+    """Returns a copy of a model with some layers configured otherwise.
+
+    Args:
+        model: As for `rewrite`.
+        change: Function of each layer: the entries of its configuration to change, or
+            `None`. Shapes of weights must stay the same.
+
+    Raises:
+        ValueError: As for `rewrite`.
+    """
+
+    def replace(layer):
+        changed = change(layer)
+        return copy_of(layer, **changed) if changed else None
+
+    return rewrite(model, replace)
+
+
+def configuration(layer: keras.Layer) -> dict:
+    """Returns a layer's configuration, for a new layer in the same process.
+
+    Functions, regularizers, constraints and initializers that are neither Keras' own
+    nor registered are in it as they are: Keras would not find them by their names, and
+    makes no lambda from a configuration, which might come from a file.
+
+    Args:
+        layer: The layer.
+    """
+    config = layer.get_config()
+    for key in config:
+        own = getattr(layer, key, None)
+        if _is_foreign(own):
+            config[key] = own
+    return config
+
+
+def copy_of(layer: keras.Layer, /, **changes) -> keras.Layer:
+    """Returns a new layer of the same class and configuration, not built yet.
+
+    Args:
+        layer: The layer.
+        **changes: Entries of the configuration to change.
+    """
+    config = configuration(layer)
+    if type(layer) is keras.layers.Lambda:
+        config |= {key: getattr(layer, key) for key in ("function", "mask")}
+        config |= {"arguments": layer.arguments, "output_shape": layer._output_shape}
+        return keras.layers.Lambda(**config | changes)
+    return layer.__class__.from_config(config | changes)
+
+
+_PARTS = (
+    keras.regularizers.Regularizer,
+    keras.constraints.Constraint,
+    keras.initializers.Initializer,
+)
+
+
+def _is_foreign(own) -> bool:
+    """Whether a part of a layer is one that Keras does not find by its name."""
+    if not inspect.isfunction(own):
+        if not isinstance(own, _PARTS):
+            return False
+        own = type(own)
+    known = keras.saving.get_registered_name(own) != own.__name__
+    return not known and own.__module__.partition(".")[0] != "keras"
+
+
+def _functional(model):
+    """Returns an uncompiled functional model over the same layers."""
+    walk.check_built(model)
+    if isinstance(model, keras.Sequential):
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    return keras.Model(model.input, model.output, name=model.name)
+
+
+def _call(layers, *args, **kwargs):
+    """Calls layers one after the other."""
+    if not layers:
+        return args[0] if args else next(iter(kwargs.values()))
+    # Keras names arguments that were not given, which other layers may not have.
+    kwargs = {name: value for name, value in kwargs.items() if value is not None}
+    outputs = layers[0](*args, **kwargs)
+    for layer in layers[1:]:
+        outputs = layer(outputs)
+    return outputs
+
+
+def _new_layers(layer, replace, weights) -> list[keras.Layer]:
+    if not isinstance(layer, keras.Layer):  # an operation of keras.ops
+        return [layer.__class__.from_config(layer.get_config())]
+    replacement = replace(layer)
+    if isinstance(replacement, Replacement):
+        weights.extend(zip(replacement.layers, replacement.weights, strict=True))
+        return list(replacement.layers)
+    if replacement is None:
+        replacement = copy_of(layer)
+    weights.append((replacement, layer.get_weights()))
+    return [replacement]
+
+
+def _set_weights(layer, values):
+    layer.set_weights(values)
+    for part in layer._flatten_layers():
+        if isinstance(part, keras.layers.Normalization):
+            part.finalize_state()  # it computes with numbers that it takes from weights

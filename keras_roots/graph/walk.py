@@ -1,0 +1,291 @@
+"""The graph of a model: its operations, and running them one by one."""
+
+import collections
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import keras
+
+
+def is_graph(layer) -> bool:
+    """Tells whether a layer is a model whose layers can be reached by its graph."""
+    return isinstance(layer, keras.Sequential) or (
+        isinstance(layer, keras.Model) and hasattr(layer, "operations")
+    )
+
+
+def check_graph(model: keras.Model) -> None:
+    """Checks that a model is functional or Sequential.
+
+    Raises:
+        ValueError: It is subclassed, or no model.
+    """
+    if not is_graph(model):
+        raise ValueError(
+            "`model` must be a functional or Sequential model: the layers of a "
+            "subclassed model cannot be reached through its graph. "
+            f"Received: model={model!r}"
+        )
+
+
+def check_built(model: keras.Model) -> None:
+    """Checks that a model has a graph already.
+
+    Raises:
+        ValueError: It is subclassed, no model, or a Sequential that is not built.
+    """
+    check_graph(model)
+    if isinstance(model, keras.Sequential) and not model.built:
+        raise ValueError(
+            "`model` is a Sequential model that is not built. Give it an Input or "
+            f"call `build` with an input shape. Received: model={model.name!r}"
+        )
+
+
+def operations(model: keras.Model) -> Iterator[tuple[str, keras.Operation]]:
+    """Yields the layers and other operations of a model, with those of nested models.
+
+    Each comes once, in the order of the graph, inputs left out. Its name follows those
+    of the models that it is nested in: `"outer/inner"`.
+
+    Args:
+        model: A functional model, or a Sequential one that is built.
+
+    Raises:
+        ValueError: The model is neither.
+    """
+    check_built(model)
+    for operation in keras.Function(model.inputs, model.outputs).operations:
+        if is_graph(operation):
+            for name, inner in operations(operation):
+                yield f"{operation.name}/{name}", inner
+        elif not isinstance(operation, keras.layers.InputLayer):
+            yield operation.name, operation
+
+
+def walk(
+    model: keras.Model,
+    inputs,
+    call: Callable[[str, keras.Operation, tuple, dict], object],
+) -> list:
+    """Runs a model with a function in the place of its operations.
+
+    Models within it are entered. What no later operation needs is let go, so that a
+    walk over tensors takes little more memory than its largest layers. Nothing is added
+    to the model, unlike by a call of it on symbolic tensors.
+
+    Args:
+        model: A functional model, or a Sequential one that is built.
+        inputs: What stands for the model's inputs, in their order or structure:
+            tensors, or specifications of them.
+        call: Function of an operation's name (as from `operations`), the operation, and
+            its positional and named arguments. It returns what stands for the outputs.
+
+    Returns:
+        What stands for the model's outputs, in their order.
+
+    Raises:
+        ValueError: The model has no graph.
+    """
+    check_built(model)
+    return _walk(model, inputs, "", call)
+
+
+def _walk(model, inputs, prefix, call):
+    """Goes through nodes, as Keras does, which has no public way to look on."""
+    graph = keras.Function(model.inputs, model.outputs)
+    values = dict(zip(map(id, graph.inputs), keras.tree.flatten(inputs), strict=True))
+    nodes = [
+        node
+        for depth in sorted(graph._nodes_by_depth, reverse=True)
+        for node in graph._nodes_by_depth[depth]
+        if not node.is_input
+    ]
+    last_use = {id(tensor): node for node in nodes for tensor in node.input_tensors}
+    last_use.update((id(tensor), None) for tensor in graph.outputs)
+    for node in nodes:
+        operation = node.operation
+        args, kwargs = positional(operation, *node.arguments.fill_in(values))
+        if is_graph(operation):
+            outputs = _walk(operation, args[0], f"{prefix}{operation.name}/", call)
+        else:
+            outputs = call(prefix + operation.name, operation, args, kwargs)
+        flat = keras.tree.flatten(outputs)
+        values.update(zip(map(id, node.outputs), flat, strict=True))
+        for tensor in node.input_tensors:
+            if last_use[id(tensor)] is node:
+                values.pop(id(tensor), None)
+    return [values[id(tensor)] for tensor in graph.outputs]
+
+
+def positional(
+    operation: keras.Operation, args: tuple, kwargs: dict
+) -> tuple[tuple, dict]:
+    """Puts in first place what an operation is called on, if that was given by name.
+
+    Args:
+        operation: The operation.
+        args: Its positional arguments.
+        kwargs: Its named arguments, `inputs` perhaps among them.
+    """
+    if args:
+        return args, kwargs
+    first = next(iter(inspect.signature(operation.call).parameters), None)
+    if first not in kwargs:
+        return args, kwargs
+    return (kwargs[first],), {k: v for k, v in kwargs.items() if k != first}
+
+
+def infer(operation: keras.Operation, args, kwargs, kind: type) -> tuple[list, object]:
+    """Infers what an operation returns for arguments that stand for tensors.
+
+    Args:
+        operation: The operation.
+        args: Its positional arguments, as in `walk`.
+        kwargs: Its named arguments.
+        kind: Type of what stands for a tensor, with its specification as `spec`.
+
+    Returns:
+        What stands for tensors among the arguments, and the specification of the
+        output.
+    """
+    found = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, kind)]
+    args, kwargs = keras.tree.map_structure(
+        lambda x: x.spec if isinstance(x, kind) else x, (args, kwargs)
+    )
+    return found, operation.compute_output_spec(*args, **kwargs)
+
+
+class _Noted:
+    """A specification of a tensor, and a note on it."""
+
+    def __init__(self, spec, note):
+        self.spec = spec
+        self.note = note
+
+
+def annotate(
+    model: keras.Model,
+    inputs,
+    note,
+    step: Callable[[str, keras.Operation, keras.KerasTensor, list], object],
+) -> list:
+    """Walks over the specifications of a model's tensors, with a note on each.
+
+    Args:
+        model: A functional model, or a Sequential one that is built.
+        inputs: Specifications of its inputs, with all sides known.
+        note: The note on every input.
+        step: Function of an operation's name, the operation, the specification of its
+            output, and the notes on its inputs. It returns the note on the output.
+
+    Returns:
+        The notes on the model's outputs, in their order.
+
+    Raises:
+        ValueError: The model has no graph.
+    """
+
+    def call(name, operation, args, kwargs):
+        noted, output = infer(operation, args, kwargs, _Noted)
+        found = step(name, operation, output, [x.note for x in noted])
+        return keras.tree.map_structure(lambda spec: _Noted(spec, found), output)
+
+    noted = [_Noted(spec, note) for spec in keras.tree.flatten(inputs)]
+    return [output.note for output in walk(model, noted, call)]
+
+
+class Connections:
+    """Which operation follows which in a model, and in the models within it.
+
+    Operations that are called more than once have no one place, and count as absent.
+
+    Args:
+        model: A functional model, or a Sequential one that is built.
+
+    Raises:
+        ValueError: The model has no graph.
+    """
+
+    def __init__(self, model: keras.Model):
+        self._sources: dict[int, list] = {}
+        self._followers: dict[int, list] = {}
+        self._add(model)
+
+    def sources(self, operation) -> list[keras.Operation]:
+        """Returns the operations whose outputs an operation takes, in their order."""
+        return self._sources.get(id(operation), [])
+
+    def follower(self, operation) -> keras.Operation | None:
+        """Returns the only operation that takes an operation's output, if it is so.
+
+        An output of the model counts as taken by something else.
+        """
+        followers = self._followers.get(id(operation), [])
+        if len(followers) != 1 or not self.sources(operation):
+            return None
+        return followers[0]
+
+    def _add(self, model):
+        check_built(model)
+        graph = keras.Function(model.inputs, model.outputs)
+        calls = collections.Counter()
+        for nodes in graph._nodes_by_depth.values():
+            for node in nodes:
+                operation = node.operation
+                if node.is_input:
+                    continue
+                calls[id(operation)] += 1
+                sources = [x._keras_history.operation for x in node.input_tensors]
+                self._sources[id(operation)] = sources
+                for source in sources:
+                    self._followers.setdefault(id(source), []).append(operation)
+                if is_graph(operation):
+                    self._add(operation)
+        for output in graph.outputs:
+            source = output._keras_history.operation
+            self._followers.setdefault(id(source), []).append(None)
+        for key, count in calls.items():
+            if count > 1:
+                del self._sources[key]
+
+
+def symbolic_inputs(
+    model: keras.Model, input_shape: Sequence | None = None
+) -> list[keras.KerasTensor]:
+    """Returns the specification of every input, unknown sides filled in.
+
+    Args:
+        model: A functional model, or a Sequential one that is built.
+        input_shape: Shape of an image, or one for every input, without the batch:
+            fills in sides that are unknown.
+
+    Raises:
+        ValueError: `input_shape` is not one of the model's input shapes.
+    """
+    own = [tensor.shape[1:] for tensor in model.inputs]
+    given = own if input_shape is None else input_shape
+    if not isinstance(given, Iterable):
+        given = ()
+    elif not any(isinstance(side, Sequence) for side in given):
+        given = [given]
+    if len(given) != len(own) or not all(map(_fits, given, own)):
+        raise ValueError(
+            f"`input_shape` must fill in the unknown sides of the model's input shape, "
+            f"{own[0] if len(own) == 1 else own}. Received: input_shape={input_shape}"
+        )
+    return [
+        keras.KerasTensor((tensor.shape[0], *shape), dtype=tensor.dtype)
+        for tensor, shape in zip(model.inputs, given, strict=True)
+    ]
+
+
+def _fits(given, own) -> bool:
+    return (
+        isinstance(given, Iterable)
+        and len(given) == len(own)
+        and all(
+            side == known or known is None
+            for side, known in zip(given, own, strict=True)
+        )
+    )

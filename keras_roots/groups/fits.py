@@ -1,0 +1,190 @@
+"""Convolutions with groups fitted to what those without answer, layer by layer.
+
+Each as if it were the only one that gets groups.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Collection, Mapping, Sequence
+
+import keras
+import numpy as np
+
+from keras_roots import convolutions, graph
+from keras_roots.groups import assignment, carry_over
+
+_RESTARTS = 1  # of the search: many numbers of groups are tried
+_POSITIONS = 20  # of an image: neighbours see much alike
+_RIDGE = 1e-4  # of the mean square of the inputs, as for `refitting.refit`
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What a convolution meets, position by position.
+
+    Attributes:
+        kernel: Its kernel, float64 `(height, width, channels, filters)`.
+        mean: Mean of what the kernel meets, `[height, width, channels]` flat.
+        covariance: Covariance of that.
+    """
+
+    kernel: np.ndarray
+    mean: np.ndarray
+    covariance: np.ndarray
+
+    def fit(self, grouping: assignment.Grouping, groups: int) -> np.ndarray:
+        """Fits each filter, by least squares, on the inputs of its own group.
+
+        Args:
+            grouping: Which channels make groups.
+            groups: How many.
+
+        Returns:
+            A kernel of the same shape, with zeros between the groups.
+        """
+        inputs = np.arange(len(self._products)).reshape(-1, self.kernel.shape[2])
+        fitted = np.zeros_like(self._products)
+        for own, answers in zip(
+            np.split(grouping.inputs, groups),
+            np.split(grouping.filters, groups),
+            strict=True,
+        ):
+            seen = inputs[:, own].ravel()
+            squares = self.covariance[np.ix_(seen, seen)]
+            wanted = self._products[np.ix_(seen, answers)]
+            fitted[np.ix_(seen, answers)] = _solve(squares, wanted)
+        return fitted.reshape(self.kernel.shape)
+
+    def mix(self, kernel: np.ndarray) -> np.ndarray:
+        """Fits a 1x1 behind a kernel, by least squares, and makes one kernel of both.
+
+        Args:
+            kernel: A kernel of the same shape.
+        """
+        fitted = _flat(kernel)
+        squares = fitted.T @ self.covariance @ fitted
+        mixing = _solve(squares, fitted.T @ self._products)
+        return (fitted @ mixing).reshape(kernel.shape)
+
+    def lost(self, kernel: np.ndarray) -> float:
+        """Returns the part of the responses' variance that a kernel misses, 0 to 1.
+
+        Args:
+            kernel: A kernel of the same shape.
+        """
+        total = (_flat(self.kernel) * self._products).sum()
+        if total <= 0:
+            return 0.0
+        missed = _flat(self.kernel - kernel)
+        left = (missed * (self.covariance @ missed)).sum()
+        return float(np.clip(left / total, 0, 1))
+
+    def shift(self, kernel: np.ndarray) -> np.ndarray:
+        """Returns what responses lack, on average, filter by filter.
+
+        Args:
+            kernel: A kernel of the same shape.
+        """
+        return self.mean @ _flat(self.kernel - kernel)
+
+    @functools.cached_property
+    def _products(self) -> np.ndarray:
+        return self.covariance @ _flat(self.kernel)
+
+
+def groupings(
+    model: keras.Model, counts: Mapping[str, Sequence[int]], seed: int = 0
+) -> dict[str, list[assignment.Grouping]]:
+    """Returns which channels make groups, for each number of them.
+
+    Args:
+        model: A functional or Sequential model.
+        counts: Numbers of groups to try, by name of convolutions without any.
+        seed: Seed of the search for channels that belong together.
+
+    Raises:
+        ValueError: Weights are not finite.
+        ImportError: SciPy is not installed.
+    """
+    found = graph.channel_spaces(model)
+    made = {}
+    for name, layer in graph.operations(model):
+        if name not in counts:
+            continue
+        energy = carry_over.energy_of(name, layer)
+        sides = carry_over.sides_of(found, layer)
+        tied = carry_over.tied(*sides)
+        inputs, filters = (
+            None
+            if len(side) == 1 and not tied and not found.pinned(side[0])
+            else np.arange(size)
+            for side, size in zip(sides, energy.shape, strict=True)
+        )
+        made[name] = [
+            assignment.group_channels(
+                energy,
+                count,
+                inputs=inputs,
+                filters=filters,
+                seed=seed,
+                restarts=_RESTARTS,
+            )
+            for count in counts[name]
+        ]
+    return made
+
+
+def see(
+    model: keras.Model,
+    names: Collection[str],
+    images: np.ndarray,
+    seed: int = 0,
+    batch_size: int = 50,
+) -> dict[str, Seen]:
+    """Returns what convolutions meet when a model answers sample images.
+
+    Args:
+        model: A functional or Sequential model with one input.
+        names: Names of convolutions without groups.
+        images: Sample images `(n, height, width, channels)`, as the model takes them.
+        seed: Seed of the choice of positions.
+        batch_size: Images per run.
+
+    Raises:
+        ValueError: What they meet is not finite.
+    """
+    rng = np.random.default_rng(seed)
+    sums = {name: [0, 0.0, 0.0] for name in names}
+    kernels = {}
+
+    def call(name, operation, args, kwargs):
+        if name in sums:
+            chosen = convolutions.choose_positions(operation, args[0], _POSITIONS, rng)
+            seen = convolutions.patches_at(operation, args[0], chosen)
+            seen = seen.reshape(-1, *seen.shape[2:])
+            rows = seen.reshape(len(seen), -1)
+            convolutions.check_finite(name, rows)
+            each = sums[name]
+            each[0] += len(rows)
+            each[1] = each[1] + rows.sum(axis=0, dtype="float64")
+            each[2] = each[2] + rows.T @ rows
+            kernels[name] = operation.get_weights()[0]
+        return convolutions.infer(operation, args, kwargs)
+
+    for batch in convolutions.batches(model, images, batch_size):
+        graph.walk(model, batch, call)
+    found = {}
+    for name, (count, total, squares) in sums.items():
+        mean = total / count
+        covariance = squares / count - np.outer(mean, mean)
+        found[name] = Seen(kernels[name].astype("float64"), mean, covariance)
+    return found
+
+
+def _flat(kernel) -> np.ndarray:
+    return kernel.reshape(-1, kernel.shape[-1])
+
+
+def _solve(squares, products) -> np.ndarray:
+    ridge = _RIDGE * np.trace(squares) / len(squares) + np.finfo("float64").tiny
+    return np.linalg.solve(squares + ridge * np.eye(len(squares)), products)

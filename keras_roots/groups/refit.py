@@ -1,0 +1,154 @@
+"""Kernels with groups, and what mixes them, fitted to what the dense ones answer."""
+
+from collections.abc import Collection
+
+import keras
+import numpy as np
+
+from keras_roots import convolutions, graph
+from keras_roots.graph import symbolic_inputs
+
+_POSITIONS = 100  # of an image: neighbours see much alike
+_RIDGE = 1e-4  # of the mean square of the inputs: what keeps the fit from noise
+
+
+def refit(
+    dense: keras.Model,
+    grouped: keras.Model,
+    names: Collection[str],
+    images: np.ndarray,
+    batch_size: int = 50,
+    seed: int = 0,
+) -> None:
+    """Fits convolutions with groups to the answers of those without, in place.
+
+    Layer by layer, by least squares on sample images: filters make up for the inputs
+    that they do not see any more from those that they see, which are correlated with
+    them; the 1x1s behind them make up for the rest, as far as other groups know it
+    (as Zhang et al., Accelerating Very Deep Convolutional Networks, TPAMI 2016, section
+    3.2, fit low-rank layers to what the whole ones before them would have given).
+
+    Args:
+        dense: The model without groups.
+        grouped: The same model with groups, whose weights change.
+        names: Names of its convolutions that were given groups.
+        images: Images `(n, height, width, channels)`, as the models take them.
+        batch_size: Images per run.
+        seed: Seed of the choice of positions.
+
+    Raises:
+        ValueError: There are no images, or they do not fit the model, whose layers
+            must answer them with finite numbers.
+    """
+    images = convolutions.check_images(grouped, images)
+    shape = images.shape[1:]
+    dense = convolutions.runnable(dense)
+    following = graph.Connections(grouped)
+    for name, layer in _affected(grouped, names, shape).items():
+        norm = following.follower(layer)
+        is_norm = isinstance(norm, keras.layers.BatchNormalization)
+        absorbs = is_norm and not layer.use_bias
+        sums = [_Sums(layer.use_bias or absorbs) for _ in range(layer.groups)]
+        rng = np.random.default_rng(seed)
+        for batch in convolutions.batches(grouped, images, batch_size):
+            seen = _calls(grouped, batch, name)
+            wanted = _calls(dense, batch, name)
+            for (inputs, _), (_, answers) in zip(seen, wanted, strict=True):
+                _add(sums, name, layer, inputs, answers, rng)
+        kernels, shifts = zip(*(each.solve() for each in sums), strict=True)
+        kernel = np.concatenate(kernels, axis=-1).reshape(layer.kernel.shape)
+        shift = np.concatenate(shifts)
+        layer.set_weights([kernel, shift] if layer.use_bias else [kernel])
+        if absorbs:
+            norm.moving_mean.assign(norm.moving_mean - shift)
+
+
+def _affected(model, names, input_shape) -> dict[str, keras.layers.Conv2D]:
+    """The convolutions with groups, and the 1x1s that come after one."""
+    found = {}
+
+    def step(name, operation, output, after):
+        if name in names:
+            found[name] = operation
+            return True
+        if any(after) and _is_1x1(operation):
+            found[name] = operation
+        return any(after)
+
+    graph.annotate(model, symbolic_inputs(model, input_shape), False, step)
+    return found
+
+
+def _is_1x1(layer) -> bool:
+    return type(layer) is keras.layers.Conv2D and layer.kernel_size == (1, 1)
+
+
+def _calls(model, batch, wanted) -> list[tuple]:
+    """Inputs and answers, before the activation, of every call of a convolution."""
+    found = []
+
+    def call(name, operation, args, kwargs):
+        if name == wanted:
+            found.append((args[0], _answers(operation, args[0])))
+        return convolutions.infer(operation, args, kwargs)
+
+    graph.walk(model, batch, call)
+    return found
+
+
+def _answers(layer, inputs):
+    """A convolution's answers in float32, whatever the dtype it computes in."""
+    inputs, kernel = (keras.ops.cast(x, "float32") for x in (inputs, layer.kernel))
+    answers = layer.convolution_op(inputs, kernel)
+    if layer.use_bias:
+        first = layer.data_format == "channels_first"
+        shape = (1, -1, 1, 1) if first else (1, 1, 1, -1)
+        answers += keras.ops.cast(keras.ops.reshape(layer.bias, shape), "float32")
+    return answers
+
+
+def _add(sums, name, layer, inputs, answers, rng):
+    """Adds what the groups of a layer see, and should answer, at some positions."""
+    chosen = convolutions.choose_positions(layer, inputs, _POSITIONS, rng)
+    seen = convolutions.patches_at(layer, inputs, chosen)
+    answers = convolutions.answers_at(layer, answers, chosen)
+    convolutions.check_finite(name, seen, answers)
+    for each, part, own in zip(
+        sums,
+        np.split(seen, layer.groups, axis=-1),
+        np.split(answers, layer.groups, axis=-1),
+        strict=True,
+    ):
+        each.add(part.reshape(*part.shape[:2], -1), own)
+
+
+class _Sums:
+    """Sums of products for least squares, of one group.
+
+    Args:
+        shifted: Whether a constant is fitted too.
+    """
+
+    def __init__(self, shifted: bool):
+        self._shifted = shifted
+        self._squares = self._products = 0.0
+
+    def add(self, seen, answers):
+        """Adds samples: what is seen and what is to be answered, of images."""
+        seen = seen.reshape(-1, seen.shape[-1]).astype("float64")
+        if self._shifted:
+            seen = np.concatenate([seen, np.ones((len(seen), 1))], axis=1)
+        answers = answers.reshape(len(seen), -1).astype("float64")
+        self._squares = self._squares + seen.T @ seen
+        self._products = self._products + seen.T @ answers
+
+    def solve(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the weights, inputs by filters, and the constants."""
+        squares = self._squares.copy()
+        size = len(squares) - self._shifted
+        weights = np.arange(size)  # the constant is not held back
+        mean = np.trace(squares[:size, :size]) / size
+        squares[weights, weights] += _RIDGE * mean + np.finfo("float64").tiny
+        fitted = np.linalg.lstsq(squares, self._products, rcond=None)[0]
+        shift = fitted[size] if self._shifted else np.zeros(fitted.shape[1])
+        return fitted[:size].astype("float32"), shift.astype("float32")

@@ -1,0 +1,184 @@
+"""Pruning and clustering with tensorflow-model-optimization."""
+
+import math
+import numbers
+from collections.abc import Callable, Iterable
+
+import keras
+
+from keras_roots.graph import Selection
+from keras_roots.tf_keras_twin.requirements import require_tfmot
+
+
+def prunable(
+    model: keras.Model,
+    sparsity: float,
+    end_step: int,
+    begin_step: int = 0,
+    layers: Iterable[str] | Callable[[keras.Layer], bool] | None = None,
+    *,
+    initial_sparsity: float = 0.0,
+    frequency: int = 100,
+):
+    """Returns a model's twin whose smallest weights become zero while it trains.
+
+    Sparsity rises from step to step as `1 - (1 - t)**3` (Zhu and Gupta, To prune, or
+    not to prune, 2017), in each kernel by itself.
+
+    Args:
+        model: As for `to_tf_keras`. It stays as it is.
+        sparsity: Part of the weights that is zero at the end, below 1.
+        end_step: Training step at which that is reached.
+        begin_step: Training step at which it starts, or up to `frequency` later.
+        layers: Names of convolution or dense layers, or a function of a layer; `None`
+            for all but depthwise and frozen ones.
+        initial_sparsity: Part of the weights that is zero from the start.
+        frequency: Steps after which the weights to be zero are chosen again.
+
+    Returns:
+        A `tf_keras.Model` to compile, and to fit with `pruning_callback()` among the
+        callbacks; `from_tf_keras` takes it as it is.
+
+    Raises:
+        ValueError: As for `to_tf_keras`, or an argument is impossible.
+        ImportError: tensorflow-model-optimization is not installed.
+
+    Example:
+        >>> sparse = prunable(model, 0.8, end_step=1000)
+        >>> sparse.compile("sgd", "sparse_categorical_crossentropy")
+        >>> sparse.fit(images, labels, callbacks=[pruning_callback()])
+        >>> model = from_tf_keras(sparse, model)
+    """
+    for name, value in (("sparsity", sparsity), ("initial_sparsity", initial_sparsity)):
+        if not isinstance(value, numbers.Real) or not 0 <= value < 1:
+            raise ValueError(
+                f"`{name}` must be at least 0 and below 1: the part of the weights to "
+                f"be zero. Received: {name}={value!r}"
+            )
+    steps = (begin_step, end_step)
+    integers = all(isinstance(step, numbers.Integral) for step in steps)
+    if not integers or not 0 <= begin_step < end_step:
+        raise ValueError(
+            "`begin_step` must be an integer, at least 0, and `end_step` a larger one. "
+            f"Received: begin_step={begin_step!r}, end_step={end_step!r}"
+        )
+    if not isinstance(frequency, numbers.Integral) or frequency < 1:
+        raise ValueError(
+            "`frequency` must be a positive integer: a number of steps. "
+            f"Received: frequency={frequency!r}"
+        )
+    # tensorflow-model-optimization counts from the start, and may miss the end.
+    frequency = min(frequency, end_step - begin_step)
+    begin_step += (end_step - begin_step) % frequency
+    tfmot = require_tfmot()
+    schedule = tfmot.sparsity.keras.PolynomialDecay(
+        initial_sparsity=initial_sparsity,
+        final_sparsity=sparsity,
+        begin_step=begin_step,
+        end_step=end_step,
+        power=3,
+        frequency=frequency,
+    )
+    return _wrapped(
+        model,
+        lambda layer: tfmot.sparsity.keras.prune_low_magnitude(layer, schedule),
+        layers,
+        _has_kernel,
+        "convolution or dense layers that can be trained",
+    )
+
+
+def pruning_callback():
+    """Returns the callback that `fit` needs for a model made by `prunable`."""
+    return require_tfmot().sparsity.keras.UpdatePruningStep()
+
+
+def clusterable(
+    model: keras.Model,
+    clusters: int = 16,
+    layers: Iterable[str] | Callable[[keras.Layer], bool] | None = None,
+    *,
+    preserve_zeros: bool = False,
+):
+    """Returns a model's twin whose kernels have few different weights each.
+
+    The clusters start by k-means++ and train with the weights. Files of such kernels
+    compress well.
+
+    Args:
+        model: As for `to_tf_keras`. It stays as it is.
+        clusters: Number of different weights in a kernel.
+        layers: Names of convolution or dense layers, or a function of a layer; `None`
+            for all but depthwise and frozen ones, and those that have no more weights.
+        preserve_zeros: Whether weights that are zero stay zero, after pruning.
+
+    Returns:
+        A `tf_keras.Model` to compile and fit; `from_tf_keras` takes it as it is.
+
+    Raises:
+        ValueError: As for `to_tf_keras`, or an argument is impossible.
+        ImportError: tensorflow-model-optimization is not installed.
+
+    Example:
+        >>> clustered = clusterable(model, 16)
+        >>> clustered.compile("sgd", "sparse_categorical_crossentropy")
+        >>> clustered.fit(images, labels)
+        >>> model = from_tf_keras(clustered, model)
+    """
+    least = 3 if preserve_zeros else 2
+    if not isinstance(clusters, numbers.Integral) or clusters < least:
+        raise ValueError(
+            f"`clusters` must be an integer of at least {least}. "
+            f"Received: clusters={clusters!r}, preserve_zeros={preserve_zeros!r}"
+        )
+    tfmot = require_tfmot()
+    from keras_roots.tf_keras_twin import tf_keras_layers
+
+    tfmot.clustering.keras.ClusterableLayer.register(tf_keras_layers.GroupedConv2D)
+    return _wrapped(
+        model,
+        lambda layer: tfmot.clustering.keras.cluster_weights(
+            layer, clusters, preserve_sparsity=preserve_zeros
+        ),
+        layers,
+        lambda layer: _has_kernel(layer) and math.prod(layer.kernel.shape) > clusters,
+        f"convolution or dense layers of more than {clusters} weights to train",
+    )
+
+
+def strip(model):
+    """Returns a model without the wrappers of pruning and clustering.
+
+    Args:
+        model: A `tf_keras.Model` made by `prunable` or `clusterable`, trained.
+
+    Returns:
+        A `tf_keras.Model` with the weights that the wrappers gave it.
+
+    Raises:
+        ImportError: tensorflow-model-optimization is not installed.
+    """
+    require_tfmot()
+    from keras_roots.tf_keras_twin import wrappers
+
+    return wrappers.strip(model)
+
+
+def _wrapped(model, wrap, layers, qualifies, kind):
+    from keras_roots.tf_keras_twin import builder
+
+    chosen = Selection(layers, qualifies, kind)
+
+    def make(name, operation, inputs):
+        layer = builder.translated(name, operation, inputs)
+        return wrap(layer) if chosen(operation, name) else layer
+
+    twin = builder.build(model, make)
+    chosen.check()
+    return twin
+
+
+def _has_kernel(layer) -> bool:
+    return (
+        isinstance(layer, keras.layers.Conv2D | keras.layers.Dense) and layer.trainable
+    )

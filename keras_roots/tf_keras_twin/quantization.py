@@ -1,0 +1,162 @@
+"""Quantisation-aware training, and the int8 LiteRT file that it is for."""
+
+import contextlib
+import dataclasses
+import os
+import tempfile
+
+import keras
+
+from keras_roots import export, utils
+from keras_roots.export import TFLiteReport
+from keras_roots.tf_keras_twin.requirements import require_tfmot
+
+_BATCH = 32
+
+
+def quantizable(
+    model: keras.Model, calibration_data, *, per_filter: bool = True, ranges=None
+):
+    """Returns a model's twin that computes in training what int8 will compute.
+
+    Kernels are rounded to 8 bits with a scale per filter, activations to 8 bits with a
+    range that follows the batches; gradients pass through. What LiteRT fuses is rounded
+    once: a convolution, the BatchNormalization after it and a ReLU. The normalisation
+    of the input, and a BatchNormalization without a convolution before it, become
+    depthwise convolutions, which they are in the file.
+
+    Ranges start from images, as those of `export_tflite(model, path, "int8")` do, so
+    that training starts where that ends.
+
+    Args:
+        model: As for `to_tf_keras`, from one batch of images of a fixed size. It stays
+            as it is.
+        calibration_data: Images that the model is made for, as for `export_tflite`.
+        per_filter: Whether each filter has a scale of its own. With one for the whole
+            kernel, up to BatchNormalization, weights that are equal stay equal in the
+            file, which compresses better after clustering.
+        ranges: A twin from quantisation-aware training, whose ranges of activations
+            replace the recorded ones where layers have the same names. With the weights
+            that came back from it, the model may be rewritten before it is exported.
+
+    Returns:
+        A `tf_keras.Model` to compile and fit, then to write with `export_int8`;
+        `from_tf_keras` takes it as it is.
+
+    Raises:
+        ValueError: As for `to_tf_keras`, or the images do not fit.
+        ImportError: tensorflow-model-optimization is not installed.
+
+    Example:
+        >>> aware = quantizable(model, images[:200])
+        >>> aware.compile("sgd", "sparse_categorical_crossentropy")
+        >>> aware.fit(images, labels)
+        >>> print(export_int8(aware, "net.tflite", images[:200]))
+    """
+    require_tfmot()
+    from keras_roots.tf_keras_twin import quantized_builder
+
+    calibration_data = export.as_images(calibration_data, model, "calibration_data")
+    twin = quantized_builder.build(model, per_filter)
+    with _changed(quantized_builder.quantizers(twin), "recording", True):
+        _run(twin, calibration_data)
+    if ranges is not None:
+        trained = quantized_builder.ranges(ranges)
+        for name, ends in quantized_builder.ranges(twin).items():
+            for end, variable in ends.items():
+                variable.assign(trained.get(name, ends)[end])
+    return twin
+
+
+def export_int8(
+    model,
+    path: str | os.PathLike,
+    check_data,
+    *,
+    batch_size: int = 1,
+    min_agreement: float | None = None,
+) -> TFLiteReport:
+    """Writes what came out of quantisation-aware training as an int8 LiteRT file.
+
+    Its input and output are float32. The file is loaded back, run with XNNPACK and
+    compared with the model; only then it takes its place.
+
+    Args:
+        model: A `tf_keras.Model` made by `quantizable`.
+        path: File to write, `.tflite` by custom.
+        check_data: Images to compare on, as for `export_tflite`.
+        batch_size: Images per call of the file, which LiteRT wants fixed.
+        min_agreement: Smallest part, 0 to 1, of the images on which the file must name
+            the model's top-1 class.
+
+    Returns:
+        A `TFLiteReport`: differences from the model, which rounds as the file does,
+        top-1 agreement, file size and operations. It prints as a table.
+
+    Raises:
+        ValueError: The images do not fit, or the file disagrees with the model (an
+            `ExportError`).
+        OSError: The file cannot be written.
+        ImportError: tensorflow-model-optimization or ai-edge-litert is not installed.
+    """
+    require_tfmot()
+    export.require_litert()
+    check_data = export.as_images(check_data, model, "check_data")
+    with utils.replacing(path) as temporary:
+        with open(temporary, "wb") as file:
+            file.write(_convert(model, batch_size))
+        exported = export.LiteRTModel(temporary)
+        agreement = export.compare_outputs(
+            exported.predict(check_data),
+            _run(model, check_data),
+            min_agreement=min_agreement,
+        )
+    return TFLiteReport(
+        **dataclasses.asdict(agreement),
+        path=os.fspath(path),
+        file_size=utils.file_size(path),
+        quantize="int8",
+        io="float",
+        operations=exported.operations(),
+        undelegated=exported.undelegated(),
+        float_operations=exported.float_operations(),
+        changes={},
+    )
+
+
+def _run(model, data):
+    return export.reference_outputs(model, data)
+
+
+def _convert(model, batch_size) -> bytes:
+    import tensorflow as tf
+
+    from keras_roots.tf_keras_twin import quantized_builder
+
+    shape = (batch_size, *export.image_shape(model))
+    signature = tf.TensorSpec(shape, model.inputs[0].dtype, "images")
+    saved = tf.Module()
+    saved.weights = model.weights
+    saved.serve = tf.function(
+        lambda batch: model(batch, training=False), [signature], autograph=False
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        # The native operation is only traced: it need not run on this machine.
+        with _changed(quantized_builder.grouped(model), "lowering", "native"):
+            tf.saved_model.save(saved, folder, saved.serve)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        return export.run_converter(converter, model.name)
+
+
+@contextlib.contextmanager
+def _changed(objects, attribute, value):
+    """Sets an attribute of objects for a while."""
+    before = [getattr(item, attribute) for item in objects]
+    for item in objects:
+        setattr(item, attribute, value)
+    try:
+        yield
+    finally:
+        for item, old in zip(objects, before, strict=True):
+            setattr(item, attribute, old)

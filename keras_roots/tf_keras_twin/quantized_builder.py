@@ -1,0 +1,206 @@
+"""Which layers of a twin are rounded to 8 bits, and where."""
+
+import functools
+
+import keras
+import numpy as np
+import tf_keras
+
+from keras_roots import graph
+from keras_roots.export import is_batch_norm
+from keras_roots.tf_keras_twin import builder
+from keras_roots.tf_keras_twin.fake_quantization import EightBits
+from keras_roots.tf_keras_twin.tf_keras_layers import ChannelScale, GroupedConv2D
+from keras_roots.tf_keras_twin.wrappers import QuantizedLayer
+
+_layers = keras.layers
+
+# Layers with a kernel: where it is, and whether LiteRT has a scale per filter.
+_KERNELS = {
+    _layers.Conv2D: ("kernel", True),
+    _layers.DepthwiseConv2D: ("depthwise_kernel", True),
+    _layers.Dense: ("kernel", False),
+}
+
+# In LiteRT their output has the scale of their input.
+_SAME_SCALE = (
+    _layers.AveragePooling2D,
+    _layers.Cropping2D,
+    _layers.Dropout,
+    _layers.Flatten,
+    _layers.GaussianDropout,
+    _layers.GaussianNoise,
+    _layers.GlobalMaxPooling2D,
+    _layers.Identity,
+    _layers.MaxPooling2D,
+    _layers.Permute,
+    _layers.Reshape,
+    _layers.SpatialDropout2D,
+    _layers.UpSampling2D,
+    _layers.ZeroPadding2D,
+)
+
+# In LiteRT their output has a scale that is fixed: that of -1 to 1, or of 0 to 1.
+_FIXED_SCALE = (
+    keras.activations.sigmoid,
+    keras.activations.softmax,
+    keras.activations.tanh,
+)
+
+# Activations that LiteRT computes at the end of the operation before.
+_FUSED = (keras.activations.linear, keras.activations.relu, keras.activations.relu6)
+_BEFORE_RELU = (
+    _layers.Conv2D,
+    _layers.DepthwiseConv2D,
+    _layers.Dense,
+    _layers.BatchNormalization,
+    _layers.Add,
+    _layers.Subtract,
+    _layers.Multiply,
+)
+
+
+def build(model: keras.Model, per_filter: bool = True) -> tf_keras.Model:
+    """Builds a model's twin for quantisation-aware training, ranges to be recorded.
+
+    Args:
+        model: A functional model, or a Sequential one that is built.
+        per_filter: Whether filters have scales of their own.
+
+    Raises:
+        ValueError: As for `building.build`, or an input is of integers.
+    """
+    for tensor in model.inputs:
+        if not keras.backend.is_float_dtype(tensor.dtype):
+            raise ValueError(
+                "`model` must have inputs of floats for their range to be rounded: "
+                f'keras.Input(..., dtype="float32"). Received: input {tensor.name!r} '
+                f"of {tensor.dtype}"
+            )
+    make = functools.partial(_make, graph.Connections(model), not per_filter)
+    return builder.build(model, make, _quantized_input)
+
+
+def quantizers(twin: tf_keras.Model) -> list:
+    """Returns what rounds in a twin."""
+    return [
+        quantizer
+        for layer in twin.layers
+        if isinstance(layer, QuantizedLayer)
+        for quantizer in layer.quantize_config.quantizers()
+    ]
+
+
+def grouped(twin: tf_keras.Model) -> list[GroupedConv2D]:
+    """Returns the convolutions of a twin that have filter groups."""
+    inner = [getattr(layer, "layer", layer) for layer in twin.layers]
+    return [layer for layer in inner if isinstance(layer, GroupedConv2D)]
+
+
+def _quantized_input(tensor):
+    layer = tf_keras.layers.Identity(name=f"{tensor.name}_range")
+    return QuantizedLayer(layer, EightBits(output="input"))(tensor)
+
+
+def ranges(twin: tf_keras.Model) -> dict[str, dict]:
+    """Returns the ends of the ranges of rounded outputs, by names of layers."""
+    return {
+        layer.layer.name: layer.output_range
+        for layer in twin.layers
+        if isinstance(layer, QuantizedLayer) and layer.quantize_config.output
+    }
+
+
+def _make(connections, shared, name, operation, inputs):
+    """Returns the layers of the twin that take a layer's place, as one function."""
+    if isinstance(operation, _layers.Rescaling) and _per_channel(operation, inputs):
+        scale = (np.asarray(x).tolist() for x in (operation.scale, operation.offset))
+        return _quantized(ChannelScale(*scale, name=name), True)
+    rounds = _rounds(connections, operation)
+    kernel = _kernel(operation) and (*_kernel(operation), shared)
+    activation = getattr(operation, "activation", keras.activations.linear)
+    if kernel and activation not in _FUSED:
+        layer = builder.translated(name, operation, inputs, activation="linear")
+        after = builder.translated(
+            f"{name}_activation", _layers.Activation(activation), inputs
+        )
+        return _chain(
+            _quantized(layer, True, *kernel),
+            _quantized(after, rounds),
+        )
+    layer = builder.translated(name, operation, inputs)
+    quantized = _quantized(layer, rounds, *kernel)
+    sources = connections.sources(operation)
+    if is_batch_norm(operation) and not any(_fuses(connections, x) for x in sources):
+        return _chain(ChannelScale(1.0, name=f"{name}_channels"), quantized)
+    return quantized
+
+
+def _per_channel(rescaling, inputs) -> bool:
+    """Tells whether a Rescaling treats all positions of an image alike."""
+    of_images = len(getattr(inputs, "shape", ())) == 4
+    return of_images and np.ndim(rescaling.scale) < 2 > np.ndim(rescaling.offset)
+
+
+def _quantized(layer, rounds, kernel=None, per_axis=True, shared=False):
+    """Returns a layer that rounds its kernel, and its output if that is asked for."""
+    if not rounds and kernel is None:
+        return layer
+    output = "activation" if rounds else None
+    return QuantizedLayer(layer, EightBits(kernel, output, per_axis, shared))
+
+
+def _chain(first, second):
+    return lambda inputs, **kwargs: second(first(inputs), **kwargs)
+
+
+def _kernel(operation) -> tuple:
+    for kind, kernel in _KERNELS.items():
+        if isinstance(operation, kind):
+            return kernel
+    return ()
+
+
+def _rounds(connections, operation) -> bool:
+    """Tells whether the file has the output of a layer, with a scale of its own."""
+    if isinstance(operation, (*_SAME_SCALE, _layers.Softmax)):
+        return False
+    if getattr(operation, "activation", None) in _FIXED_SCALE:
+        return False
+    if _is_nothing(operation) and not any(
+        _fuses(connections, source) for source in connections.sources(operation)
+    ):
+        return False
+    return not _fuses(connections, operation)
+
+
+def _fuses(connections, operation) -> bool:
+    """Tells whether LiteRT rounds only after the operation that follows."""
+    follower = connections.follower(operation)
+    if follower is None or operation not in connections.sources(follower):
+        return False
+    if isinstance(follower, _layers.Concatenate):
+        return True
+    if getattr(operation, "activation", None) not in (None, keras.activations.linear):
+        return False
+    if is_batch_norm(follower):
+        return isinstance(operation, _layers.Conv2D | _layers.DepthwiseConv2D)
+    return _is_relu(follower) and isinstance(operation, _BEFORE_RELU)
+
+
+def _is_nothing(layer) -> bool:
+    """Tells whether a layer has no operation in the file."""
+    return (
+        isinstance(layer, _layers.Activation)
+        and layer.activation is keras.activations.linear
+    )
+
+
+def _is_relu(layer) -> bool:
+    if isinstance(layer, _layers.ReLU):
+        return (
+            layer.max_value in (None, 6)
+            and not layer.negative_slope
+            and not layer.threshold
+        )
+    return isinstance(layer, _layers.Activation) and layer.activation in _FUSED

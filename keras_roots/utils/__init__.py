@@ -1,0 +1,29 @@
+"""What every part of the package uses: files, tables of text, loading."""
+
+from keras_roots.utils import checks
+from keras_roots.utils.clustering import kmeans
+from keras_roots.utils.csv_files import read as read_csv
+from keras_roots.utils.files import replacing, write_csv, write_text
+from keras_roots.utils.files import size as file_size
+from keras_roots.utils.loading import load_model
+from keras_roots.utils.tables import (
+    format_rows,
+    format_table,
+    markdown_rows,
+    markdown_table,
+)
+
+__all__ = [
+    "checks",
+    "file_size",
+    "format_rows",
+    "format_table",
+    "kmeans",
+    "load_model",
+    "markdown_rows",
+    "markdown_table",
+    "read_csv",
+    "replacing",
+    "write_csv",
+    "write_text",
+]

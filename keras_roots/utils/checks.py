@@ -1,0 +1,181 @@
+"""Checks of arguments: each returns the value, or says what would work."""
+
+import math
+import numbers
+import os
+from collections.abc import Collection, Iterable
+
+import numpy as np
+
+
+def is_integer(value) -> bool:
+    """Returns whether a value is an integer, of Python or NumPy, and no truth value."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_number(value) -> bool:
+    """Returns whether a value is a finite real number, and no truth value."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    return real and math.isfinite(value)
+
+
+def integer(name: str, value, least: int = 1) -> int:
+    """Checks an integer.
+
+    Args:
+        name: Name of the argument.
+        value: What it received; NumPy's integers count, truth values do not.
+        least: The smallest value that is allowed.
+
+    Raises:
+        ValueError: It is no integer, or too small.
+    """
+    if not is_integer(value) or value < least:
+        raise ValueError(
+            f"`{name}` must be an integer, {least} or more. Received: {name}={value!r}"
+        )
+    return int(value)
+
+
+def number(
+    name: str, value, least: float = -math.inf, above: float | None = None
+) -> float:
+    """Checks a finite number.
+
+    Args:
+        name: Name of the argument.
+        value: What it received.
+        least: The smallest value that is allowed.
+        above: What it must be greater than, in place of `least`.
+
+    Raises:
+        ValueError: It is no number, not finite, or too small.
+    """
+    small = is_number(value) and (value < least if above is None else value <= above)
+    if not is_number(value) or small:
+        bound = f", {least:g} or more" if least > -math.inf else ""
+        bound = f" above {above:g}" if above is not None else bound
+        raise ValueError(
+            f"`{name}` must be a finite number{bound}. Received: {name}={value!r}"
+        )
+    return float(value)
+
+
+def part(name: str, value, *, zero: bool = False, one: bool = False) -> float:
+    """Checks a part of a whole, between 0 and 1.
+
+    Args:
+        name: Name of the argument.
+        value: What it received.
+        zero: Whether 0 is allowed.
+        one: Whether 1 is allowed.
+
+    Raises:
+        ValueError: It is no number, or outside that range.
+    """
+    inside = is_number(value) and 0 <= value <= 1
+    if not inside or (value == 0 and not zero) or (value == 1 and not one):
+        bounds = f"{'from' if zero else 'above'} 0 {'to' if one else 'and below'} 1"
+        raise ValueError(
+            f"`{name}` must be a number {bounds}. Received: {name}={value!r}"
+        )
+    return float(value)
+
+
+def seed(value: int | None) -> int | None:
+    """Checks a seed; `None` stands for another one each time.
+
+    Raises:
+        ValueError: It is no integer, or negative.
+    """
+    return None if value is None else integer("seed", value, least=0)
+
+
+def choice(name: str, value, choices: Iterable):
+    """Checks one of several values.
+
+    Args:
+        name: Name of the argument.
+        value: What it received.
+        choices: The values that are allowed.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    choices = tuple(choices)
+    # Of one type too: True equals 1, and an array equals nothing as a whole.
+    if not any(type(value) is type(known) and value == known for known in choices):
+        raise ValueError(
+            f"`{name}` must be one of {choices}. Received: {name}={value!r}"
+        )
+    return value
+
+
+def choices(name: str, values, known: Collection) -> tuple:
+    """Checks a collection of one or more known values.
+
+    Args:
+        name: Name of the argument.
+        values: What it received: a tuple or another collection, but no string.
+        known: The values that are allowed.
+
+    Raises:
+        ValueError: It is no collection, empty, or holds other values.
+    """
+    listed = isinstance(values, Collection) and not isinstance(values, str)
+    if not listed or not values or not all(value in known for value in values):
+        raise ValueError(
+            f"`{name}` must be of {tuple(known)}, a tuple. Received: {name}={values!r}"
+        )
+    return tuple(values)
+
+
+def path(name: str, value) -> str | None:
+    """Checks a path; `None` stands for no path.
+
+    Args:
+        name: Name of the argument.
+        value: What it received.
+
+    Raises:
+        ValueError: It is no path.
+    """
+    if not isinstance(value, str | os.PathLike | None):
+        raise ValueError(f"`{name}` must be a path or None. Received: {name}={value!r}")
+    return None if value is None else os.fspath(value)
+
+
+def images(name: str, value, shape: Iterable[int | None]) -> np.ndarray:
+    """Checks a batch of images.
+
+    Args:
+        name: Name of the argument.
+        value: What it received: anything that NumPy makes an array of.
+        shape: Shape of one image; `None` where a side may have any length.
+
+    Returns:
+        An array `(n, *shape)` of numbers, n at least 1.
+
+    Raises:
+        ValueError: It has another shape, no numbers, or values that are not finite.
+    """
+    shape = tuple(shape)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of unequal lengths
+        array = np.asarray(None)
+    fits = array.ndim == 1 + len(shape) and all(
+        side in (known, None) or known is None
+        for side, known in zip(array.shape[1:], shape, strict=True)
+    )
+    if not fits or not len(array) or array.dtype.kind not in "uif":
+        expected = ", ".join("any" if side is None else str(side) for side in shape)
+        raise ValueError(
+            f"`{name}` must be numbers of shape (n, {expected}), one image or more. "
+            f"Received: {name} of shape {array.shape} and type {array.dtype}"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"`{name}` must be finite. Received: {name} with NaN or infinite values"
+        )
+    return array

@@ -1,0 +1,46 @@
+"""Which layers are meant."""
+
+import keras
+import pytest
+
+from keras_roots.graph.selection import Selection
+from keras_roots.layers.grouped_conv2d import GroupedConv2D
+
+LAYERS = {
+    "point": keras.layers.Conv2D(2, 1),
+    "grouped point": GroupedConv2D(2, 1, groups=2),
+    "wide": keras.layers.Conv2D(2, (1, 3)),
+    "grouped": GroupedConv2D(2, 3, groups=2),
+    "dense": keras.layers.Dense(2),
+}
+
+
+def _chosen(layers):
+    selection = Selection(layers, lambda layer: True, "layers")
+    return [name for name, layer in LAYERS.items() if selection(layer, name)]
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        (None, list(LAYERS)),
+        ("pointwise", ["point", "grouped point"]),
+        ("spatial", ["wide", "grouped"]),
+        (["dense", "wide"], ["wide", "dense"]),
+        (lambda layer: isinstance(layer, GroupedConv2D), ["grouped point", "grouped"]),
+    ],
+)
+def test_what_is_chosen(layers, expected):
+    assert _chosen(layers) == expected
+
+
+@pytest.mark.parametrize("layers", ["dense", "", 3])
+def test_what_is_no_choice(layers):
+    with pytest.raises(ValueError, match="'pointwise', 'spatial' or None"):
+        Selection(layers, lambda layer: True, "layers")
+
+
+@pytest.mark.parametrize("layers", [LAYERS["dense"], [LAYERS["dense"]], ["wide", 1]])
+def test_layers_are_meant_by_name(layers):
+    with pytest.raises(ValueError, match="must be names of layers, such as"):
+        Selection(layers, lambda layer: True, "layers")

@@ -1,0 +1,166 @@
+"""Every layer that a twin may have, against the layer of Keras 3."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import keras_roots
+from keras_roots.tf_keras_twin.conversion import to_tf_keras
+
+SHAPE = (6, 5, 4)
+
+# All arguments differ from their defaults.
+CASES = {
+    "Activation": [layers.Activation("tanh")],
+    "Add": [layers.Add()],
+    "Average": [layers.Average()],
+    "AveragePooling2D": [layers.AveragePooling2D(3, (2, 1), padding="same")],
+    "BatchNormalization": [
+        layers.BatchNormalization(epsilon=0.1),
+        layers.BatchNormalization(axis=2, scale=False, center=False),
+        keras_roots.layers.BatchNormalization(epsilon=0.1, scale=False),
+    ],
+    "Concatenate": [layers.Concatenate(axis=1)],
+    "Conv2D": [
+        layers.Conv2D(6, (3, 2), (2, 1), "same", activation="relu", use_bias=False),
+        layers.Conv2D(6, 3, dilation_rate=(2, 1)),
+        layers.Conv2D(6, 3, groups=2, activation="tanh"),
+        keras_roots.layers.GroupedConv2D(6, 1, activation="tanh"),
+    ],
+    "Cropping2D": [layers.Cropping2D(((1, 2), (0, 1)))],
+    "Dense": [layers.Dense(3, activation="softmax", use_bias=False)],
+    "DepthwiseConv2D": [
+        layers.DepthwiseConv2D(3, 2, "same", depth_multiplier=2, activation="relu")
+    ],
+    "Dropout": [layers.Dropout(0.5, noise_shape=(None, 1, 1, 4), seed=3)],
+    "ELU": [layers.ELU(0.3)],
+    "Flatten": [layers.Flatten()],
+    "GaussianDropout": [layers.GaussianDropout(0.5)],
+    "GaussianNoise": [layers.GaussianNoise(0.5)],
+    "GlobalAveragePooling2D": [layers.GlobalAveragePooling2D(keepdims=True)],
+    "GlobalMaxPooling2D": [layers.GlobalMaxPooling2D()],
+    "GroupedConv2D": [
+        keras_roots.layers.GroupedConv2D(
+            8, (3, 2), (1, 2), "same", groups=2, activation="relu"
+        ),
+        keras_roots.layers.GroupedConv2D(
+            4, 3, groups=4, use_bias=False, lowering="split"
+        ),
+    ],
+    "Identity": [layers.Identity()],
+    "LeakyReLU": [layers.LeakyReLU(0.4)],
+    "LocalResponseNormalization": [
+        keras_roots.layers.LocalResponseNormalization(3, 0.5),
+        keras_roots.layers.LocalResponseNormalization(3, 0.5, "within_channel"),
+    ],
+    "MaxPooling2D": [layers.MaxPooling2D(3, 2, padding="same")],
+    "Maximum": [layers.Maximum()],
+    "Minimum": [layers.Minimum()],
+    "Multiply": [layers.Multiply()],
+    "PReLU": [layers.PReLU(shared_axes=(1, 2))],
+    "Permute": [layers.Permute((2, 3, 1))],
+    "ReLU": [layers.ReLU(max_value=1.0, negative_slope=0.1, threshold=0.2)],
+    "Rescaling": [layers.Rescaling(2.0, 1.0), layers.Rescaling([1, 2, 3, 4], [0.5])],
+    "Reshape": [layers.Reshape((5, -1))],
+    "Softmax": [layers.Softmax(axis=1)],
+    "SpatialDropout2D": [layers.SpatialDropout2D(0.5, seed=3)],
+    "Subtract": [layers.Subtract()],
+    "UpSampling2D": [
+        layers.UpSampling2D((2, 3)),
+        layers.UpSampling2D(2, interpolation="bilinear"),
+    ],
+    "ZeroPadding2D": [layers.ZeroPadding2D(((1, 2), (0, 1)))],
+}
+MERGING = (
+    layers.Add,
+    layers.Average,
+    layers.Concatenate,
+    layers.Maximum,
+    layers.Minimum,
+    layers.Multiply,
+    layers.Subtract,
+)
+
+
+def model_of(layer, shape=SHAPE):
+    inputs = keras.Input(shape)
+    if isinstance(layer, MERGING):
+        return keras.Model(inputs, layer([inputs, layers.ReLU()(inputs)]))
+    return keras.Model(inputs, layer(inputs))
+
+
+def test_every_layer_has_a_case():
+    from keras_roots.tf_keras_twin.translation import TARGETS
+
+    cases = {type(layer) for case in CASES.values() for layer in case}
+    assert set(TARGETS) == cases
+    assert {kind.__name__ for kind in cases} == set(CASES)
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_layers(kind, randomise, images):
+    for case in CASES[kind]:
+        model = randomise(model_of(case.__class__.from_config(case.get_config())))
+        inputs = images(SHAPE)
+        twin = to_tf_keras(model)
+        expected = np.asarray(model(inputs, training=False))
+        found = np.asarray(twin(inputs, training=False))
+        assert np.ptp(expected) > 0.1
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert twin.layers[-1].name == model.layers[-1].name
+
+
+def test_activations():
+    import tf_keras
+
+    from keras_roots.tf_keras_twin.translation import ACTIVATIONS
+
+    x = keras.ops.convert_to_tensor(np.linspace(-8, 8, 99, dtype="float32")[None])
+    for function, name in ACTIVATIONS.items():
+        found = np.asarray(tf_keras.activations.get(name)(x))
+        np.testing.assert_allclose(found, np.asarray(function(x)), rtol=1e-5, atol=1e-6)
+
+
+class OwnConv2D(layers.Conv2D):
+    """What it computes cannot be known."""
+
+
+def _quantized(layer):
+    layer.build((None, *SHAPE))
+    layer.quantize("int8")
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (lambda: layers.LayerNormalization(name="it"), "LayerNormalization.*Supported"),
+        (lambda: OwnConv2D(2, 1, name="it"), "OwnConv2D"),
+        (lambda: layers.Conv2D(2, 1, activation="celu", name="it"), "celu.*Supported"),
+        (lambda: layers.Activation("hard_sigmoid", name="it"), "hard_sigmoid"),
+        (lambda: layers.BatchNormalization(renorm=True, name="it"), "renorm=True"),
+        (
+            lambda: layers.MaxPooling2D(2, data_format="channels_first", name="it"),
+            "channels_first",
+        ),
+        (
+            lambda: layers.Conv2D(2, 1, activity_regularizer="l2", name="it"),
+            "activity regularizer",
+        ),
+        (lambda: _quantized(layers.Dense(2, name="it")), "Dense"),
+        (lambda: layers.ReLU(name="it it"), "ReLU.*name"),
+    ],
+)
+def test_unsupported_layers_are_named(make, names):
+    inputs = keras.Input(SHAPE)
+    model = keras.Model(inputs, make()(inputs))
+    with pytest.raises(ValueError, match=f"Received: 'it.*{names}"):
+        to_tf_keras(model)
+
+
+def test_functions_are_named():
+    inputs = keras.Input(SHAPE)
+    model = keras.Model(inputs, keras.ops.exp(inputs))
+    with pytest.raises(ValueError, match="'exp' of type Exp with keras.ops"):
+        to_tf_keras(model)

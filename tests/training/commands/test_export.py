@@ -1,0 +1,143 @@
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_roots.export.runner import LiteRTModel
+from keras_roots.layers.grouped_conv2d import GroupedConv2D
+from keras_roots.training import networks
+from keras_roots.training.commands import export
+
+
+def _network(shape=(8, 8, 3)):
+    return keras.Sequential(
+        [
+            keras.Input(shape),
+            layers.Rescaling(1 / 127.5, -1.0, name="normalization"),
+            layers.Conv2D(8, 3, activation="relu"),
+            GroupedConv2D(8, 3, groups=2, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(4, kernel_initializer=keras.initializers.RandomNormal(0, 3)),
+        ],
+        name="network",
+    )
+
+
+@pytest.fixture
+def data_set(tmp_path):
+    """A data set of noisy images of random colours, as an .npz file."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split in ("train", "test"):
+        colours = rng.integers(20, 236, (40, 1, 1, 3))
+        noise = rng.integers(-20, 20, (40, 8, 8, 3))
+        arrays[f"x_{split}"] = (colours + noise).astype("uint8")
+        arrays[f"y_{split}"] = np.arange(40) % 4
+    path = tmp_path / "images.npz"
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def test_a_model_of_the_zoo_is_built():
+    model = networks.get_model(
+        name="root_nin", root=(8, 2), topology="tree", classes=7, image_size=16
+    )
+    assert model.input_shape == (None, 16, 16, 3)
+    assert model.output_shape == (None, 7)
+    groups = [model.get_layer(name).groups for name in ("conv2a", "conv3a")]
+    assert groups == [8, 2]
+
+
+def test_a_keras_file_is_loaded(tmp_path):
+    model = _network()
+    model.save(tmp_path / "net.keras")
+    loaded = networks.get_model(str(tmp_path / "net.keras"))
+    for ours, theirs in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("name", "text"), [("no", "existing"), ("bad", "whole")])
+def test_another_file_is_refused(name, text, tmp_path):
+    (tmp_path / "bad.keras").write_text("no model")
+    with pytest.raises(ValueError, match=f"--from must be an? {text}|{text} .keras"):
+        networks.get_model(str(tmp_path / f"{name}.keras"))
+
+
+def test_images_come_in_the_models_size(data_set):
+    samples = export.sample_images(_network(), data_set, None, 12)
+    assert samples.shape == (12, 8, 8, 3)
+    with np.load(data_set) as arrays:
+        for sample in samples:
+            assert (arrays["x_train"] == sample).all((1, 2, 3)).any()
+    with pytest.raises(ValueError, match="square images"):
+        export.sample_images(_network((8, 9, 3)), data_set, None, 2)
+
+
+def test_a_saved_model_is_written(tmp_path):
+    report = export.export(_network(), str(tmp_path / "net"), "saved_model")
+    assert report.lowering == "auto"
+    assert (tmp_path / "net" / "saved_model.pb").exists()
+
+
+@pytest.mark.parametrize(
+    ("output_format", "arguments", "text"),
+    [
+        ("tflite", {"lowering": "native"}, "--lowering is for --format=saved_model"),
+        ("saved_model", {"quantize": "int8"}, "--quantize is for --format=tflite"),
+        ("saved_model", {"io": "int8"}, "--io is for"),
+        ("saved_model", {"optimize": ["latency"]}, "--optimize is for"),
+        ("saved_model", {"target": "neon"}, "--target is for"),
+        ("saved_model", {"cost_table": "costs.csv"}, "--cost_table is for"),
+        ("saved_model", {"min_agreement": 0.0}, "--min_agreement is for"),
+    ],
+)
+def test_arguments_of_the_other_format_are_refused(
+    output_format, arguments, text, tmp_path
+):
+    with pytest.raises(ValueError, match=text):
+        export.export(_network(), str(tmp_path / "net"), output_format, **arguments)
+    assert os.listdir(tmp_path) == []
+
+
+def _run(*arguments):
+    return subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "from keras_roots.training.commands import export; export.run()",
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_command_exports(data_set, tmp_path):
+    _network().save(tmp_path / "net.keras")
+    output = tmp_path / "net.tflite"
+    done = _run(
+        f"--from={tmp_path / 'net.keras'}",
+        f"--dataset={data_set}",
+        "--quantize=int8",
+        "--io=uint8",
+        "--optimize=latency",
+        "--target=neon",
+        "--calibration_images=20",
+        f"--output={output}",
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "int8, uint8 input and output" in done.stdout
+    assert "20 images" in done.stdout
+    assert LiteRTModel(output).dtype == np.uint8
+
+
+def test_the_command_says_what_is_wrong(tmp_path):
+    output = tmp_path / "missing" / "net.tflite"
+    done = _run("--model=root_nin", "--root=8", "--image_size=8", f"--output={output}")
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: `path` must be in an existing folder")
+    assert os.listdir(tmp_path) == []

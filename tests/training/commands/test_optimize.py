@@ -1,0 +1,98 @@
+"""The binary: what its flags ask for, and what they refuse."""
+
+import importlib.util
+import json
+
+import pytest
+
+_PARSE = """
+import json, sys
+from keras_roots.training.commands import flags
+from keras_roots.training.commands import optimize
+
+optimize.define_flags()
+found = []
+for arguments in {commands}:
+    flags.FLAGS.unparse_flags()
+    for name in flags.FLAGS:
+        flags.FLAGS[name].unparse()
+    flags.FLAGS(["keras-roots-optimize", *arguments])
+    try:
+        optimize._check_flags()
+        recipe = optimize._recipe()
+        found.append([recipe.epochs, recipe.learning_rate, recipe.augmentation])
+    except ValueError as error:
+        found.append(str(error))
+print(json.dumps(found))
+"""
+_NIN = ["--model=root_nin", "--dataset=cifar10", "--weights=cifar10"]
+_RUN = [*_NIN, "--output_dir=run"]
+_CASES = [
+    # The recipe of Network in Network on CIFAR-10 has a rate of 0.1.
+    ([*_RUN, "--method=qat"], [3, 0.005, "pad_crop_mirror"]),
+    ([*_RUN, "--method=prune"], [10, 0.01, "pad_crop_mirror"]),
+    ([*_RUN, "--method=cluster"], [3, 0.001, "pad_crop_mirror"]),
+    (
+        [*_RUN, "--epochs=7", "--learning_rate=0.2", "--augmentation=none"],
+        [7, 0.2, "none"],
+    ),
+    (_NIN, "--output_dir is required: a folder for what the run writes"),
+    (
+        ["--output_dir=run"],
+        "Give --from, or --model with --weights: a trained network",
+    ),
+    (
+        [*_RUN, "--from=a.keras"],
+        "Give --from, or --model with --weights, not both",
+    ),
+    (
+        [*_RUN, "--method=qat", "--sparsity=0.5"],
+        "--sparsity is for --method=prune. Received: --method=qat --sparsity=0.5",
+    ),
+    (
+        [*_RUN, "--method=prune", "--clusters=8"],
+        "--clusters is for --method=cluster. Received: --method=prune --clusters=8",
+    ),
+    (
+        [*_RUN, "--method=prune", "--preserve_zeros"],
+        "--preserve_zeros is for --method=qat or cluster. "
+        "Received: --method=prune --preserve_zeros=True",
+    ),
+    (
+        [*_RUN, "--epochs=0"],
+        "`epochs` must be positive. Received: epochs=0",
+    ),
+]
+
+
+def test_flags(run_python):
+    commands = [arguments for arguments, _ in _CASES]
+    found = json.loads(run_python(_PARSE.format(commands=commands)).splitlines()[-1])
+    for (arguments, expected), one in zip(_CASES, found, strict=True):
+        if isinstance(expected, list):
+            expected = [expected[0], pytest.approx(expected[1]), expected[2]]
+        assert one == expected, arguments
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow_model_optimization") is None,
+    reason="needs the extra `optimize`",
+)
+def test_binary(run_python, tmp_path):
+    printed = run_python(
+        """
+import sys
+from keras_roots.training.commands import optimize
+sys.argv = ["optimize", "--method=prune", "--sparsity=0.5", "--model=root_resnet20"]
+sys.argv += ["--weights=cifar10", "--dataset=cifar10-sample", "--epochs=1"]
+sys.argv += ["--batch_size=75", "--output_dir=run"]
+optimize.run()
+"""
+    )
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["command"].startswith("keras-roots-optimize --model=root_resnet20")
+    assert result["sparsity"] == pytest.approx(0.5, abs=1e-3)
+    table = printed[printed.rindex("}") :]
+    for text in ("before", "prune", "int8", "zlib bytes", "50.00%"):
+        assert text in table

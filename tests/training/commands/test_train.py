@@ -1,0 +1,327 @@
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_roots
+from keras_roots.training.commands import train
+from keras_roots.training.trainer.recipes import Recipe
+
+RECIPE = Recipe(3, 8, 0.02, augmentation="pad_crop_mirror", warmup=0.1)
+
+
+@pytest.fixture(scope="module")
+def npz(tmp_path_factory):
+    """Classes that differ in their colour, learnt in a few steps."""
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for split, count in (("train", 32), ("test", 12)):
+        labels = np.arange(count) % 3
+        images = generator.integers(0, 100, (count, 8, 8, 3))
+        images[np.arange(count), :, :, labels] += 150
+        arrays |= {f"x_{split}": images.astype("uint8"), f"y_{split}": labels}
+    path = tmp_path_factory.mktemp("data") / "colours.npz"
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def _config(npz, **changes):
+    recipe = {
+        name: changes.pop(name) for name in list(changes) if hasattr(RECIPE, name)
+    }
+    settings = {"model": "root_nin", "root": 8, "dataset": npz, **changes}
+    return train.Config(recipe=dataclasses.replace(RECIPE, **recipe), **settings)
+
+
+def _network(weights):
+    return keras_roots.RootNiN(
+        root=8, classes=3, input_shape=(8, 8, 3), weights=weights
+    )
+
+
+def _rows(directory):
+    with open(directory / "log.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _weights(file):
+    return keras.models.load_model(file, compile=False).get_weights()
+
+
+def _script(code, *arguments, **environment):
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(
+        command,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_run_learns_and_leaves_its_files(npz, tmp_path):
+    output = tmp_path / "run"
+    result = train.train(_config(npz, epochs=8), output, verbose=False)
+    assert result["top1"] > 0.8
+    assert result["images"] == 12
+    rows = _rows(output)
+    assert [row["epoch"] for row in rows] == [str(i) for i in range(1, 9)]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    assert sorted(file.name for file in output.iterdir() if file.is_file()) == [
+        "best.weights.h5",
+        "config.json",
+        "last.weights.h5",
+        "log.csv",
+        "model.keras",
+        "result.json",
+    ]
+    assert json.loads((output / "result.json").read_text()) == result
+    model = keras.models.load_model(output / "model.keras")
+    assert {type(layer).__name__ for layer in model.layers} >= {"GroupedConv2D"}
+    assert not model.losses
+    for name in ("last", "best"):
+        _network(weights=output / f"{name}.weights.h5")
+
+
+def test_a_folder_of_photographs_trains(tmp_path):
+    """Streamed by TensorFlow, unlike the arrays of the other tests."""
+    for split, count in (("train", 8), ("validation", 4)):
+        for label, colour in (("red", (255, 0, 0)), ("blue", (0, 0, 255))):
+            folder = tmp_path / "photos" / split / label
+            folder.mkdir(parents=True)
+            for i in range(count // 2):
+                Image.new("RGB", (12 + i, 9), colour).save(folder / f"{i}.png")
+    config = _config(
+        str(tmp_path / "photos"),
+        image_size=8,
+        batch_size=4,
+        epochs=2,
+        augmentation="scale_aspect_colour",
+    )
+    result = train.train(config, tmp_path / "run", verbose=False)
+    assert result["images"] == 4
+    assert len(_rows(tmp_path / "run")) == 2
+
+
+def test_a_finished_run_is_not_trained_again(npz, tmp_path):
+    config = _config(npz, epochs=1)
+    first = train.train(config, tmp_path / "run", verbose=False)
+    again = train.train(config, tmp_path / "run", verbose=False)
+    assert again == first
+    assert len(_rows(tmp_path / "run")) == 1
+
+
+def test_training_in_bfloat16(npz, tmp_path):
+    config = _config(npz, precision="mixed_bfloat16", epochs=1)
+    assert train.train(config, tmp_path / "run", verbose=False)["images"] == 12
+
+
+def test_averaged_weights_are_the_ones_saved(npz, tmp_path):
+    """With a momentum of almost 1 the average stays where the first step went."""
+    config = _config(npz, epochs=3, ema=0.999999)
+    train.train(config, tmp_path / "run", verbose=False)
+
+    def classifier(weights):
+        keras.utils.set_random_seed(config.seed)
+        return _network(weights).get_layer("conv3c").kernel.numpy()
+
+    initial = classifier(None)
+    last = classifier(tmp_path / "run" / "last.weights.h5")
+    best = classifier(tmp_path / "run" / "best.weights.h5")
+    model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
+    saved = model.get_layer("conv3c").kernel.numpy()
+    assert np.linalg.norm(saved - initial) < 0.3 * np.linalg.norm(last - initial)
+    np.testing.assert_allclose(best, saved, atol=1e-4)
+
+
+def test_auxiliary_heads_train_and_are_dropped(tmp_path):
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for split in ("train", "test"):
+        arrays[f"x_{split}"] = generator.integers(0, 256, (4, 8, 8, 3), "uint8")
+        arrays[f"y_{split}"] = np.arange(4) % 2
+    np.savez(tmp_path / "tiny.npz", **arrays)
+    config = _config(
+        str(tmp_path / "tiny.npz"),
+        model="root_googlenet",
+        root=8,
+        image_size=64,
+        epochs=1,
+        batch_size=4,
+    )
+    result = train.train(config, tmp_path / "run", verbose=False)
+    assert len(keras.models.load_model(tmp_path / "run" / "model.keras").outputs) == 1
+    assert result["images"] == 4
+
+
+def test_another_configuration_is_refused(npz, tmp_path):
+    train.train(_config(npz, epochs=1), tmp_path / "run", verbose=False)
+    before = (tmp_path / "run" / "model.keras").read_bytes()
+    with pytest.raises(ValueError, match="root .there 8, here 4.*"):
+        train.train(_config(npz, epochs=1, root=4), tmp_path / "run", verbose=False)
+    assert (tmp_path / "run" / "model.keras").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "changes,message",
+    [
+        ({"model": "root_vgg"}, "root_nin.*Received: name='root_vgg'"),
+        ({"root": 5}, "Roots that work"),
+        ({"dataset": "/nowhere"}, "does not exist"),
+        ({"batch_size": 33}, "at most.*32"),
+        ({"augmentation": "spin"}, "Received: augmentation='spin'"),
+        ({"image_size": 1}, "at least"),
+        ({"weights": "missing.h5"}, "Received: weights='missing.h5'"),
+    ],
+)
+def test_what_is_impossible_leaves_no_directory(npz, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train.train(_config(**{"npz": npz, **changes}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_divergence_stops_with_the_last_good_checkpoint(npz, tmp_path):
+    config = _config(npz, epochs=6, learning_rate=1e18, warmup=0.9, batch_size=4)
+    with pytest.raises(FloatingPointError, match="--learning_rate"):
+        train.train(config, tmp_path / "run", verbose=False)
+    kept = tmp_path / "run" / "last.weights.h5"
+    if kept.exists():
+        weights = _network(weights=kept).get_weights()
+        assert all(np.isfinite(weight).all() for weight in weights)
+
+
+COMMAND = "from keras_roots.training.commands import train; train.run()"
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_it_ends_with_the_same_bits(npz, tmp_path):
+    """AlexNet has dropout, whose random state has to survive too."""
+
+    def start(output):
+        flags = {
+            "model": "root_alexnet",
+            "root": 2,
+            "topology": "column",
+            "image_size": 67,
+            "dataset": npz,
+            "epochs": 3,
+            "batch_size": 8,
+            "augmentation": "pad_crop_mirror",
+            "ema": 0.9,
+            "learning_rate": 1e-4,
+            "output_dir": output,
+        }
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-c", COMMAND, "--deterministic"),
+                *(f"--{name}={value}" for name, value in flags.items()),
+            ],
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(whole).wait() == 0
+    process = start(killed)
+    while not (killed / "last.weights.h5").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "model.keras").exists()
+    assert start(killed).wait() == 0
+    for one, other in zip(
+        _weights(whole / "model.keras"), _weights(killed / "model.keras"), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    timing = {"seconds", "images_per_second"}
+    for one, other in zip(_rows(whole), _rows(killed), strict=True):
+        assert all(one[name] == other[name] for name in one.keys() - timing)
+
+
+MIRRORED = """
+import json, sys
+import tensorflow as tf
+cpu, = tf.config.list_physical_devices("CPU")
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+from keras_roots.training.trainer.fit import _scope
+from keras_roots.training.commands import train
+from keras_roots.training.trainer.recipes import Recipe
+config = train.Config("root_nin", 8, sys.argv[1], Recipe(2, 8, 1e-4))
+for distribution in ("one_device", "mirrored"):
+    train.train(config, f"{sys.argv[2]}/{distribution}", distribution=distribution)
+with _scope("mirrored") as replicas:
+    assert replicas == 2
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_train_as_one(npz, tmp_path):
+    done = _script(MIRRORED, npz, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    directories = [tmp_path / name for name in ("one_device", "mirrored")]
+    one, two = map(_rows, directories)
+    for left, right in zip(one, two, strict=True):
+        for name in ("loss", "val_loss", "accuracy", "val_accuracy"):
+            assert float(left[name]) == pytest.approx(float(right[name]), rel=1e-5)
+    weights = [
+        _weights(tmp_path / name / "model.keras") for name in ("one_device", "mirrored")
+    ]
+    for left, right in zip(*weights, strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-5)
+
+
+JAX = """
+import sys
+
+class NoTensorFlow:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, NoTensorFlow())
+import keras
+from keras_roots.training.commands import train
+from keras_roots.training.trainer.recipes import Recipe
+assert keras.backend.backend() == "jax"
+recipe = Recipe(4, 8, 0.02, augmentation="pad_crop_mirror", ema=0.5)
+config = train.Config("root_nin", 8, sys.argv[1], recipe)
+result = train.train(config, sys.argv[2])
+again = train.train(config, sys.argv[2])
+assert result == again
+print(result["top1"])
+"""
+
+
+@pytest.mark.slow
+def test_jax_trains_without_tensorflow_and_weights_interchange(npz, tmp_path):
+    pytest.importorskip("jax")
+    done = _script(JAX, npz, tmp_path / "run", KERAS_BACKEND="jax")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(_rows(tmp_path / "run")) == 4
+    model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
+    with np.load(npz) as arrays:
+        scores = model.predict(arrays["x_test"].astype("float32"), verbose=0)
+        top1 = (scores.argmax(-1) == arrays["y_test"]).mean()
+    assert float(done.stdout.split()[-1]) == pytest.approx(top1)
+
+
+def test_the_binary_says_what_is_wrong_in_one_line(tmp_path):
+    done = _script(
+        COMMAND, "--model=root_nin", "--root=0", f"--output_dir={tmp_path}/run"
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: `root` must be a positive")
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from keras_roots.training.data import augment
+
+FILL = (10.0, 20.0, 30.0)
+
+
+def _images(count=3, size=9):
+    generator = np.random.default_rng(0)
+    return generator.uniform(0, 255, (count, size, size, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("offset", [(0, 0), (4, 4), (8, 8), (1, 7)])
+def test_pad_crop_cuts_the_window_of_its_draws(offset):
+    images = _images()
+    draws = np.tile((np.array(offset, "float32") + 0.5) / 9, (len(images), 1))
+    got = np.asarray(augment.pad_crop(images, draws, FILL))
+    padded = np.empty((3, 17, 17, 3), "float32")
+    padded[:] = FILL
+    padded[:, 4:13, 4:13] = images
+    row, column = offset
+    want = padded[:, row : row + 9, column : column + 9]
+    np.testing.assert_allclose(got, want, atol=1e-4)
+
+
+def test_each_image_has_its_own_window():
+    images = np.repeat(_images(1), 2, axis=0)
+    draws = np.array([[0.0, 0.0], [0.99, 0.99]], "float32")
+    first, second = np.asarray(augment.pad_crop(images, draws, FILL))
+    np.testing.assert_allclose(first[4:, 4:], images[0, :5, :5], atol=1e-4)
+    np.testing.assert_allclose(second[:5, :5], images[1, 4:, 4:], atol=1e-4)
+
+
+def test_mirror_turns_by_its_draws():
+    images = _images(2)
+    got = np.asarray(augment.mirror(images, np.array([[0.1], [0.9]], "float32")))
+    np.testing.assert_array_equal(got[0], images[0, :, ::-1])
+    np.testing.assert_array_equal(got[1], images[1])
+
+
+def test_colour_of_middling_draws_changes_nothing():
+    images = _images()
+    got = augment.colour(images, np.full((3, 6), 0.5, "float32"))
+    np.testing.assert_allclose(np.asarray(got), images, atol=1e-3)
+
+
+def test_brightness_scales_and_clips():
+    images = _images()
+    draws = np.full((3, 6), 0.5, "float32")
+    draws[:, 0] = 1.0
+    got = np.asarray(augment.colour(images, draws))
+    np.testing.assert_allclose(got, np.clip(images * 1.4, 0, 255), atol=1e-2)
+
+
+def test_saturation_moves_towards_grey():
+    images = _images()
+    draws = np.full((3, 6), 0.5, "float32")
+    draws[:, 2] = 0.0
+    got = np.asarray(augment.colour(images, draws))
+    grey = (images @ np.array([0.299, 0.587, 0.114], "float32"))[..., None]
+    np.testing.assert_allclose(got, 0.6 * images + 0.4 * grey, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", augment.AUGMENTATIONS)
+def test_every_augmentation_keeps_shape_and_range(name):
+    augmentation = augment.get_augmentation(name)
+    images = _images(4, 8)
+    draws = np.random.default_rng(1).random((4, augmentation.draws), "float32")
+    got = np.asarray(augmentation.apply(images, draws, FILL))
+    assert got.shape == images.shape
+    assert got.min() >= 0
+    assert got.max() <= 255.01
+
+
+def test_unknown_augmentation():
+    with pytest.raises(ValueError, match="pad_crop_mirror.*Received.*'spin'"):
+        augment.get_augmentation("spin")

@@ -1,0 +1,118 @@
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_roots
+from keras_roots.training.data import datasets
+from keras_roots.training.evaluation import accuracy
+from keras_roots.training.evaluation.accuracy import evaluate_on
+
+
+def test_score_counts_as_numpy_sorts():
+    generator = np.random.default_rng(0)
+    scores = generator.normal(size=(50, 12)).astype("float32")
+    labels = generator.integers(0, 12, 50)
+    batches = [(np.arange(i, i + 7), labels[i : i + 7]) for i in range(0, 50, 7)]
+    batches[-1] = (np.arange(49, 50), labels[49:])
+    score = accuracy.evaluate(lambda rows: scores[rows], batches)
+    order = np.argsort(-scores, axis=1)
+    assert score.top1 == np.mean(order[:, 0] == labels)
+    assert score.top5 == np.mean((order[:, :5] == labels[:, None]).any(1))
+    assert score.images == 50
+
+
+def test_constant_scores_are_no_success():
+    batches = [(np.zeros((4, 8, 8, 3)), np.zeros(4, "int64"))]
+    score = accuracy.evaluate(lambda images: np.ones((4, 10)), batches)
+    assert (score.top1, score.top5) == (0.0, 0.0)
+
+
+def test_no_images_are_refused():
+    with pytest.raises(ValueError, match="Received none"):
+        accuracy.evaluate(lambda images: images, [])
+
+
+@pytest.fixture(scope="module")
+def digits_model():
+    """A linear model of the digits, trained well enough to be told from chance."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.layers.Rescaling(1 / 255, name="normalization"),
+            keras.layers.AveragePooling2D(4),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    digits = datasets.open_dataset("digits")
+    model.compile("adam", "sparse_categorical_crossentropy")
+    images = digits.train.images.astype("float32")
+    model.fit(images, digits.train.labels, epochs=5, batch_size=16, verbose=0)
+    scores = model.predict(digits.test.images.astype("float32"), verbose=0)
+    return model, float(np.mean(scores.argmax(-1) == digits.test.labels))
+
+
+@pytest.mark.parametrize("kind", ["keras", "tflite", "saved_model"])
+def test_every_kind_of_file_has_the_accuracy_of_its_model(digits_model, tmp_path, kind):
+    model, top1 = digits_model
+    path = str(tmp_path / f"net.{kind}")
+    {
+        "keras": model.save,
+        "tflite": lambda path: keras_roots.export_tflite(model, path),
+        "saved_model": lambda path: keras_roots.export_saved_model(model, path),
+    }[kind](path)
+    predictor = accuracy.load_predictor(path)
+    assert (predictor.image_size, predictor.classes) == (32, 10)
+    score = evaluate_on(predictor, datasets.open_dataset("digits"))
+    assert score.images == 359
+    assert top1 > 0.8
+    assert score.top1 == pytest.approx(top1, abs=1 / 359)
+
+
+def _evaluate(*arguments):
+    return subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "from keras_roots.training.commands import evaluate; evaluate.run()",
+            *arguments,
+        ],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_binary_prints_the_score(digits_model, tmp_path):
+    model, top1 = digits_model
+    model.save(tmp_path / "net.keras")
+    done = _evaluate(f"--file={tmp_path}/net.keras", "--dataset=digits")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout)["top1"] == pytest.approx(top1, abs=1 / 359)
+
+
+def test_files_that_are_no_networks_are_refused(tmp_path):
+    (tmp_path / "folder").mkdir()
+    for name in ("broken.keras", "broken.tflite", "notes.txt"):
+        (tmp_path / name).write_text("no network")
+    for name, message in {
+        "nowhere.keras": "does not exist",
+        "broken.keras": "`file` must be a whole .keras file",
+        "broken.tflite": "LiteRT cannot load",
+        "notes.txt": "must be a .keras file",
+        "folder": "TensorFlow cannot load",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            accuracy.load_predictor(str(tmp_path / name))
+
+
+def test_other_classes_than_the_data_set_are_refused():
+    predictor = accuracy.Predictor(lambda images: images, 32, 7)
+    with pytest.raises(ValueError, match="10 classes. Received: a model with 7"):
+        evaluate_on(predictor, datasets.open_dataset("digits"))

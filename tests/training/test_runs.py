@@ -1,0 +1,103 @@
+import dataclasses
+import datetime
+import json
+import os
+import shlex
+import types
+
+import keras
+import pytest
+
+from keras_roots.training import runs
+
+
+@dataclasses.dataclass
+class Layer:
+    name: str
+    rank: int | None = None
+
+
+def test_the_same_run_finds_its_directory_again(tmp_path):
+    config = {"model": "root_nin", "root": (8, 4), "recipe": {"epochs": 2}}
+    assert runs.claim_directory(tmp_path / "run", config) is False
+    assert runs.claim_directory(tmp_path / "run", config) is True
+
+
+def test_another_run_is_refused_and_told_why(tmp_path):
+    runs.claim_directory(tmp_path, {"root": 8, "seed": 0})
+    with pytest.raises(ValueError, match="root .there 8, here 4."):
+        runs.claim_directory(tmp_path, {"root": 4, "seed": 0})
+    assert runs.claim_directory(tmp_path, {"root": 8, "seed": 0})
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path):
+    (tmp_path / "holiday.jpg").write_text("")
+    with pytest.raises(ValueError, match="is not empty"):
+        runs.claim_directory(tmp_path, {"root": 8})
+    assert [file.name for file in tmp_path.iterdir()] == ["holiday.jpg"]
+
+
+def test_a_directory_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        runs.claim_directory(tmp_path / "file" / "run", {"root": 8})
+
+
+@pytest.mark.parametrize("text", ['{"root"', "[8]", ""])
+def test_a_damaged_configuration(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match="damaged"):
+        runs.claim_directory(tmp_path, {"root": 8})
+
+
+def test_a_run_that_left_nothing_makes_room(tmp_path):
+    runs.claim_directory(tmp_path, {"root": 8})
+    (tmp_path / "log.csv").write_text("")
+    runs.release_directory(tmp_path)
+    assert runs.claim_directory(tmp_path, {"root": 8})
+    (tmp_path / "log.csv").unlink()
+    runs.release_directory(tmp_path)
+    assert not runs.claim_directory(tmp_path, {"root": 4})
+
+
+def test_plans_are_written_layer_by_layer(tmp_path):
+    plan = types.SimpleNamespace(layers=[Layer("conv1", 8), Layer("conv2")])
+    runs.write_plan(tmp_path, plan)
+    assert (tmp_path / "plan.csv").read_text() == "name,rank\nconv1,8\nconv2,\n"
+
+
+def test_a_library_call_has_no_command():
+    found = runs.describe()
+    assert found["command"] is None
+    assert found["hardware"].endswith(f", {os.cpu_count()} CPUs")
+    assert f"keras {keras.__version__}" in found["versions"]
+    assert datetime.date.fromisoformat(found["date"]) <= datetime.date.today()
+
+
+# In a process of its own: absl's flags are global.
+def test_the_command_of_a_binary_runs_again(run_python):
+    """What was given, ready for a shell, without what is of this machine alone."""
+    given = ["--root=8,4", "--nodeterministic", "--seed", "3", "--as=a b"]
+    code = f"""
+import json, sys
+from absl import flags
+from keras_roots.training.commands import flags as shared
+from keras_roots.training import runs
+
+def main(argv):
+    print(json.dumps(runs.describe()))
+
+main.__module__ = "keras_roots.training.train_twice"
+shared.define("root", "data_dir", "seed", "deterministic")
+flags.DEFINE_string("as", None, "A name.")
+sys.argv = ["anything", "--data_dir=/data", *{given!r}]
+shared.launch(main, "", ["root", "data_dir", "seed", "deterministic", "as"])
+"""
+    command = json.loads(run_python(code))["command"]
+    assert shlex.split(command) == [
+        "keras-roots-train-twice",
+        "--root=8,4",
+        "--seed=3",
+        "--nodeterministic",
+        "--as=a b",
+    ]

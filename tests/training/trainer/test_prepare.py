@@ -1,0 +1,99 @@
+"""What becomes of a model before it is trained."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+import keras_roots
+from keras_roots.training.trainer.prepare import mean_colour, output_layers, prepare
+from keras_roots.training.trainer.recipes import Recipe
+
+RECIPE = Recipe(3, 8, 0.02)
+
+
+def test_the_recipe_reaches_the_model():
+    model = keras_roots.RootResNet20(
+        classes=3, input_shape=(8, 8, 3), classifier_activation=None
+    )
+    recipe = dataclasses.replace(
+        RECIPE,
+        weight_decay=1e-3,
+        decay_multipliers=(("predictions", 10.0),),
+        precision="conv_bfloat16",
+    )
+    prepared = prepare(model, recipe, synchronized=True)
+    kinds = {type(layer) for layer in prepared.layers}
+    assert keras_roots.layers.BatchNormalization in kinds
+    for layer in prepared.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            assert layer.compute_dtype == "bfloat16"
+            assert layer.dtype == "float32"
+        else:
+            assert layer.compute_dtype == "float32"
+        if isinstance(layer, keras.layers.BatchNormalization):
+            assert layer.synchronized
+    kernels = [w.numpy() for w in model.trainable_weights if w.name == "kernel"]
+    *convolutions, dense = [float((kernel**2).sum()) for kernel in kernels]
+    want = 5e-4 * sum(convolutions) + 5e-3 * dense
+    assert float(sum(prepared.losses)) == pytest.approx(want, rel=1e-4)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "linear"])
+def test_a_classifier_within_a_model_gives_logits(activation):
+    inner = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, activation=activation),
+        ]
+    )
+    outer = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Normalization(), inner]
+    )
+    assert output_layers(outer) == [inner.layers[-1]]
+    prepared = prepare(outer, RECIPE)
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+    kernel, bias = inner.get_weights()
+    want = images.reshape(2, -1) @ kernel + bias
+    np.testing.assert_allclose(np.asarray(prepared(images)), want, atol=1e-4)
+
+
+def test_mixed_bfloat16_keeps_float32_logits():
+    model = keras_roots.RootNiN(input_shape=(8, 8, 3), classifier_activation=None)
+    prepared = prepare(model, dataclasses.replace(RECIPE, precision="mixed_bfloat16"))
+    assert prepared(np.zeros((1, 8, 8, 3))).dtype == "float32"
+    assert prepared.get_layer("conv2a_relu").compute_dtype == "bfloat16"
+
+
+def test_a_network_that_is_no_classifier_is_refused():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Activation("relu")])
+    with pytest.raises(ValueError, match="must end in a softmax or in logits.*relu"):
+        prepare(model, RECIPE)
+
+
+def test_the_layers_of_several_outputs():
+    inputs = keras.Input((4,))
+    first, second = (keras.layers.Dense(3, name=name) for name in ("one", "two"))
+    model = keras.Model(inputs, [second(inputs), first(inputs)])
+    assert output_layers(model) == [second, first]
+
+
+@pytest.mark.parametrize(
+    ("layer", "colour"),
+    [
+        (keras.layers.Rescaling(1 / 64, -2.0, name="normalization"), [128, 128, 128]),
+        (
+            keras.layers.Rescaling([0.5, 0.25, 1], [-1, -2, 0], name="normalization"),
+            [2, 8, 0],
+        ),
+        (keras.layers.Rescaling(1 / 64, -2.0), [0, 0, 0]),
+        (keras.layers.Normalization(name="normalization"), [0, 0, 0]),
+    ],
+)
+def test_the_colour_that_becomes_zero(layer, colour):
+    model = keras.Sequential([keras.Input((8, 8, 3)), layer, keras.layers.Flatten()])
+    found = mean_colour(model)
+    assert found.dtype == "float32"
+    np.testing.assert_array_equal(found, colour)

@@ -1,0 +1,27 @@
+from keras_roots.utils.tables import format_table, markdown_rows
+
+
+def test_columns_line_up_under_a_rule():
+    text = format_table(("", "name", "n"), [("a", "bb", "1"), ("x", "b", "22")], left=2)
+    assert text.splitlines() == [
+        "   name   n",
+        "-----------",
+        "a  bb     1",
+        "x  b     22",
+    ]
+
+
+def test_the_total_is_set_apart():
+    text = format_table(("name", "n"), [("a", "1")], ("total", "1"), left=1)
+    assert text.splitlines() == ["name   n", "-" * 8, "a      1", "-" * 8, "total  1"]
+
+
+def test_markdown_shows_the_named_columns_and_leaves_cells_empty():
+    shown = {"a": ("first", "{:.1f}"), "b": ("second", "{}")}
+    rows = [{"a": 1, "b": "x", "c": 5}, {"a": None, "b": ""}]
+    assert markdown_rows(rows, shown).splitlines() == [
+        "| first | second |",
+        "| --- | --- |",
+        "| 1.0 | x |",
+        "|  |  |",
+    ]

@@ -1,0 +1,29 @@
+"""Data sets: arrays or streams of photographs, split, augmented, in batches."""
+
+from keras_roots.training.data.augment import AUGMENTATIONS, get_augmentation
+from keras_roots.training.data.batches import (
+    evaluation_batches,
+    steps_per_epoch,
+    train_batches,
+)
+from keras_roots.training.data.datasets import (
+    Dataset,
+    model_arguments,
+    open_dataset,
+    sample_images,
+)
+from keras_roots.training.data.splits import Arrays, in_memory
+
+__all__ = [
+    "AUGMENTATIONS",
+    "Arrays",
+    "Dataset",
+    "evaluation_batches",
+    "get_augmentation",
+    "in_memory",
+    "model_arguments",
+    "open_dataset",
+    "sample_images",
+    "steps_per_epoch",
+    "train_batches",
+]

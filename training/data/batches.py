@@ -1,0 +1,175 @@
+"""Batches for `fit`: shuffled, augmented, and the same again when a run is resumed.
+
+Everything random comes from NumPy generators seeded by (seed, epoch), so that epoch 7
+sees the same images whether or not the run was stopped before it, on every backend.
+"""
+
+import os
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from keras_roots.training.data import augment
+from keras_roots.training.data.splits import Arrays, Photographs, crop
+
+
+def steps_per_epoch(split: Arrays | Photographs, batch_size: int) -> int:
+    """Returns the number of whole batches in a split.
+
+    Raises:
+        ValueError: There is not one.
+    """
+    if split.count < batch_size:
+        raise ValueError(
+            f"`batch_size` must be at most the number of training images, "
+            f"{split.count}. Received: batch_size={batch_size}"
+        )
+    return split.count // batch_size
+
+
+def train_batches(
+    split: Arrays | Photographs,
+    *,
+    augmentation: augment.Augmentation,
+    batch_size: int,
+    image_size: int,
+    classes: int,
+    fill,
+    seed: int,
+    epochs: range,
+    outputs: int = 1,
+):
+    """Returns augmented training batches over several epochs.
+
+    Args:
+        split: Where the images come from.
+        augmentation: How they are varied.
+        batch_size: Images per batch; what is left over at an epoch's end is dropped.
+        image_size: Height and width, in pixels.
+        classes: Number of classes, for one-hot targets.
+        fill: Colour of borders, one value per channel.
+        seed: Seed of order and augmentation.
+        epochs: The epochs to go through, by number.
+        outputs: Outputs of the model; each gets the same targets.
+
+    Returns:
+        On TensorFlow a `tf.data.Dataset`, elsewhere an iterator, of `(images,
+        targets)`: float32 `(batch, image_size, image_size, 3)`, pixels 0 to 255, and
+        one-hot `(batch, classes)`, or a tuple of `outputs` such.
+    """
+    steps = steps_per_epoch(split, batch_size)
+
+    def finish(images, labels, draws):
+        images = augment.resize(images, image_size)
+        images = augmentation.apply(images, draws, fill)
+        return images, _targets(labels, classes, outputs)
+
+    if isinstance(split, Arrays):
+
+        def order():
+            return _order(
+                split.count, steps, batch_size, augmentation.draws, seed, epochs
+            )
+
+        if keras.backend.backend() == "tensorflow":
+            return _tensorflow_arrays(split, order, finish, augmentation.draws)
+        return _device_arrays(split, order(), finish)
+    crops = _crops(split, augmentation, steps * batch_size, image_size, seed, epochs)
+    return crops.batch(batch_size, drop_remainder=True).map(finish).prefetch(2)
+
+
+def evaluation_batches(split, *, batch_size, image_size, classes, outputs=1):
+    """Returns a whole split in order, for `fit(validation_data=...)`.
+
+    Args:
+        split: Where the images come from.
+        batch_size: Images per batch.
+        image_size: Height and width, in pixels.
+        classes: Number of classes, for one-hot targets.
+        outputs: Outputs of the model; each gets the same targets.
+
+    Returns:
+        Arrays `(images, targets)`, or batches of them in a `tf.data.Dataset` where
+        TensorFlow streams the split.
+    """
+    if isinstance(split, Arrays):
+        images = [images for images, _ in split.batches(batch_size, image_size)]
+        return np.concatenate(images), _targets(split.labels, classes, outputs)
+    return split.tensors(batch_size, image_size).map(
+        lambda images, labels: (images, _targets(labels, classes, outputs))
+    )
+
+
+def _targets(labels, classes, outputs):
+    one_hot = keras.ops.one_hot(labels, classes)
+    return (one_hot,) * outputs if outputs > 1 else one_hot
+
+
+def _order(count, steps, batch_size, draws, seed, epochs) -> Iterator[tuple]:
+    """Yields the indices and the random numbers of every batch."""
+    for epoch in epochs:
+        random = np.random.default_rng((seed, epoch))
+        order = random.permutation(count).astype("int32")
+        for step in range(steps):
+            indices = order[step * batch_size : (step + 1) * batch_size]
+            yield indices, random.random((batch_size, draws), "float32")
+
+
+def _tensorflow_arrays(split, order, finish, draws):
+    import tensorflow as tf
+
+    images, labels = tf.constant(split.images), tf.constant(split.labels)
+    batches = tf.data.Dataset.from_generator(
+        order,
+        output_signature=(
+            tf.TensorSpec((None,), "int32"),
+            tf.TensorSpec((None, draws), "float32"),
+        ),
+    )
+    return batches.map(
+        lambda indices, draws: finish(
+            tf.gather(images, indices), tf.gather(labels, indices), draws
+        ),
+        num_parallel_calls=os.cpu_count(),
+    ).prefetch(2)
+
+
+def _device_arrays(split, order, finish):
+    """Keeps the images on the device and augments them there."""
+    images = keras.ops.convert_to_tensor(split.images)
+    labels = keras.ops.convert_to_tensor(split.labels)
+
+    def batch(images, labels, indices, draws):
+        return finish(
+            keras.ops.take(images, indices, axis=0),
+            keras.ops.take(labels, indices, axis=0),
+            draws,
+        )
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        batch = jax.jit(batch)
+    return (batch(images, labels, indices, draws) for indices, draws in order)
+
+
+def _crops(split, augmentation, count, image_size, seed, epochs):
+    """Returns (cropped photograph, label, random numbers) of every image in turn."""
+    import tensorflow as tf
+
+    def crops(epoch):
+        epoch_seed = seed * 100_003 + epoch
+
+        def one(index, photograph):
+            # Four more random numbers say where to cut.
+            draws = tf.random.stateless_uniform(
+                (augmentation.draws + 4,), seed=tf.stack([epoch_seed, index])
+            )
+            image = crop(photograph[0], image_size, augmentation.crop, draws[-4:])
+            return image, photograph[1], draws[:-4]
+
+        stream = split.stream(epoch_seed).take(count).enumerate()
+        return stream.map(one, num_parallel_calls=os.cpu_count())
+
+    return tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(crops)

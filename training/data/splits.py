@@ -1,0 +1,182 @@
+"""What a data set is: arrays in memory, or streams of encoded photographs."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from keras_roots.training.data import augment
+
+
+@dataclasses.dataclass(frozen=True)
+class Arrays:
+    """A split held in memory.
+
+    Attributes:
+        images: uint8, `(count, height, width, 3)`.
+        labels: int64, `(count,)`.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """Number of images."""
+        return len(self.labels)
+
+    def batches(self, batch_size: int, image_size: int) -> Iterator[tuple]:
+        """Yields `(images, labels)` in order, as NumPy, images float32."""
+        for start in range(0, self.count, batch_size):
+            images = self.images[start : start + batch_size]
+            images = np.asarray(augment.resize(images, image_size), "float32")
+            yield images, self.labels[start : start + batch_size]
+
+    def sample(self, count: int, image_size: int | None, seed: int) -> np.ndarray:
+        """Returns images chosen at random, float32."""
+        order = np.random.default_rng(seed).permutation(self.count)[:count]
+        images = self.images[np.sort(order)]
+        return np.asarray(augment.resize(images, image_size or images.shape[1]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Photographs:
+    """A split that TensorFlow streams from files.
+
+    Attributes:
+        count: Number of images.
+        stream: Function of a shuffling seed, an integer or an int64 tensor, or `None`
+            for a fixed order, to a
+            `tf.data.Dataset` of (encoded image, label).
+    """
+
+    count: int
+    stream: Callable
+
+    def tensors(self, batch_size: int, image_size: int):
+        """Returns a `tf.data.Dataset` of batches `(images, labels)` in order."""
+        cropped = self.stream(None).map(
+            lambda encoded, label: (crop(encoded, image_size, "centre"), label),
+            num_parallel_calls=os.cpu_count(),
+        )
+        return cropped.batch(batch_size).prefetch(2)
+
+    def batches(self, batch_size: int, image_size: int) -> Iterator[tuple]:
+        """Yields `(images, labels)` in order, as NumPy, images float32."""
+        yield from self.tensors(batch_size, image_size).as_numpy_iterator()
+
+    def sample(self, count: int, image_size: int | None, seed: int) -> np.ndarray:
+        """Returns images from a random part of the stream, float32."""
+        cropped = self.stream(seed).map(
+            lambda encoded, _: crop(encoded, image_size or 224, "centre")
+        )
+        return next(cropped.batch(count).as_numpy_iterator())
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """An image classification data set.
+
+    Attributes:
+        name: Name it was opened by.
+        class_names: Names of the classes, in the order of the labels.
+        train: Training split.
+        evaluation: The split watched during training: held out of the training images,
+            or the test split.
+        test: The data set's own test (or validation) split.
+        image_size: Height and width of the images where all have one, else `None`.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Arrays | Photographs
+    evaluation: Arrays | Photographs
+    test: Arrays | Photographs
+    image_size: int | None = None
+
+
+def in_memory(
+    name: str, class_names: tuple[str, ...], train: Arrays, test: Arrays, holdout: int
+) -> Dataset:
+    """Makes a data set of arrays.
+
+    Args:
+        name: As in `Dataset`.
+        class_names: As in `Dataset`.
+        train: All training images.
+        test: The test split.
+        holdout: As for `open_dataset`.
+
+    Raises:
+        ValueError: As many images cannot be held out.
+    """
+    evaluation = test
+    if holdout:
+        check_holdout(holdout, train.count)
+        order = np.random.default_rng(0).permutation(train.count)
+        kept, held = np.sort(order[holdout:]), np.sort(order[:holdout])
+        evaluation = Arrays(train.images[held], train.labels[held])
+        train = Arrays(train.images[kept], train.labels[kept])
+    return Dataset(
+        name, class_names, train, evaluation, test, image_size=train.images.shape[1]
+    )
+
+
+def check_holdout(holdout: int, count: int) -> None:
+    """Raises a ValueError unless `holdout` leaves some of `count` training images."""
+    if not 0 <= holdout < count:
+        raise ValueError(
+            f"`holdout` must leave some of the {count} training images. "
+            f"Received: holdout={holdout}"
+        )
+
+
+def check_classes(name: str, classes: int) -> None:
+    """Raises a ValueError unless a data set has at least two classes."""
+    if classes < 2:
+        raise ValueError(
+            f"`dataset` {name!r} must have at least two classes. Received: {classes}"
+        )
+
+
+def crop(encoded, size: int, how: str, draws=None):
+    """Decodes a photograph and cuts a square out of it, with TensorFlow.
+
+    Args:
+        encoded: Encoded JPEG, PNG, GIF or BMP image: scalar string tensor.
+        size: Height and width of the result, in pixels.
+        how: `Augmentation.crop`: `"centre"`, `"random"` or `"scale_aspect"`.
+        draws: Uniform random numbers in [0, 1), `(4,)`, unless `how` is `"centre"`.
+
+    Returns:
+        float32 `(size, size, 3)`, pixels 0 to 255.
+    """
+    import tensorflow as tf
+
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    sides = tf.cast(tf.shape(image)[:2], "float32")
+    if how == "scale_aspect":
+        area = sides[0] * sides[1] * (0.08 + 0.92 * draws[0])
+        aspect = tf.exp((2 * draws[1] - 1) * np.log(4 / 3))
+        window = tf.minimum(tf.sqrt(area * tf.stack([1 / aspect, aspect])), sides)
+    else:
+        window = tf.repeat(tf.reduce_min(sides), 2) * (224 / 256)
+    window = tf.maximum(tf.round(window), 1.0)
+    place = tf.constant([0.5, 0.5]) if how == "centre" else draws[2:4]
+    start = tf.cast(place * (sides - window + 1.0), "int32")
+    extent = tf.cast(window, "int32")
+    image = image[start[0] : start[0] + extent[0], start[1] : start[1] + extent[1], :]
+    image = tf.image.resize(tf.cast(image, "float32"), (size, size), antialias=True)
+    return tf.clip_by_value(image, 0.0, 255.0)
+
+
+def shuffled(columns, seed) -> tuple:
+    """Shuffles the rows of a table of tensors; the seed may be a tensor."""
+    import tensorflow as tf
+
+    if seed is None:
+        return tuple(columns)
+    rows = tf.range(len(columns[0]))
+    order = tf.random.experimental.stateless_shuffle(rows, seed=tf.stack([seed, 0]))
+    return tuple(tf.gather(column, order) for column in columns)

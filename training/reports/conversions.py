@@ -1,0 +1,227 @@
+"""Converting many networks to files, each once, several at a time."""
+
+import dataclasses
+import functools
+import gc
+import json
+import multiprocessing
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent import futures
+from pathlib import Path
+
+from keras_roots import export, utils
+from keras_roots.profiling import profile
+from keras_roots.training.networks import parse_model
+from keras_roots.training.runs import quiet
+
+INDEX = "index.json"
+# Converting AlexNet or ResNet-200 takes 5 GB.
+_MOST_PROCESSES = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """A network, and the file to make of it.
+
+    Attributes:
+        model: The network, as for `networks.parse_model`.
+        side: Height and width of its images, for a network without its classifier,
+            whose weights would grow with them; `None` for the network as it is.
+        quantize: As for `export_tflite`.
+        optimize: As for `export_tflite`.
+        batch_size: As for `export_tflite`.
+        suffix: `".tflite"`, or `".keras"` for runtimes that convert for themselves; the
+            last three are for LiteRT only.
+    """
+
+    model: str
+    side: int | None = None
+    quantize: str | None = None
+    optimize: str | None = None
+    batch_size: int = 1
+    suffix: str = ".tflite"
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    """What a conversion gave.
+
+    Attributes:
+        path: The file.
+        macs: Multiply-adds per image of the network as it was built.
+        params: Its weights and biases.
+        side: Height and width of its images.
+        changes: Number of layers that each rewrite changed, if any.
+    """
+
+    path: str
+    macs: int
+    params: int
+    side: int
+    changes: dict[str, int]
+
+
+def convert(
+    conversions: Iterable[Conversion],
+    folder: str | os.PathLike,
+    processes: int | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[Conversion, Converted | str]:
+    """Converts networks; conversions that come to the same thing share a file.
+
+    Args:
+        conversions: What to convert.
+        folder: Where to write the files, and an index of them; what it holds already
+            is taken as it is.
+        processes: How many work at once; by default one per core, 2 at most. 1 converts
+            in this process.
+        progress: Called with a line of text after each network.
+
+    Returns:
+        For each conversion, the file, or the reason why there is none.
+    """
+    conversions = list(dict.fromkeys(conversions))
+    found = read_index(folder, conversions)
+    networks: dict[tuple, list[Conversion]] = {}
+    for conversion in conversions:
+        if conversion not in found:
+            key = conversion.model, conversion.side
+            networks.setdefault(key, []).append(conversion)
+    done, total = 0, len(conversions) - len(found)
+    start = time.perf_counter()
+    for result in _results(list(networks.values()), os.fspath(folder), processes):
+        found |= result
+        _add_to_index(folder, result)
+        done += len(result)
+        elapsed = time.perf_counter() - start
+        progress(
+            f"converted {done} of {total} after {elapsed:.0f} s, "
+            f"about {elapsed / done * (total - done):.0f} s to go"
+        )
+    return {conversion: found[conversion] for conversion in conversions}
+
+
+def read_index(
+    folder: str | os.PathLike, conversions: Iterable[Conversion]
+) -> dict[Conversion, Converted]:
+    """Returns those conversions that a folder holds, with their files.
+
+    Args:
+        folder: As for `convert`.
+        conversions: What to look for.
+    """
+    index = _read_index(folder)
+    return {key: index[key] for key in conversions if key in index}
+
+
+def _read_index(folder) -> dict[Conversion, Converted]:
+    """Returns the files of a folder that are there."""
+    path = Path(folder, INDEX)
+    entries = json.loads(path.read_text()) if path.exists() else []
+    index = {}
+    for entry in entries:
+        file = Path(folder, entry["file"]["path"])
+        if file.exists():
+            converted = Converted(**(entry["file"] | {"path": os.fspath(file)}))
+            index[Conversion(**entry["conversion"])] = converted
+    return index
+
+
+def _add_to_index(folder, result):
+    index = _read_index(folder)
+    index |= {key: file for key, file in result.items() if isinstance(file, Converted)}
+    entries = [
+        {
+            "conversion": dataclasses.asdict(conversion),
+            "file": dataclasses.asdict(file) | {"path": os.path.basename(file.path)},
+        }
+        for conversion, file in index.items()
+    ]
+    utils.write_text(Path(folder, INDEX), json.dumps(entries, indent=1) + "\n")
+
+
+def _results(networks, folder, processes) -> Iterator[Mapping]:
+    processes = processes or min(os.cpu_count() or 1, _MOST_PROCESSES)
+    convert_one = functools.partial(convert_network, folder=folder)
+    if min(processes, len(networks)) <= 1:
+        yield from map(convert_one, networks)
+        return
+    # A process that TensorFlow runs in must not be forked.
+    spawn = multiprocessing.get_context("spawn")
+    log = os.path.join(folder, "log")
+    with futures.ProcessPoolExecutor(processes, spawn, _start, (log,)) as pool:
+        for done in futures.as_completed(
+            [pool.submit(convert_one, network) for network in networks]
+        ):
+            yield done.result()
+
+
+def _start(log):
+    """Sends what TensorFlow's converter has to say to a file."""
+    quiet()
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+
+
+def convert_network(
+    conversions: Sequence[Conversion], folder: str
+) -> dict[Conversion, Converted | str]:
+    """Converts one network in several ways, as `convert` does.
+
+    Args:
+        conversions: Conversions of the same model and side.
+        folder: As for `convert`.
+    """
+    gc.collect()  # A model is full of cycles, and the next one takes as much memory.
+    name, side = conversions[0].model, conversions[0].side
+    try:
+        model = parse_model(name, **_arguments(side))
+        counts = profile(model)
+        known = (counts.macs, counts.params, export.image_shape(model)[0])
+    except ValueError as error:
+        return dict.fromkeys(conversions, str(error))
+    rewrite = functools.cache(functools.partial(export.rewrite, model))
+    found = {}
+    for conversion in conversions:
+        dtype = export.QUANTIZATIONS[conversion.quantize][1]
+        rewritten, changes = rewrite(conversion.optimize, dtype)
+        path = os.path.join(folder, _file_name(conversion, changes))
+        try:
+            _write(rewritten, conversion, path)
+        except ValueError as error:
+            found[conversion] = str(error)
+            continue
+        changed = {name: len(layers) for name, layers in changes.items()}
+        found[conversion] = Converted(path, *known, changed)
+    return found
+
+
+def _arguments(side) -> dict:
+    if side is None:
+        return {}
+    return {"input_shape": (side, side, 3), "include_top": False, "pooling": "avg"}
+
+
+def _write(model, conversion, path) -> None:
+    if os.path.exists(path):
+        return
+    with utils.replacing(path) as temporary:
+        if conversion.suffix == ".keras":
+            model.save(temporary)
+            return
+        export.write_for_timing(
+            model, temporary, conversion.quantize, batch_size=conversion.batch_size
+        )
+
+
+def _file_name(conversion, changes) -> str:
+    parts = (
+        conversion.model,
+        str(conversion.side or ""),
+        conversion.quantize or "float32",
+        "+".join(changes) or "plain",
+        f"x{conversion.batch_size}",
+    )
+    return re.sub(r"[^\w+]+", "-", "-".join(parts)) + conversion.suffix

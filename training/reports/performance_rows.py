@@ -1,0 +1,110 @@
+"""Rows of keras-roots-performance: columns that follow from others, and tables."""
+
+from collections.abc import Sequence
+
+from keras_roots.utils import format_table
+
+# What tells the measurements of a network apart.
+HOW = ("side", "quantize", "optimize", "runtime", "threads", "batch_size")
+
+
+def curves(rows: Sequence[dict]) -> list[list[dict]]:
+    """Returns the rows by all but the number of groups, those with the fewest first.
+
+    Rows of networks without `root` are left out.
+    """
+    network = ("family", *HOW)
+    found: dict[tuple, list[dict]] = {}
+    for row in sorted(
+        (row for row in rows if row["root"] is not None), key=lambda row: row["root"]
+    ):
+        found.setdefault(tuple(row[name] for name in network), []).append(row)
+    return list(found.values())
+
+
+def dense_ratio(rows: Sequence[dict]) -> list[float | None]:
+    """Returns the time of each network over that of the dense one, run alike."""
+    ratios = {}
+    for curve in curves(rows):
+        if curve[0]["root"] == 1:
+            dense = curve[0]["median_ms"]
+            ratios |= {id(row): row["median_ms"] / dense for row in curve}
+    return [ratios.get(id(row)) for row in rows]
+
+
+def rise(rows: Sequence[dict]) -> list[float | None]:
+    """Returns the time of each network over the least of any with fewer groups.
+
+    At most 1 is what more groups should give. `None` where there are no fewer.
+    """
+    rises = {}
+    for curve in curves(rows):
+        least = curve[0]["median_ms"]
+        for row in curve[1:]:
+            rises[id(row)] = row["median_ms"] / least
+            least = min(least, row["median_ms"])
+    return [rises.get(id(row)) for row in rows]
+
+
+def ms_as_224(rows: Sequence[dict]) -> list[float]:
+    """Returns times scaled to images of 224x224 pixels: constant if linear in them."""
+    return [row["median_ms"] / (row["side"] / 224) ** 2 for row in rows]
+
+
+def ms_per_image(rows: Sequence[dict]) -> list[float]:
+    """Returns times over the number of images."""
+    return [row["median_ms"] / row["batch_size"] for row in rows]
+
+
+def worst_rises(rows: Sequence[dict]) -> list[str]:
+    """Returns, for each curve over the groups, the largest rise, in a line.
+
+    Args:
+        rows: Rows with the column `rise`.
+    """
+    lines = []
+    for curve in curves(rows):
+        risen = [row for row in curve if row["rise"] is not None]
+        if risen:
+            worst = max(risen, key=lambda row: row["rise"])
+            lines.append(
+                f"worst rise of {worst['family']}, {way(worst)}: {worst['rise']:.3f} "
+                f"at root {worst['root']}"
+            )
+    return lines
+
+
+def way(row: dict) -> str:
+    """Returns in words how a row's network was converted, and what ran it."""
+    parts = [
+        row["quantize"] or "float32",
+        row["optimize"],
+        row["runtime"] if row["runtime"] != "litert" else None,
+    ]
+    return " ".join(filter(None, parts))
+
+
+def table(rows: Sequence[dict], columns: Sequence[str]) -> str:
+    """Returns rows as a table for the terminal.
+
+    Args:
+        rows: Rows of one suite.
+        columns: Columns to show after what was run and its time.
+    """
+    header = ("", "", "threads", "batch", "side", "MACs", "ms", "10-90 %", *columns)
+    lines = [
+        (
+            row["model"],
+            way(row),
+            str(row["threads"]),
+            str(row["batch_size"]),
+            str(row["side"]),
+            f"{row['macs']:,}",
+            f"{row['median_ms']:.3f}",
+            f"{row['p10_ms']:.3f}-{row['p90_ms']:.3f}",
+            *("" if row[name] is None else f"{row[name]:.4g}" for name in columns),
+        )
+        for row in rows
+    ]
+    note = f"{rows[0]['processor']}; {rows[0]['versions']}; {rows[0]['date']}"
+    return "\n".join([format_table(header, lines, left=2), note])

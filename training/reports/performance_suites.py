@@ -1,0 +1,246 @@
+"""What keras-roots-performance measures, as a table of suites."""
+
+import dataclasses
+import itertools
+import os
+from collections.abc import Callable, Mapping
+
+from keras_roots.export import LATENCY, REWRITES
+from keras_roots.training.reports import performance_rows
+from keras_roots.training.reports.conversions import Conversion
+
+AXES = ("model", *performance_rows.HOW)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A network and how it runs: a row of the results.
+
+    Attributes:
+        model: As in `Conversion`.
+        side: As in `Conversion`.
+        quantize: As in `Conversion`.
+        optimize: As in `Conversion`.
+        runtime: As in `benchmarking.Case`.
+        threads: As in `benchmarking.Case`.
+        batch_size: As in `benchmarking.Case`.
+    """
+
+    model: str
+    side: int | None
+    quantize: str | None
+    optimize: str | None
+    runtime: str
+    threads: int
+    batch_size: int
+
+    @property
+    def family(self) -> str:
+        """Name of the model without the number of groups."""
+        return self.model.split(":")[0]
+
+    @property
+    def root(self) -> int | None:
+        """Groups of the first stage, `None` where the name does not tell."""
+        parts = self.model.split(":")
+        return int(parts[1].split("x")[0]) if len(parts) > 1 else None
+
+    @property
+    def conversion(self) -> Conversion:
+        """The file that it takes."""
+        if self.runtime != "litert":
+            return Conversion(self.model, self.side, suffix=".keras")
+        return Conversion(
+            self.model, self.side, self.quantize, self.optimize, self.batch_size
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """Trials: every combination of the values on its axes, the first axis slowest.
+
+    The attributes are the axes, the values of `Trial`'s attributes.
+    """
+
+    model: tuple[str, ...]
+    side: tuple[int | None, ...] = (None,)
+    quantize: tuple[str | None, ...] = (None, "int8")
+    optimize: tuple[str | None, ...] = (None, LATENCY)
+    runtime: tuple[str, ...] = ("litert",)
+    threads: tuple[int, ...] = (1,)
+    batch_size: tuple[int, ...] = (1,)
+
+    def trials(self) -> list[Trial]:
+        """Returns the trials, in order."""
+        values = (getattr(self, axis) for axis in AXES)
+        return [Trial(*combination) for combination in itertools.product(*values)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """Measurements that answer one question, and become one CSV file.
+
+    Attributes:
+        title: The question.
+        grids: What to measure.
+        apart: Attributes of `Trial`: trials that differ in one of them are measured
+            apart, all others in turns, with the first one as reference.
+        columns: Columns that the results get: functions of all rows to their values.
+        notes: Function of all rows to what they come to, in lines.
+        changed_only: Whether to leave out networks that no rewrite changes, though
+            one was asked for.
+        memory: Numbers of threads with which to measure memory and loading too.
+        calls: Timed calls of each network, at most.
+        rounds: Turns that they are divided among; as many calls at least.
+        warmup: Calls of each before them.
+        seconds: What the turns of one comparison may take, about.
+    """
+
+    title: str
+    grids: tuple[Grid, ...]
+    apart: tuple[str, ...]
+    columns: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
+    notes: Callable = lambda rows: []
+    changed_only: bool = False
+    memory: tuple[int, ...] = ()
+    calls: int = 30
+    rounds: int = 5
+    warmup: int = 3
+    seconds: float = 45.0
+
+    def trials(self) -> list[Trial]:
+        """Returns the trials, in order."""
+        return [trial for grid in self.grids for trial in grid.trials()]
+
+
+def quick(suite: Suite) -> Suite:
+    """Returns a small part of a suite, to see that it works; its times mean nothing.
+
+    It has the first and the last of everything, and two calls of each.
+    """
+    grids = tuple(
+        Grid(*(_ends(values) for values in dataclasses.astuple(grid)))
+        for grid in _ends(suite.grids)
+    )
+    return dataclasses.replace(suite, grids=grids, calls=2, rounds=1, warmup=1)
+
+
+def _ends(values: tuple) -> tuple:
+    return tuple(dict.fromkeys((values[0], values[-1])))
+
+
+# One thread, and as many as there are cores.
+_THREADS = tuple(dict.fromkeys((1, os.cpu_count() or 1)))
+# The networks of the papers' tables, and the roots that are as accurate as the dense.
+_BEST = {"root_resnet50": 64, "root_googlenet": 8, "root_nin": 8}
+# Largest power of two that every family takes as its root, the largest networks in the
+# middle; AlexNet's groups are those of its paper, the same in all layers.
+ROOTS = {
+    "root_nin": 32,
+    "root_googlenet": 32,
+    "root_resnet50": 64,
+    "root_resnet200": 64,
+    "root_alexnet": 32,
+    "root_convnet": 32,
+    "root_resnet20": 16,
+}
+_TOPOLOGIES = {"root_alexnet": ":column"}
+# Of networks that take long to convert only what an export should be.
+_LARGE = ("root_resnet200", "root_alexnet")
+_SIDES = (96, 128, 160, 192, 224, 288, 352, 448)
+_RESNETS = tuple(f"root_resnet50:{root}" for root in (1, 16, 64))
+_GOOGLENETS = tuple(f"root_googlenet:{root}" for root in (1, 8))
+_APPLICATIONS = tuple(
+    f"keras.applications.{name}"
+    for name in ("ResNet50", "MobileNetV2", "EfficientNetV2B0")
+)
+
+
+def _powers(largest) -> list[int]:
+    return [1 << power for power in range(largest.bit_length())]
+
+
+SUITES = {
+    "ratios": Suite(
+        "Time of networks with filter groups over that of the dense ones",
+        tuple(
+            Grid((f"{family}:1", f"{family}:{root}")) for family, root in _BEST.items()
+        ),
+        apart=("family", "quantize"),
+        columns={"dense_ratio": performance_rows.dense_ratio},
+        memory=(1,),
+        calls=50,
+    ),
+    "rewrites": Suite(
+        "Each rewrite before the export alone, and all of them",
+        tuple(
+            Grid((f"{family}:{root}",), optimize=(None, *REWRITES, LATENCY))
+            for family, best in _BEST.items()
+            for root in (1, best)
+        ),
+        apart=("model", "quantize"),
+        changed_only=True,
+    ),
+    "groups": Suite(
+        "Latency as the filter groups become more",
+        tuple(
+            Grid(
+                tuple(
+                    f"{family}:{root}{_TOPOLOGIES.get(family, '')}"
+                    for root in _powers(largest)
+                ),
+                optimize=(LATENCY,) if family in _LARGE else (None, LATENCY),
+            )
+            for family, largest in ROOTS.items()
+        ),
+        apart=("family", "quantize"),
+        columns={"rise": performance_rows.rise},
+        notes=performance_rows.worst_rises,
+    ),
+    "yardstick": Suite(
+        "Beside the networks and the runtimes that one would take instead",
+        (
+            Grid((*_APPLICATIONS, *_RESNETS, *_GOOGLENETS), threads=_THREADS),
+            Grid(
+                (_RESNETS[0], _RESNETS[-1], *_GOOGLENETS),
+                quantize=(None,),
+                optimize=(None,),
+                runtime=("onnxruntime", "openvino"),
+                threads=_THREADS,
+            ),
+        ),
+        apart=("quantize", "threads"),
+        changed_only=True,
+        memory=_THREADS,
+        seconds=60.0,
+    ),
+    "sizes": Suite(
+        "Latency and memory as the images become larger",
+        tuple(
+            Grid((f"{family}:1", f"{family}:{root}"), _SIDES, optimize=(LATENCY,))
+            for family, root in (("root_googlenet", 8), ("root_resnet50", 64))
+        ),
+        apart=("family", "quantize"),
+        columns={"ms_as_224": performance_rows.ms_as_224},
+        memory=(1,),
+        calls=20,
+    ),
+    "batches": Suite(
+        "Latency per image as the batches become larger",
+        tuple(
+            Grid(
+                (f"{family}:1", f"{family}:{root}"),
+                optimize=(LATENCY,),
+                threads=_THREADS,
+                batch_size=(1, 2, 4, 8, 16, 32),
+            )
+            for family, root in (("root_nin", 8), ("root_resnet50", 64))
+        ),
+        apart=("family", "quantize", "threads"),
+        columns={"ms_per_image": performance_rows.ms_per_image},
+        memory=(1,),
+        calls=15,
+        rounds=3,
+        warmup=1,
+    ),
+}

@@ -1,0 +1,165 @@
+"""A run's output directory, which is never mixed, and where its result comes from."""
+
+import collections
+import dataclasses
+import datetime
+import json
+import logging
+import os
+from importlib import metadata
+from pathlib import Path
+
+import keras
+from absl import logging as absl_logging
+
+from keras_roots import benchmarking, utils
+
+CONFIG = "config.json"
+PLAN = "plan.csv"
+_COMMAND: list[str | None] = [None]  # of the binary that runs, if one does
+
+
+def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
+    """Makes a run's output directory, or finds its own again.
+
+    Args:
+        directory: The output directory.
+        config: The run's configuration, as JSON knows it; kept as `config.json`.
+
+    Returns:
+        Whether the directory held the same run already.
+
+    Raises:
+        ValueError: It holds something else.
+        OSError: It cannot be made or written.
+    """
+    directory = Path(directory)
+    config = json.loads(json.dumps(config))
+    file = directory / CONFIG
+    if file.exists():
+        found = read_config(directory)
+        if found is None:
+            raise ValueError(f"`output_dir` has a damaged {str(file)!r}")
+        different = sorted(
+            key
+            for key in {*found, *config}
+            if found.get(key, None) != config.get(key, None)
+        )
+        if different:
+            raise ValueError(
+                f"`output_dir` {str(directory)!r} holds a run of another "
+                "configuration; choose another directory or the same flags. Different: "
+                + ", ".join(
+                    f"{key} (there {found.get(key)!r}, here {config.get(key)!r})"
+                    for key in different
+                )
+            )
+        return True
+    if directory.exists() and any(directory.iterdir()):
+        raise ValueError(
+            f"`output_dir` {str(directory)!r} is not empty and holds no run; choose "
+            "another directory"
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    utils.write_text(file, json.dumps(config, indent=2) + "\n")
+    return False
+
+
+def read_config(directory: str | os.PathLike) -> dict | None:
+    """Returns the configuration of the run that a directory holds.
+
+    Args:
+        directory: The directory.
+
+    Returns:
+        What `claim_directory` kept; `None` where it kept nothing, or it is damaged.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    file = Path(directory, CONFIG)
+    try:
+        found = json.loads(file.read_text()) if file.exists() else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def release_directory(directory: str | os.PathLike) -> None:
+    """Lets a directory go to another run, if this one has left nothing in it.
+
+    Args:
+        directory: An output directory that was claimed.
+    """
+    paths = list(Path(directory).iterdir())
+    if [path.name for path in paths] == [CONFIG]:
+        paths[0].unlink()
+
+
+def write_plan(directory: str | os.PathLike, plan) -> None:
+    """Writes what a plan makes of each layer as `plan.csv`.
+
+    Args:
+        directory: An existing output directory.
+        plan: A plan of filter groups or ranks, whose `.layers` are dataclasses.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    rows = [dataclasses.asdict(layer) for layer in plan.layers]
+    utils.write_csv(Path(directory, PLAN), rows)
+
+
+def record_command(command: str | None) -> None:
+    """Remembers the command line of this process, which results then name.
+
+    Args:
+        command: Ready for a shell; `None` where no binary was launched.
+    """
+    _COMMAND[0] = command
+
+
+def quiet() -> None:
+    """Keeps TensorFlow's notes on files and tracing off the terminal."""
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+def describe() -> dict[str, str | None]:
+    """Returns the `command` that runs, `hardware` and `versions` below it, the `date`.
+
+    The command is `None` where no binary was launched.
+    """
+    return {
+        "command": _COMMAND[0],
+        "hardware": ", ".join([benchmarking.processor(), *_accelerators()]),
+        "versions": _versions(),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def _versions() -> str:
+    backend = keras.backend.backend()
+    versions = benchmarking.versions()
+    if backend == "tensorflow":
+        return versions
+    return f"{versions}, {backend} {metadata.version(backend)}"
+
+
+def _accelerators() -> list[str]:
+    """Names of the GPUs that training runs on, `2 x NVIDIA H200` for instance."""
+    backend = keras.backend.backend()
+    names = []
+    if backend == "jax":
+        import jax
+
+        names = [d.device_kind for d in jax.devices() if d.platform != "cpu"]
+    elif backend == "tensorflow":
+        import tensorflow as tf
+
+        details = tf.config.experimental.get_device_details
+        names = [
+            details(device).get("device_name", "GPU")
+            for device in tf.config.list_physical_devices("GPU")
+        ]
+    return [f"{n} x {name}" for name, n in collections.Counter(names).items()]

@@ -1,0 +1,59 @@
+"""Training of a given model by a recipe, resumably."""
+
+from keras_roots.training.trainer.callbacks import (
+    LAST,
+    Log,
+    StopAtNaN,
+    read_log,
+)
+from keras_roots.training.trainer.distillation import with_teacher
+from keras_roots.training.trainer.fit import (
+    MODEL,
+    RESULT,
+    check_layout,
+    finish,
+    fit,
+    seconds,
+    set_seed,
+)
+from keras_roots.training.trainer.prepare import (
+    check_outputs,
+    compile_model,
+    copy_weights,
+    mean_colour,
+    output_layers,
+    prepare,
+)
+from keras_roots.training.trainer.recipes import (
+    PRECISIONS,
+    SCHEDULES,
+    Recipe,
+    get_recipe,
+)
+from keras_roots.training.trainer.schedules import make_schedule
+
+__all__ = [
+    "LAST",
+    "Log",
+    "MODEL",
+    "PRECISIONS",
+    "RESULT",
+    "Recipe",
+    "SCHEDULES",
+    "StopAtNaN",
+    "make_schedule",
+    "mean_colour",
+    "check_layout",
+    "check_outputs",
+    "compile_model",
+    "copy_weights",
+    "finish",
+    "fit",
+    "get_recipe",
+    "output_layers",
+    "prepare",
+    "read_log",
+    "seconds",
+    "set_seed",
+    "with_teacher",
+]

@@ -1,0 +1,194 @@
+"""Callbacks of the trainer: log, checkpoints, random states, and the stop at a NaN."""
+
+import contextlib
+import csv
+import math
+import os
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_roots import utils
+
+LOG = "log.csv"
+LAST = "last.weights.h5"
+BEST = "best.weights.h5"
+
+
+def read_log(directory: str | os.PathLike) -> list[dict]:
+    """Returns the rows of a run's `log.csv`, none if there is no such file."""
+    path = Path(directory, LOG)
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class Log(keras.callbacks.Callback):
+    """Writes one row per epoch to `log.csv`, and a line to the terminal.
+
+    Args:
+        directory: Output directory of the run.
+        first_epoch: Epochs that are done; later rows of an existing log, of an epoch
+            that was not finished, are dropped.
+        images: Training images per epoch.
+        monitor: Metric that tells the best epoch.
+        echo: Whether to print the line.
+    """
+
+    def __init__(self, directory, *, first_epoch, images, monitor, echo):
+        super().__init__()
+        self.path = Path(directory, LOG)
+        self.images = images
+        self.monitor = monitor
+        self.echo = echo
+        self.rows = [
+            row for row in read_log(directory) if int(row["epoch"]) <= first_epoch
+        ]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self._start = time.perf_counter()
+        self._trained = None
+
+    def on_test_begin(self, logs=None):
+        """Stops the clock of the training part."""
+        self._trained = time.perf_counter() - self._start
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the row."""
+        seconds = time.perf_counter() - self._start
+        row = {
+            "epoch": epoch + 1,
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            **{name: float(value) for name, value in logs.items()},
+            "seconds": round(seconds, 2),
+            "images_per_second": round(self.images / (self._trained or seconds), 1),
+        }
+        self.rows.append(row)
+        utils.write_csv(self.path, self.rows)
+        if self.echo:
+            figures = "  ".join(
+                f"{name} {value:.4g}" for name, value in row.items() if name != "epoch"
+            )
+            print(f"epoch {epoch + 1}/{self.params['epochs']}  {figures}", flush=True)
+
+    def is_best(self) -> bool:
+        """Tells whether the last row is the best so far."""
+        *before, now = (float(row[self.monitor]) for row in self.rows)
+        return all(now > earlier for earlier in before)
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the last state with the optimiser's, and the best weights without.
+
+    Args:
+        directory: Output directory of the run.
+        log: The run's log, which comes before this in the list of callbacks.
+        save_plain: Function of a file name that saves the model's weights as the
+            constructor's model has them.
+        averaged: The callback that holds averaged weights, if any.
+    """
+
+    def __init__(self, directory, log, save_plain, averaged=None):
+        super().__init__()
+        self.directory = Path(directory)
+        self.log = log
+        self.save_plain = save_plain
+        self.averaged = averaged
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Saves the best weights, then the state."""
+        # In this order, a run that is killed in between does the epoch again.
+        if self.log.is_best():
+            with (
+                averaged_weights(self.averaged),
+                utils.replacing(self.directory / BEST) as name,
+            ):
+                self.save_plain(name)
+        with utils.replacing(self.directory / LAST) as name:
+            self.model.save_weights(name)
+
+
+class Reseed(keras.callbacks.Callback):
+    """Gives dropout the same random numbers in an epoch, however often it is started.
+
+    Keras does not save the state of its random generators with the weights.
+
+    Args:
+        seed: Seed of the run.
+    """
+
+    def __init__(self, seed):
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Sets the state of every generator by seed and epoch."""
+        random = np.random.default_rng((self.seed, epoch))
+        weights = {id(weight) for weight in self.model.weights}
+        for variable in self.model.variables:
+            if id(variable) not in weights:
+                variable.assign(random.integers(2**31, size=variable.shape))
+
+
+class StopAtNaN(keras.callbacks.Callback):
+    """Raises as soon as the loss is no number, before a checkpoint can be spoilt.
+
+    Args:
+        directory: Output directory of the run.
+        every: Steps between two looks; a look waits for the device.
+    """
+
+    def __init__(self, directory, every=20):
+        super().__init__()
+        self.directory = Path(directory)
+        self.every = every
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes the epoch for the message."""
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks at the mean loss so far, which keeps a NaN once it has one."""
+        if (batch + 1) % self.every == 0:
+            self._check(logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Looks at every metric."""
+        self._check(logs)
+
+    def _check(self, logs):
+        bad = [name for name, value in logs.items() if not math.isfinite(float(value))]
+        if not bad:
+            return
+        last = self.directory / LAST
+        kept = (
+            f"The checkpoint of epoch {self.epoch} stays in {str(last)!r}"
+            if last.exists()
+            else "There is no checkpoint yet"
+        )
+        raise FloatingPointError(
+            f"{' and '.join(bad)} is not finite in epoch {self.epoch + 1}: training "
+            "has diverged. Try a lower --learning_rate or a longer --warmup in a new "
+            f"--output_dir. {kept}"
+        )
+
+
+@contextlib.contextmanager
+def averaged_weights(averaged):
+    """Puts the moving average into the model for a while, if there is one.
+
+    Args:
+        averaged: A `keras.callbacks.SwapEMAWeights`, or `None`.
+    """
+    if averaged is not None:
+        averaged.on_test_begin()
+    try:
+        yield
+    finally:
+        if averaged is not None:
+            averaged.on_test_end()

@@ -1,0 +1,165 @@
+"""What becomes of a model before it is trained: its outputs, layers and optimiser."""
+
+import keras
+import numpy as np
+
+from keras_roots import graph, layers
+from keras_roots.training.trainer.recipes import Recipe
+from keras_roots.training.trainer.schedules import make_schedule
+
+
+def prepare(model: keras.Model, recipe: Recipe, *, synchronized=False) -> keras.Model:
+    """Returns a model as a recipe trains it: with its decay, precision and BatchNorm.
+
+    Each BatchNormalization becomes the package's own, which trains faster, and outputs
+    become logits.
+
+    Args:
+        model: The model, whose outputs are probabilities by a softmax, or logits.
+        recipe: The recipe: weight decay and precision.
+        synchronized: Whether BatchNorm takes its statistics from all replicas.
+
+    Raises:
+        ValueError: An output is neither, or the model is subclassed.
+    """
+    multipliers = dict(recipe.decay_multipliers)
+    outputs = set(map(id, output_layers(model)))
+
+    def replace(layer):
+        kind = layer.__class__
+        changes = {}
+        if id(layer) in outputs:
+            if isinstance(layer, keras.layers.Softmax):
+                return graph.Replacement([], [])
+            changes |= _to_logits(layer)
+        decay = recipe.weight_decay * multipliers.get(layer.name, 1.0)
+        weighted = isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
+        if weighted and decay:
+            changes["kernel_regularizer"] = keras.regularizers.L2(decay / 2)
+        if isinstance(layer, keras.layers.BatchNormalization):
+            kind = layers.BatchNormalization
+            if synchronized:
+                changes["synchronized"] = True
+        if recipe.precision == "mixed_bfloat16" or (
+            recipe.precision == "conv_bfloat16"
+            and isinstance(layer, keras.layers.Conv2D)
+        ):
+            changes["dtype"] = "mixed_bfloat16"
+        if isinstance(layer, keras.layers.Rescaling) or id(layer) in outputs:
+            changes.pop("dtype", None)  # pixels and logits keep their precision
+        if not changes and kind is layer.__class__:
+            return None
+        return kind.from_config({**graph.configuration(layer), **changes})
+
+    return graph.rewrite(model, replace)
+
+
+def logits(model: keras.Model) -> keras.Model:
+    """Returns a copy of a model whose outputs are logits, as `prepare` makes them."""
+    plain = Recipe(epochs=1, batch_size=1, learning_rate=1.0, weight_decay=0.0)
+    return prepare(model, plain)
+
+
+def output_layers(model: keras.Model) -> list[keras.Operation]:
+    """Returns the layers that make a model's outputs.
+
+    Args:
+        model: A functional or Sequential model.
+
+    Returns:
+        A layer per output, in the order of the outputs; where a model within the model
+        makes one, that model's own.
+    """
+    made_by = [tensor._keras_history.operation for tensor in model.outputs]
+    return [
+        inner
+        for layer in made_by
+        for inner in (output_layers(layer) if graph.is_graph(layer) else [layer])
+    ]
+
+
+def check_outputs(model: keras.Model) -> None:
+    """Checks that a model's outputs are probabilities by a softmax, or logits.
+
+    Args:
+        model: A functional or Sequential model.
+
+    Raises:
+        ValueError: One is neither.
+    """
+    for layer in output_layers(model):
+        _to_logits(layer)
+
+
+def _to_logits(layer) -> dict:
+    """What to change in an output layer so that it gives logits."""
+    activation = layer.get_config().get("activation")
+    if activation not in ("softmax", "linear", None):
+        raise ValueError(
+            "`model` must end in a softmax or in logits to be trained as a classifier. "
+            f"Received: model with output layer {layer.name!r}, "
+            f"{layer.__class__.__name__}, activation={activation!r}"
+        )
+    return {"activation": "linear"} if activation == "softmax" else {}
+
+
+def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
+    """Compiles a model with a recipe's loss and optimiser.
+
+    Args:
+        model: Model whose outputs are logits: the main one, then auxiliary ones.
+        recipe: The recipe.
+        steps: Steps of the whole run.
+    """
+    optimizer = keras.optimizers.SGD(
+        make_schedule(recipe, steps),
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        use_ema=recipe.ema > 0,
+        ema_momentum=recipe.ema or 0.99,
+    )
+    loss = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=recipe.label_smoothing
+    )
+    auxiliary = len(model.outputs) - 1
+    if auxiliary:
+        model.compile(
+            optimizer,
+            loss=[loss] * (1 + auxiliary),
+            loss_weights=[1.0] + [recipe.auxiliary_weight] * auxiliary,
+            metrics=[["accuracy"]] + [[]] * auxiliary,
+        )
+    else:
+        model.compile(optimizer, loss=loss, metrics=["accuracy"])
+    optimizer.build(model.trainable_variables)
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Copies weights between models of one architecture, layer by name.
+
+    Layers that only one of them has, such as auxiliary heads, are left alone.
+    """
+    names = {layer.name for layer in source.layers}
+    for layer in target.layers:
+        if layer.name in names and layer.weights:
+            layer.set_weights(source.get_layer(layer.name).get_weights())
+
+
+def mean_colour(model: keras.Model) -> np.ndarray:
+    """Returns the colour that a model's normalisation maps to zero.
+
+    It is what augmentation fills images with beyond their edges.
+
+    Args:
+        model: The model, which takes pixels 0 to 255 and normalises them by a Rescaling
+            of the name `"normalization"`, if at all.
+
+    Returns:
+        A value per channel, float32 `(channels,)`, 0 to 255; black where there is no
+        such layer.
+    """
+    named = [layer for layer in model.layers if layer.name == "normalization"]
+    if not named or not isinstance(named[0], keras.layers.Rescaling):
+        return np.zeros(model.input_shape[-1], "float32")
+    layer = named[0]
+    return -np.array(layer.offset, "float32") / np.array(layer.scale, "float32")
