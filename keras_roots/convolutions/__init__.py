@@ -23,6 +23,7 @@ from keras_roots.convolutions.patches import (
     choose_positions,
     patches_at,
 )
+from keras_roots.convolutions.plan import LayerPlan, Plan
 from keras_roots.convolutions.recalibrate import recalibrate
 from keras_roots.convolutions.responses import ResponseStatistics, layer_responses
 from keras_roots.convolutions.samples import batches, check_images, infer, runnable
@@ -34,7 +35,9 @@ __all__ = [
     "CROSS_FILTER",
     "Convolution",
     "Cost",
+    "LayerPlan",
     "Layers",
+    "Plan",
     "ResponseStatistics",
     "SEPARABLE",
     "Scheme",

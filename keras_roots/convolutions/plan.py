@@ -1,0 +1,135 @@
+"""What all plans share: a row per convolution, totals, and a table that prints."""
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from typing import ClassVar
+
+import keras
+
+from keras_roots.utils import format_table
+
+Column = tuple[str, Callable[["LayerPlan"], str]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LayerPlan:
+    """What a plan makes of one convolution.
+
+    Attributes:
+        name: Name of the layer, after those of the models that it is nested in.
+        way: `"groups"` or `"rank"`; `None` if the layer stays as it is.
+        groups: Filter groups that it has then.
+        rank: M, over all groups, that it has then; `None` if it is not decomposed.
+        error: Relative squared error, 0 to 1, of its kernel or of its responses; `None`
+            if it was not computed.
+        macs: Multiply-adds for one input, over all calls of the layer.
+        macs_after: Those of what takes its place.
+        params: Weights and biases.
+        params_after: Those of what takes its place.
+        ms: Measured milliseconds, where latency decides.
+        ms_after: Those of what takes its place.
+        reason: Why it stays; empty if it changes.
+    """
+
+    name: str
+    way: str | None
+    groups: int
+    rank: int | None = None
+    error: float | None = None
+    macs: int
+    macs_after: int
+    params: int
+    params_after: int
+    ms: float | None = None
+    ms_after: float | None = None
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan(abc.ABC):
+    """What would change in a model, and what that saves; prints as a table.
+
+    Attributes:
+        model: The model.
+        layers: A row per convolution that was considered, or that the plan shows.
+        macs: Multiply-adds of the whole model for one input, as `profile` counts them.
+        params: Its weights and biases.
+        ms: Its measured milliseconds, where latency decides.
+    """
+
+    model: keras.Model = dataclasses.field(repr=False)
+    layers: tuple[LayerPlan, ...]
+    macs: int
+    params: int
+    ms: float | None = None
+
+    # Columns of the table between the layer's name and its costs.
+    columns: ClassVar[tuple[Column, ...]] = ()
+
+    @abc.abstractmethod
+    def apply(self) -> keras.Model:
+        """Returns a changed copy of the model, functional, not compiled."""
+
+    @property
+    def macs_after(self) -> int:
+        """Multiply-adds of the changed model."""
+        return self.macs + sum(row.macs_after - row.macs for row in self.layers)
+
+    @property
+    def params_after(self) -> int:
+        """Weights and biases of the changed model."""
+        return self.params + sum(row.params_after - row.params for row in self.layers)
+
+    @property
+    def ms_after(self) -> float | None:
+        """Milliseconds that the changed model is expected to take, if measured."""
+        if self.ms is None:
+            return None
+        timed = [row for row in self.layers if row.ms is not None]
+        return self.ms + sum(row.ms_after - row.ms for row in timed)
+
+    @property
+    def groups(self) -> dict[str, int]:
+        """Layers that get filter groups, and how many."""
+        return {row.name: row.groups for row in self.layers if row.way == "groups"}
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """Layers that are decomposed, and their ranks."""
+        return {row.name: row.rank for row in self.layers if row.way == "rank"}
+
+    def __str__(self) -> str:
+        timed = self.ms is not None or any(row.ms is not None for row in self.layers)
+        columns = [
+            column for column in self.columns if any(map(column[1], self.layers))
+        ]
+        header = ["layer", *(name for name, _ in columns)]
+        header += ["MACs", "after", "part", "params", "after"]
+        header += ["ms", "after", "part"] * timed + ["stays because"]
+        rows = [
+            [row.name, *(text(row) for _, text in columns), *_costs(row, timed)]
+            + [row.reason]
+            for row in self.layers
+        ]
+        total = ["whole model", *[""] * len(columns), *_costs(self, timed), ""]
+        if not any(row.reason for row in self.layers):
+            header, total = header[:-1], total[:-1]
+            rows = [row[:-1] for row in rows]
+        return format_table(header, rows, total, left=1)
+
+
+def _costs(counted, timed) -> list[str]:
+    cells = [f"{counted.macs:,}", f"{counted.macs_after:,}"]
+    cells.append(_part(counted.macs, counted.macs_after))
+    cells += [f"{counted.params:,}", f"{counted.params_after:,}"]
+    if timed and counted.ms is None:
+        return [*cells, "", "", ""]
+    if timed:
+        cells += [f"{counted.ms:.3f}", f"{counted.ms_after:.3f}"]
+        cells.append(_part(counted.ms, counted.ms_after))
+    return cells
+
+
+def _part(before, after) -> str:
+    return f"{after / before:.3f}"

@@ -1,0 +1,175 @@
+"""The flags of a binary, from the options of the dataclasses that it runs."""
+
+import shlex
+import sys
+import types
+import typing
+from collections.abc import Callable
+
+from absl import app, flags
+
+from keras_roots.training import options, runs
+
+# Differs from machine to machine, and decides nothing.
+_LOCAL = ("data_dir",)
+
+
+class Given:
+    """The values of a binary's flags, as the dataclasses that they come from."""
+
+    def __init__(self, classes):
+        self._classes = classes
+
+    def __getitem__(self, cls):
+        """Returns an instance of a class of options, filled from the flags.
+
+        Raises:
+            ValueError: A value is not allowed.
+        """
+        values = {}
+        for field, limits in options.limits_of(cls).items():
+            value = flags.FLAGS[limits.flag or field.name].value
+            if limits.parse is not None and value is not None:
+                value = limits.parse(value)
+            values[field.name] = tuple(value) if isinstance(value, list) else value
+        return cls(**values)
+
+    def present(self, name: str) -> bool:
+        """Tells whether a flag was given."""
+        return bool(flags.FLAGS[name].present)
+
+    def command(self, binary: str) -> str:
+        """Returns the command line, without what differs from machine to machine."""
+        given = [flags.FLAGS[name] for name in names(self._classes)]
+        texts = [f.serialize() for f in given if f.present and f.name not in _LOCAL]
+        return shlex.join([binary, *(part for text in texts for part in _split(text))])
+
+
+def command(main: Callable, doc: str, *classes: type) -> Callable[[], None]:
+    """Returns the function that a console script calls.
+
+    Args:
+        main: Function of the `Given` flags.
+        doc: What `--help` prints first: the docstring of the binary's module.
+        *classes: Dataclasses of options. Two may share a flag that means the same.
+    """
+
+    def run():
+        define(classes)
+        for name in names(classes):
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+        sys.modules["__main__"].__doc__ = doc
+        binary = main.__module__.rpartition(".")[2].replace("_", "-")
+        app.run(
+            lambda argv: _guarded(main, Given(classes), f"keras-roots-{binary}", argv)
+        )
+
+    return run
+
+
+def names(classes) -> list[str]:
+    """Returns the names of the flags of classes of options."""
+    return list(
+        dict.fromkeys(
+            limits.flag or field.name
+            for cls in classes
+            for field, limits in options.limits_of(cls).items()
+        )
+    )
+
+
+def define(classes) -> None:
+    """Defines the flags of classes of options, each unless it is defined already.
+
+    Raises:
+        ValueError: Two of the classes share a flag that does not mean the same.
+    """
+    defined = {}
+    for cls in classes:
+        hints = typing.get_type_hints(cls)
+        for field, limits in options.limits_of(cls).items():
+            name = limits.flag or field.name
+            meaning = field.default, limits.help
+            if defined.setdefault(name, meaning) != meaning:
+                raise ValueError(
+                    f"--{name} means two things: {defined[name]}, {meaning}"
+                )
+            if name not in flags.FLAGS:
+                _define(name, field.default, hints[field.name], limits)
+
+
+def _define(name, default, hint, limits):
+    kinds = _kinds(hint)
+    bounds = {"lower_bound": limits.least, "upper_bound": limits.most}
+    if limits.parse is not None:
+        flags.DEFINE_string(name, default, limits.help)
+    elif kinds == {int, tuple}:
+        flags.DEFINE(
+            _GroupsParser(), name, default, limits.help, serializer=_GroupsSerializer()
+        )
+    elif tuple in kinds and limits.repeated:
+        flags.DEFINE_multi_enum(name, list(default), list(limits.choices), limits.help)
+    elif tuple in kinds:
+        flags.DEFINE_list(name, default and list(default), limits.help)
+    elif bool in kinds:
+        flags.DEFINE_bool(name, default, limits.help)
+    elif float in kinds:
+        flags.DEFINE_float(name, default, limits.help, **bounds)
+    elif int in kinds:
+        flags.DEFINE_integer(name, default, limits.help, **bounds)
+    elif limits.choices is not None:
+        flags.DEFINE_enum(name, default, list(limits.choices), limits.help)
+    else:
+        flags.DEFINE_string(name, default, limits.help)
+
+
+def _kinds(hint) -> set[type]:
+    """Returns the types that a hint allows, `None` aside."""
+    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    parts = typing.get_args(hint) if union else (hint,)
+    return {typing.get_origin(part) or part for part in parts} - {type(None)}
+
+
+class _GroupsParser(flags.ArgumentParser):
+    """Parses `8` to 8 and `8,4` to (8, 4)."""
+
+    syntactic_help = "an integer, or one per stage separated by commas"
+
+    def parse(self, argument):
+        if isinstance(argument, int | tuple):
+            return argument
+        try:
+            counts = tuple(int(part) for part in argument.split(","))
+        except ValueError:
+            raise ValueError(
+                f"must be {self.syntactic_help}, such as 8 or 8,4. "
+                f"Received: {argument!r}"
+            ) from None
+        return counts if len(counts) > 1 else counts[0]
+
+    def flag_type(self):
+        return "groups"
+
+
+class _GroupsSerializer(flags.ArgumentSerializer):
+    """Writes groups as `_GroupsParser` reads them."""
+
+    def serialize(self, value):
+        return str(value) if isinstance(value, int) else ",".join(map(str, value))
+
+
+def _split(text) -> list[str]:
+    # A flag that may be repeated serialises to a line per value.
+    return text.split("\n")
+
+
+def _guarded(main, given, binary, argv):
+    """Turns what a user can put right into one line without a traceback."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
+    runs.quiet()
+    try:
+        runs.record_command(given.command(binary))
+        main(given)
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
+        sys.exit(f"error: {error}")
