@@ -1,11 +1,16 @@
-"""Filters as points in the plane: k-means clusters, told apart by Fisher's LDA."""
+"""Filters as points in the plane: k-means clusters, separated by Fisher's LDA."""
 
 import os
+import warnings
 
 import numpy as np
+from scipy.cluster.vq import kmeans2
+from scipy.linalg import eigh
 
 from keras_roots.analysis import figures
-from keras_roots.utils import kmeans
+from keras_roots.utils import checks
+
+_STARTS = 4  # of k-means; the best one counts
 
 
 def project_filters(
@@ -22,9 +27,9 @@ def project_filters(
         kernel: `(height, width, channels, filters)`. Filters are scaled to length 1.
         clusters: Number of clusters, at least 3 and fewer than the filters.
         seed: Seed of k-means.
-        shrinkage: From 0 to 1: how much of the scatter within clusters is taken to be
-            alike in all directions. A first layer has more weights per filter than
-            filters; with 0 it could then be projected to one point per cluster.
+        shrinkage: From 0 to 1: the part of the scatter within clusters that is
+            assumed to be the same in all directions. A first layer has more weights
+            per filter than filters: with 0 each cluster could become one point.
 
     Returns:
         Points `[filters, 2]`, the best direction first, and the cluster of each filter.
@@ -36,16 +41,13 @@ def project_filters(
         >>> points, labels = project_filters(model.get_layer("conv1").kernel)
     """
     directions = _directions(kernel)
-    if not 3 <= clusters < len(directions):
+    if checks.integer("clusters", clusters, least=3) >= len(directions):
         raise ValueError(
-            "`clusters` must be at least 3, for two dimensions, and fewer than the "
-            f"{len(directions)} filters. Received: clusters={clusters!r}"
+            f"`clusters` must be fewer than the {len(directions)} filters. "
+            f"Received: clusters={clusters!r}"
         )
-    if not 0 <= shrinkage <= 1:
-        raise ValueError(
-            f"`shrinkage` must be from 0 to 1. Received: shrinkage={shrinkage!r}"
-        )
-    centroids, labels = kmeans(directions, clusters, seed)
+    shrinkage = checks.part("shrinkage", shrinkage, zero=True, one=True)
+    centroids, labels = _cluster(directions, clusters, checks.seed(seed))
     centred = directions - directions.mean(axis=0)
     within = directions - centroids[labels]
     return centred @ _discriminants(centred, within, shrinkage), labels
@@ -115,15 +117,26 @@ def _directions(kernel) -> np.ndarray:
     return filters / np.where(lengths > 0, lengths, 1.0)
 
 
+def _cluster(points, clusters, seed) -> tuple[np.ndarray, np.ndarray]:
+    """Returns centroids, and the cluster of each point: the best of several starts."""
+    rng = np.random.default_rng(seed)
+    # Points that coincide give no distances to draw from, and empty clusters.
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "One of the clusters is empty")
+        starts = [
+            kmeans2(points, clusters, minit="++", iter=100, seed=rng)
+            for _ in range(_STARTS)
+        ]
+    return min(starts, key=lambda found: np.square(points - found[0][found[1]]).sum())
+
+
 def _discriminants(centred, within, shrinkage) -> np.ndarray:
-    """Returns the two directions that best tell the clusters apart, `[D, 2]`."""
+    """Returns the two directions that best separate the clusters, `[D, 2]`."""
     count, dimensions = centred.shape
     total = centred.T @ centred / count
     inner = within.T @ within / count
     # Clusters without any extent must not be divided by it.
     least = 1e-9 * np.trace(total) / dimensions or 1.0
-    even = max(np.trace(inner) / dimensions, least) * np.eye(dimensions)
-    values, vectors = np.linalg.eigh((1 - shrinkage) * inner + shrinkage * even)
-    whiten = vectors / np.sqrt(np.maximum(values, least))
-    _, rotation = np.linalg.eigh(whiten.T @ (total - inner) @ whiten)
-    return whiten @ rotation[:, :-3:-1]
+    even = shrinkage * np.trace(inner) / dimensions + least
+    scatter = (1 - shrinkage) * inner + even * np.eye(dimensions)
+    return eigh(total - inner, scatter)[1][:, :-3:-1]

@@ -89,7 +89,9 @@ def test_filters_of_zeros():
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        (dict(clusters=2), "at least 3.*clusters=2"),
+        (dict(clusters=2), "integer, 3 or more.*clusters=2"),
+        (dict(clusters=True), "clusters=True"),
+        (dict(seed=-1), "seed=-1"),
         (dict(clusters=120), "fewer than the 120 filters.*clusters=120"),
         (dict(shrinkage=1.5), "shrinkage=1.5"),
         (dict(kernel=np.ones((3, 4))), r"shape \(3, 4\)"),
