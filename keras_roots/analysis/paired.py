@@ -3,9 +3,11 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
+from scipy import stats
+
+from keras_roots.utils import checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +41,11 @@ def compare_paired(
 ) -> PairedComparison:
     """Compares the accuracies of two classifiers on the same images.
 
-    Images that both or neither got right say nothing of the difference; so the paired
+    Images that both or neither got right say nothing of the difference, so the paired
     interval is narrower than that of two accuracies measured apart. The interval is
     Agresti and Min's adjusted Wald interval (Simple improved confidence intervals for
-    comparing matched proportions, Statistics in Medicine 24, 2005), the test McNemar's,
-    exact.
+    comparing matched proportions, Statistics in Medicine 24, 2005), the test
+    McNemar's exact one.
 
     Args:
         first: Whether the first classifier got each image right: booleans or 0 and 1,
@@ -67,20 +69,19 @@ def compare_paired(
             f"length. Received: first of length {len(first)}, second of length "
             f"{len(second)}"
         )
-    if not 0 < confidence < 1:
-        raise ValueError(
-            "`confidence` must lie between 0 and 1, as 0.95 does. "
-            f"Received: confidence={confidence!r}"
-        )
+    confidence = checks.part("confidence", confidence)
     images = len(first)
     first_only = int(np.sum(first & ~second))
     second_only = int(np.sum(second & ~first))
+    discordant = first_only + second_only
     low, high = _interval(first_only, second_only, images, confidence)
     return PairedComparison(
         difference=(second_only - first_only) / images,
         low=low,
         high=high,
-        p_value=_mcnemar(first_only, second_only),
+        p_value=(
+            float(stats.binomtest(first_only, discordant).pvalue) if discordant else 1.0
+        ),
         first_only=first_only,
         second_only=second_only,
         images=images,
@@ -107,15 +108,5 @@ def _interval(first_only, second_only, images, confidence) -> tuple[float, float
     total = images + 2  # half an image more in each cell of the two by two table
     difference = (second_only - first_only) / total
     variance = (first_only + second_only + 1) / total - difference**2
-    reach = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(variance / total)
-    return max(-1.0, difference - reach), min(1.0, difference + reach)
-
-
-def _mcnemar(first_only, second_only) -> float:
-    """Returns the two-sided tail of a fair coin, in integers, which do not round."""
-    tosses = first_only + second_only
-    ways = tail = 1
-    for heads in range(1, min(first_only, second_only) + 1):
-        ways = ways * (tosses - heads + 1) // heads
-        tail += ways
-    return min(1.0, 2 * tail / 2**tosses)
+    reach = stats.norm.ppf((1 + confidence) / 2) * math.sqrt(variance / total)
+    return max(-1.0, float(difference - reach)), min(1.0, float(difference + reach))

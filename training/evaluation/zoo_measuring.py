@@ -2,13 +2,13 @@
 
 import dataclasses
 import datetime
-import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
+from scipy import stats
 
 from keras_roots import benchmarking, utils
 from keras_roots.benchmarking import Latency
@@ -172,11 +172,9 @@ def wilson_interval(
         correct: On which images a network was right, `(images,)`.
         confidence: Probability that such intervals hold the accuracy on all images.
     """
-    z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
-    n, p = len(correct), float(np.mean(correct))
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+    test = stats.binomtest(int(np.sum(correct)), len(correct))
+    interval = test.proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def write_table(
