@@ -73,7 +73,7 @@ def main(argv) -> None:
     work = stages.Compression(
         compression_request.settings(),
         values.output_dir,
-        start_flags.start_model,
+        start_flags.start().start,
         data_dir=values.data_dir,
         distribution=values.distribution,
     )

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 
-from keras_roots.training import applications, stages
+from keras_roots.training import networks, stages
 from keras_roots.training.commands import recipe_flags
 from keras_roots.training.commands.flags import FLAGS
 from keras_roots.training.stages import (
@@ -61,7 +61,7 @@ def _recipes() -> dict[str, Recipe | None]:
         "finetune": _after(recipe, "finetune", third, recipe.learning_rate / 5),
         "sparsify": _after(recipe, "sparsify", 0, recipe.learning_rate / 5),
     }
-    if applications.has_new_head(FLAGS["from"].value, FLAGS.dataset):
+    if networks.has_new_head(FLAGS["from"].value, FLAGS.dataset):
         # All but the head is trained already: the rate is that of fine-tuning.
         rate = FLAGS.learning_rate or recipe.learning_rate / 5
         recipes["baseline"] = dataclasses.replace(recipe, learning_rate=rate)
@@ -74,7 +74,7 @@ def _start() -> dict:
     """What the baseline came from, as far as it matters."""
     if not FLAGS["from"].value:
         names = ("model", "root", "topology", "weights", "image_size")
-    elif applications.is_application(FLAGS["from"].value):
+    elif networks.is_application(FLAGS["from"].value):
         names = ("from", "model", "image_size")
     else:
         names = ("from", "model")

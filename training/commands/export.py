@@ -141,15 +141,14 @@ def main(argv) -> None:
     if values["from"].value and (values.weights or values["model"].present):
         raise ValueError("Give --from, or --model with --weights, not both")
     quantize = QUANTIZE[values.quantize]
-    model = networks.get_model(
-        values["from"].value,
-        name=values.model,
+    model = networks.Start(
+        path=values["from"].value,
+        model=values.model,
         root=values.root,
         topology=values.topology,
         weights=values.weights,
-        classes=values.classes,
         image_size=values.image_size,
-    )
+    ).build(values.classes)
     samples = None
     if quantize == "int8" or values["dataset"].present:
         samples = sample_images(

@@ -58,12 +58,12 @@ def main(argv) -> None:
     dataset = data.open_dataset(values.dataset, values.data_dir, values.holdout)
     names = [field.name for field in dataclasses.fields(OptimizationSettings)]
     result, rows = stages.optimize(
-        start_flags.start_model(dataset),
+        start_flags.start().start(dataset),
         dataset,
         OptimizationSettings(**{name: values[name].value for name in names}),
         values.output_dir,
         recipe,
-        start=start_flags.describe() | {"holdout": values.holdout},
+        start=start_flags.start().describe() | {"holdout": values.holdout},
         seed=values.seed,
     )
     print(json.dumps(result, indent=2))
@@ -115,7 +115,7 @@ def _check_flags():
     values = shared.FLAGS
     if not values.output_dir:
         raise ValueError("--output_dir is required: a folder for what the run writes")
-    start_flags.check_trained()
+    start_flags.start().check_trained()
     for name, methods in _FOR.items():
         if values[name].present and values.method not in methods:
             raise ValueError(

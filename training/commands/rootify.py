@@ -146,18 +146,18 @@ def main(argv) -> None:
     values = shared.FLAGS
     if not values.output_dir:
         raise ValueError("--output_dir is required: a folder for what the run writes")
-    start_flags.check_trained()
+    start_flags.start().check_trained()
     dataset = data.open_dataset(values.dataset, values.data_dir, values.holdout)
     names = [field.name for field in dataclasses.fields(Groups)]
     settings = {name: values[name].value for name in names}
     settings["carry_over"] = _CARRY_OVER[values.carry_over]
     result = rootify(
-        start_flags.start_model(dataset),
+        start_flags.start().start(dataset),
         dataset,
         Groups(**settings),
         values.output_dir,
         _recipe(),
-        start=start_flags.describe() | {"holdout": values.holdout},
+        start=start_flags.start().describe() | {"holdout": values.holdout},
         seed=values.seed,
         distribution=values.distribution,
     )

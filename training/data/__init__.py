@@ -8,6 +8,8 @@ from keras_roots.training.data.batches import (
 )
 from keras_roots.training.data.datasets import (
     Dataset,
+    Location,
+    Source,
     model_arguments,
     open_dataset,
     sample_images,
@@ -18,6 +20,8 @@ __all__ = [
     "AUGMENTATIONS",
     "Arrays",
     "Dataset",
+    "Location",
+    "Source",
     "evaluation_batches",
     "get_augmentation",
     "in_memory",

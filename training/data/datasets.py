@@ -10,6 +10,41 @@ import numpy as np
 
 from keras_roots.training.data import embedded, folders, tfds
 from keras_roots.training.data.splits import Arrays, Dataset, check_classes, in_memory
+from keras_roots.training.options import option, options
+
+
+@options
+class Location:
+    """Which data set, and where it lies."""
+
+    dataset: str = option(
+        "digits",
+        "digits, cifar10-sample (embedded), cifar10, imagenette/160px-v2, imagenet2012 "
+        "(TensorFlow Datasets), an .npz file, or a folder with a folder of images per "
+        "class, optionally under train/ and validation/.",
+    )
+    data_dir: str | None = option(
+        None, "Where TensorFlow Datasets keeps its data sets."
+    )
+
+    def open(self) -> Dataset:
+        """Opens the data set, as `open_dataset` does."""
+        return open_dataset(self.dataset, self.data_dir)
+
+
+@options
+class Source(Location):
+    """Which data set to train on, and what of it is held out."""
+
+    holdout: int = option(
+        0,
+        "Training images to hold out and evaluate on instead of the test images.",
+        least=0,
+    )
+
+    def open(self) -> Dataset:
+        """Opens the data set, as `open_dataset` does."""
+        return open_dataset(self.dataset, self.data_dir, self.holdout)
 
 
 def open_dataset(name: str, data_dir: str | None = None, holdout: int = 0) -> Dataset:

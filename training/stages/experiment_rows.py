@@ -207,7 +207,8 @@ def _take_over(other, folder):
 def _start(row, bench) -> keras.Model:
     trainer.set_seed(bench.seed)
     name, groups = models.parse_name(row.network)
-    return networks.start_model(bench.dataset, name=name, weights=row.weights, **groups)
+    zoo = networks.Zoo(model=name, weights=row.weights, **groups)
+    return zoo.start(bench.dataset)
 
 
 def _run(stage, model, folder, bench):

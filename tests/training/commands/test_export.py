@@ -9,7 +9,6 @@ from keras import layers
 
 from keras_roots.export.runner import LiteRTModel
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
-from keras_roots.training import networks
 from keras_roots.training.commands import export
 
 
@@ -40,31 +39,6 @@ def data_set(tmp_path):
     path = tmp_path / "images.npz"
     np.savez(path, **arrays)
     return str(path)
-
-
-def test_a_model_of_the_zoo_is_built():
-    model = networks.get_model(
-        name="root_nin", root=(8, 2), topology="tree", classes=7, image_size=16
-    )
-    assert model.input_shape == (None, 16, 16, 3)
-    assert model.output_shape == (None, 7)
-    groups = [model.get_layer(name).groups for name in ("conv2a", "conv3a")]
-    assert groups == [8, 2]
-
-
-def test_a_keras_file_is_loaded(tmp_path):
-    model = _network()
-    model.save(tmp_path / "net.keras")
-    loaded = networks.get_model(str(tmp_path / "net.keras"))
-    for ours, theirs in zip(loaded.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-@pytest.mark.parametrize(("name", "text"), [("no", "existing"), ("bad", "whole")])
-def test_another_file_is_refused(name, text, tmp_path):
-    (tmp_path / "bad.keras").write_text("no model")
-    with pytest.raises(ValueError, match=f"--from must be an? {text}|{text} .keras"):
-        networks.get_model(str(tmp_path / f"{name}.keras"))
 
 
 def test_images_come_in_the_models_size(data_set):

@@ -39,11 +39,13 @@ _CASES = [
     (_NIN, "--output_dir is required: a folder for what the run writes"),
     (
         ["--output_dir=run"],
-        "Give --from, or --model with --weights: a trained network",
+        "A trained network is needed: a .keras file, or a `model` with `weights`, not "
+        "both. Received: path=None, weights=None",
     ),
     (
         [*_RUN, "--from=a.keras"],
-        "Give --from, or --model with --weights, not both",
+        "A trained network is needed: a .keras file, or a `model` with `weights`, not "
+        "both. Received: path='a.keras', weights='cifar10'",
     ),
     (
         [*_RUN, "--method=qat", "--sparsity=0.5"],

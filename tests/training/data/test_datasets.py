@@ -74,6 +74,24 @@ def test_holdout_is_taken_from_the_training_images(npz):
     np.testing.assert_array_equal(opened.test.images, arrays["x_test"])
 
 
+@pytest.mark.parametrize("cls", [datasets.Location, datasets.Source])
+def test_a_data_set_from_options(cls, npz, monkeypatch):
+    path, arrays = npz
+    assert cls(dataset=path).open().train.count == len(arrays["x_train"])
+    given = []
+    monkeypatch.setattr(datasets, "open_dataset", lambda *values: given.append(values))
+    cls(dataset="cifar10", data_dir="there").open()
+    assert given[0][:2] == ("cifar10", "there")
+
+
+def test_options_hold_images_out(npz):
+    path, arrays = npz
+    opened = datasets.Source(dataset=path, holdout=5).open()
+    assert (opened.train.count, opened.evaluation.count) == (15, 5)
+    with pytest.raises(ValueError, match="`holdout` must be at least 0"):
+        datasets.Source(holdout=-1)
+
+
 def test_folder_without_splits_keeps_a_fifth_for_testing(folder):
     opened = datasets.open_dataset(str(folder))
     assert opened.class_names == ("blue", "red")

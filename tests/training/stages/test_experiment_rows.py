@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_roots.training import networks
 from keras_roots.training.data import datasets
 from keras_roots.training.experiments import tables
 from keras_roots.training.experiments.tables import Table
@@ -62,8 +63,8 @@ def start(monkeypatch):
     """Small networks in place of the zoo's; returns what they were asked by."""
     asked = []
 
-    def start_model(dataset, **arguments):
-        asked.append(arguments)
+    def start(zoo, dataset):
+        asked.append(zoo)
         return keras.Sequential(
             [
                 keras.Input((4, 4, 3)),
@@ -72,7 +73,7 @@ def start(monkeypatch):
             ]
         )
 
-    monkeypatch.setattr(experiment_rows.networks, "start_model", start_model)
+    monkeypatch.setattr(experiment_rows.networks.Zoo, "start", start)
     return asked
 
 
@@ -87,7 +88,8 @@ def biases(model):
 
 def test_each_stage_takes_the_model_of_the_one_before(bench, start, tmp_path, said):
     run_row(row(), tmp_path / "a", bench)
-    expected = {"name": "root_nin", "root": 8, "topology": "tree", "weights": "cifar10"}
+    arguments = {"model": "root_nin", "root": 8, "topology": "tree"}
+    expected = networks.Zoo(**arguments, weights="cifar10")
     assert start == [expected]
     outcome = Outcome(row(), tmp_path / "a")
     assert biases(outcome.model("first")) == [1, 1]

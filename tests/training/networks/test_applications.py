@@ -10,8 +10,8 @@ from keras.src.applications import imagenet_utils
 from keras.src.utils import file_utils
 
 import keras_roots
-from keras_roots.training import applications
 from keras_roots.training.data import datasets
+from keras_roots.training.networks import applications
 from keras_roots.training.trainer.prepare import prepare
 from keras_roots.training.trainer.recipes import Recipe
 
@@ -159,7 +159,7 @@ def test_sizes_are_those_that_keras_takes(monkeypatch):
 def test_impossible_starts():
     with pytest.raises(ValueError, match="needs one of .*VGG16.*Received: 'VGG17'"):
         _start("VGG17")
-    with pytest.raises(ValueError, match="32 pixels.*--image_size.*at least 75x75"):
+    with pytest.raises(ValueError, match="32 pixels.*`image_size`.*at least 75x75"):
         _start("InceptionV3")
 
 
@@ -172,9 +172,14 @@ def test_without_the_network_it_says_what_to_do(monkeypatch):
     with pytest.raises(OSError) as error:
         applications.start(text, _dataset())
     said = str(error.value)
-    for part in ("no route", "mobilenet_v2_weights", "~/.keras/models", "--from"):
+    for part in (
+        "no route",
+        "mobilenet_v2_weights",
+        "~/.keras/models",
+        "start from a .keras",
+    ):
         assert part in said
-    assert said.endswith(f"Received: --from={text}")
+    assert said.endswith(f"Received: path={text!r}")
 
 
 def test_faults_of_the_program_are_not_taken_for_those_of_the_network(monkeypatch):

@@ -1,4 +1,4 @@
-"""Networks of keras.applications by name, and as a start for a data set's classes."""
+"""Networks of keras.applications by name, and for the classes of a data set."""
 
 import sys
 
@@ -32,7 +32,7 @@ _SIZES = {
 
 
 def is_application(text: str | None) -> bool:
-    """Tells whether a text names a network of keras.applications."""
+    """Returns whether a text names a network of keras.applications."""
     return text is not None and text.startswith(PREFIX)
 
 
@@ -68,15 +68,15 @@ def default_size(text: str) -> int:
 
 
 def has_new_head(text: str | None, dataset: str) -> bool:
-    """Tells whether a start is a network whose head has still to be trained.
+    """Returns whether the head of a network is new, with random weights.
 
     Args:
-        text: What the start is named; `None` for none.
+        text: The file or the name that the network starts from; `None` for the zoo.
         dataset: Name of the data set.
 
     Returns:
         Whether it is a network of keras.applications, and the data set not ImageNet,
-        whose classes the networks know.
+        whose classes these networks were trained on.
     """
     return is_application(text) and dataset.split(":")[0] != "imagenet2012"
 
@@ -91,12 +91,12 @@ def start(
 
     The network takes pixels 0 to 255. What its family's `preprocess_input` does is in
     it: a Rescaling, named `"normalization"` as in the zoo's networks. Where a family
-    takes BGR, the first kernel is turned round instead of the images.
+    takes BGR, the channels of the first kernel are reversed instead of the images'.
 
     Args:
         text: `"keras.applications.NAME"`.
-        dataset: Tells the classes. ImageNet's are those of the network; for others it
-            gets a softmax head with random weights.
+        dataset: Tells the classes. For other classes than ImageNet's the network gets
+            a softmax head with random weights.
         image_size: Height and width of the images; `None` for the data set's, else the
             network's own.
         weights: `"imagenet"`, or `None` for random weights.
@@ -126,8 +126,8 @@ def start(
         )
     except ValueError as error:
         raise ValueError(
-            f"{text} cannot start from images of {size} pixels (--image_size tells "
-            f"others): {error}"
+            f"{text} cannot start from images of {size} pixels (`image_size` gives "
+            f"another size): {error}"
         ) from error
     except Exception as error:
         # What get_file raises where a download fails has no class of its own.
@@ -136,8 +136,8 @@ def start(
         raise OSError(
             f"Keras could not download the ImageNet weights of {text}: {error}. Where "
             "the network cannot be reached, put that file into ~/.keras/models "
-            "($KERAS_HOME/models), where Keras looks first, or give --from a .keras "
-            f"file of a network that takes pixels 0 to 255. Received: --from={text}"
+            "($KERAS_HOME/models), where Keras looks first, or start from a .keras "
+            f"file of a network that takes pixels 0 to 255. Received: path={text!r}"
         ) from error
     _reorder(network, order)
     if not new_head:
@@ -161,7 +161,7 @@ def _constructor(text):
 
 
 def _normalisation(constructor):
-    """Reads a family's preprocessing off what it makes of black, red, green and blue.
+    """Derives a family's preprocessing from its values for black, red, green and blue.
 
     Returns:
         Its scale and offset by colour, and the place in the family's order of red,
@@ -178,7 +178,7 @@ def _normalisation(constructor):
 
 
 def _reorder(network, order):
-    """Makes the first convolution take red, green and blue, not the family's order."""
+    """Reorders the input channels of the first kernel to red, green, blue."""
     if np.all(order == np.arange(3)):
         return
     first = next(
