@@ -1,29 +1,21 @@
-"""What keras-roots-performance measures, as a table of suites."""
+"""What keras-roots-performance measures: a table of suites."""
 
 import dataclasses
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from keras_roots.export import LATENCY, REWRITES
-from keras_roots.training.reports import performance_rows
-from keras_roots.training.reports.conversions import Conversion
-
-AXES = ("model", *performance_rows.HOW)
+from keras_roots.training.reports.performance import columns
+from keras_roots.training.reports.performance.conversions import Conversion
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
     """A network and how it runs: a row of the results.
 
-    Attributes:
-        model: As in `Conversion`.
-        side: As in `Conversion`.
-        quantize: As in `Conversion`.
-        optimize: As in `Conversion`.
-        runtime: As in `benchmarking.Case`.
-        threads: As in `benchmarking.Case`.
-        batch_size: As in `benchmarking.Case`.
+    The first four attributes and the last are those of `Conversion`, the others those
+    of `benchmarking.Case`.
     """
 
     model: str
@@ -47,7 +39,7 @@ class Trial:
 
     @property
     def conversion(self) -> Conversion:
-        """The file that it takes."""
+        """The file to measure."""
         if self.runtime != "litert":
             return Conversion(self.model, self.side, suffix=".keras")
         return Conversion(
@@ -59,7 +51,7 @@ class Trial:
 class Grid:
     """Trials: every combination of the values on its axes, the first axis slowest.
 
-    The attributes are the axes, the values of `Trial`'s attributes.
+    The attributes are those of `Trial`, in its order.
     """
 
     model: tuple[str, ...]
@@ -72,28 +64,28 @@ class Grid:
 
     def trials(self) -> list[Trial]:
         """Returns the trials, in order."""
-        values = (getattr(self, axis) for axis in AXES)
-        return [Trial(*combination) for combination in itertools.product(*values)]
+        axes = dataclasses.astuple(self)
+        return [Trial(*combination) for combination in itertools.product(*axes)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """Measurements that answer one question, and become one CSV file.
+    """Measurements that answer one question: a CSV file.
 
     Attributes:
         title: The question.
         grids: What to measure.
         apart: Attributes of `Trial`: trials that differ in one of them are measured
             apart, all others in turns, with the first one as reference.
-        columns: Columns that the results get: functions of all rows to their values.
-        notes: Function of all rows to what they come to, in lines.
+        columns: Further columns of the results: functions of all rows to their values.
+        notes: Function of all rows to lines that sum them up.
         changed_only: Whether to leave out networks that no rewrite changes, though
             one was asked for.
         memory: Numbers of threads with which to measure memory and loading too.
         calls: Timed calls of each network, at most.
         rounds: Turns that they are divided among; as many calls at least.
         warmup: Calls of each before them.
-        seconds: What the turns of one comparison may take, about.
+        seconds: Time for the turns of one comparison, about.
     """
 
     title: str
@@ -112,24 +104,26 @@ class Suite:
         """Returns the trials, in order."""
         return [trial for grid in self.grids for trial in grid.trials()]
 
+    def conversions(self) -> list[Conversion]:
+        """Returns the files to measure."""
+        return list(dict.fromkeys(trial.conversion for trial in self.trials()))
 
-def quick(suite: Suite) -> Suite:
-    """Returns a small part of a suite, to see that it works; its times mean nothing.
+    def quick(self) -> "Suite":
+        """Returns a small part, to see that it works; its times mean nothing.
 
-    It has the first and the last of everything, and two calls of each.
-    """
-    grids = tuple(
-        Grid(*(_ends(values) for values in dataclasses.astuple(grid)))
-        for grid in _ends(suite.grids)
-    )
-    return dataclasses.replace(suite, grids=grids, calls=2, rounds=1, warmup=1)
+        It has the first and the last of everything, and two calls of each.
+        """
+        grids = tuple(
+            Grid(*map(_ends, dataclasses.astuple(grid))) for grid in _ends(self.grids)
+        )
+        return dataclasses.replace(self, grids=grids, calls=2, rounds=1, warmup=1)
 
 
 def _ends(values: tuple) -> tuple:
     return tuple(dict.fromkeys((values[0], values[-1])))
 
 
-# One thread, and as many as there are cores.
+# One thread, and one per core.
 _THREADS = tuple(dict.fromkeys((1, os.cpu_count() or 1)))
 # The networks of the papers' tables, and the roots that are as accurate as the dense.
 _BEST = {"root_resnet50": 64, "root_googlenet": 8, "root_nin": 8}
@@ -145,7 +139,7 @@ ROOTS = {
     "root_resnet20": 16,
 }
 _TOPOLOGIES = {"root_alexnet": ":column"}
-# Of networks that take long to convert only what an export should be.
+# Networks that take long to convert are measured only as they should be exported.
 _LARGE = ("root_resnet200", "root_alexnet")
 _SIDES = (96, 128, 160, 192, 224, 288, 352, 448)
 _RESNETS = tuple(f"root_resnet50:{root}" for root in (1, 16, 64))
@@ -167,7 +161,7 @@ SUITES = {
             Grid((f"{family}:1", f"{family}:{root}")) for family, root in _BEST.items()
         ),
         apart=("family", "quantize"),
-        columns={"dense_ratio": performance_rows.dense_ratio},
+        columns={"dense_ratio": columns.dense_ratio},
         memory=(1,),
         calls=50,
     ),
@@ -194,8 +188,8 @@ SUITES = {
             for family, largest in ROOTS.items()
         ),
         apart=("family", "quantize"),
-        columns={"rise": performance_rows.rise},
-        notes=performance_rows.worst_rises,
+        columns={"rise": columns.rise},
+        notes=columns.worst_rises,
     ),
     "yardstick": Suite(
         "Beside the networks and the runtimes that one would take instead",
@@ -221,7 +215,7 @@ SUITES = {
             for family, root in (("root_googlenet", 8), ("root_resnet50", 64))
         ),
         apart=("family", "quantize"),
-        columns={"ms_as_224": performance_rows.ms_as_224},
+        columns={"ms_as_224": columns.ms_as_224},
         memory=(1,),
         calls=20,
     ),
@@ -237,10 +231,15 @@ SUITES = {
             for family, root in (("root_nin", 8), ("root_resnet50", 64))
         ),
         apart=("family", "quantize", "threads"),
-        columns={"ms_per_image": performance_rows.ms_per_image},
+        columns={"ms_per_image": columns.ms_per_image},
         memory=(1,),
         calls=15,
         rounds=3,
         warmup=1,
     ),
 }
+
+
+def choose(names: Collection[str] | None) -> dict[str, Suite]:
+    """Returns suites by name, in the order of `SUITES`; all without names."""
+    return {name: SUITES[name] for name in SUITES if not names or name in names}

@@ -1,18 +1,39 @@
-"""Measuring a suite of keras-roots-performance."""
+"""Measuring a suite: its networks as files, compared in turns."""
 
 import dataclasses
 import datetime
+import importlib.util
 from collections.abc import Callable, Mapping
 
 from keras_roots import benchmarking
 from keras_roots.benchmarking import Case
-from keras_roots.training.reports.conversions import Conversion, Converted
-from keras_roots.training.reports.performance_suites import Suite, Trial
+from keras_roots.training.reports.performance.conversions import Conversion, Converted
+from keras_roots.training.reports.performance.suites import Suite, Trial
 
 # Modules of runtimes that need not be installed.
 OTHER_RUNTIMES = ("onnxruntime", "openvino")
-# Multiply-adds per second of a core, about: to tell how long measurements will take.
+# Multiply-adds per second of a core, about: to estimate how long a suite takes.
 _RATES = {None: 4e10, "int8": 1.2e11}
+
+
+def possible(
+    suite: Suite, progress: Callable[[str], None] = lambda line: None
+) -> Suite:
+    """Returns a suite without the runtimes that are not installed.
+
+    Args:
+        suite: The suite.
+        progress: Called with a line of text for each of them.
+    """
+    missing = [name for name in OTHER_RUNTIMES if not importlib.util.find_spec(name)]
+    grids = []
+    for grid in suite.grids:
+        runtimes = tuple(name for name in grid.runtime if name not in missing)
+        for name in set(grid.runtime).intersection(missing):
+            progress(f"without {name}, which is not installed")
+        if runtimes:
+            grids.append(dataclasses.replace(grid, runtime=runtimes))
+    return dataclasses.replace(suite, grids=tuple(grids))
 
 
 def measure(
@@ -33,7 +54,7 @@ def measure(
     Raises:
         ValueError: There is nothing to measure.
     """
-    comparisons: dict[tuple, list[Trial]] = {}
+    comparisons: dict[tuple, list[tuple[Trial, Converted]]] = {}
     for trial in suite.trials():
         file = converted.get(trial.conversion)
         if file is None:
@@ -41,12 +62,12 @@ def measure(
         if suite.changed_only and trial.optimize and not file.changes:
             continue
         key = tuple(getattr(trial, name) for name in suite.apart)
-        comparisons.setdefault(key, []).append(trial)
+        comparisons.setdefault(key, []).append((trial, file))
     if not comparisons:
         raise ValueError("None of the suite's networks could be converted")
     rows = []
-    for trials in comparisons.values():
-        rows += _compare(suite, trials, converted, progress)
+    for pairs in comparisons.values():
+        rows += _compare(suite, pairs, progress)
     for column, values in suite.columns.items():
         for row, value in zip(rows, values(rows), strict=True):
             row[column] = value
@@ -57,29 +78,27 @@ def measure(
     return rows
 
 
-def _compare(suite, trials, converted, progress) -> list[dict]:
+def _compare(suite, pairs, progress) -> list[dict]:
     """Measures trials in turns; without the other runtimes if one of them refuses."""
     try:
-        return _in_turns(suite, trials, converted, progress)
+        return _in_turns(suite, pairs, progress)
     except (ValueError, ImportError) as error:
-        kept = [trial for trial in trials if trial.runtime not in OTHER_RUNTIMES]
-        if not kept or len(kept) == len(trials):
+        kept = [pair for pair in pairs if pair[0].runtime not in OTHER_RUNTIMES]
+        if not kept or len(kept) == len(pairs):
             raise
         progress(f"without {' and '.join(OTHER_RUNTIMES)}: {error}")
-        return _in_turns(suite, kept, converted, progress)
+        return _in_turns(suite, kept, progress)
 
 
-def _in_turns(suite, trials, converted, progress) -> list[dict]:
-    found = [converted[trial.conversion] for trial in trials]
+def _in_turns(suite, pairs, progress) -> list[dict]:
     seconds = sum(
-        file.macs * trial.batch_size / _RATES[trial.quantize]
-        for trial, file in zip(trials, found, strict=True)
+        file.macs * trial.batch_size / _RATES[trial.quantize] for trial, file in pairs
     )
     waking = suite.warmup + suite.rounds
     affordable = int(suite.seconds / seconds) - waking
     calls = max(suite.rounds, min(suite.calls, affordable))
     progress(
-        f"measuring {len(trials)} in turns, {calls} calls each, "
+        f"measuring {len(pairs)} in turns, {calls} calls each, "
         f"about {seconds * (calls + waking):.0f} s"
     )
     cases = {
@@ -88,42 +107,35 @@ def _in_turns(suite, trials, converted, progress) -> list[dict]:
             trial.runtime,
             trial.threads,
             trial.batch_size,
-            label=_label(trial),
+            label=" ".join(filter(None, (trial.model, trial.quantize, trial.optimize))),
         )
-        for index, (trial, file) in enumerate(zip(trials, found, strict=True))
+        for index, (trial, file) in enumerate(pairs)
     }
     measured = benchmarking.compare(
         cases,
         warmup=suite.warmup,
         runs=calls,
         rounds=suite.rounds,
-        memory=all(trial.threads in suite.memory for trial in trials),
+        memory=all(trial.threads in suite.memory for trial, _ in pairs),
         progress=progress,
     )
     return [
-        _row(trial, file, latency, over=measured[0].name)
-        for trial, file, latency in zip(trials, found, measured, strict=True)
+        _row(*pair, latency, over=measured[0].name)
+        for pair, latency in zip(pairs, measured, strict=True)
     ]
 
 
-def _label(trial) -> str:
-    return " ".join(filter(None, (trial.model, trial.quantize, trial.optimize)))
-
-
 def _row(trial, file, latency, over) -> dict:
-    row = {
+    known = {
         "model": trial.model,
         "family": trial.family,
         "root": trial.root,
         "side": file.side,
-        "quantize": None,
-        "optimize": None,
-        **dataclasses.asdict(latency),
-        "over": over,
-        "params": file.params,
-        "rewritten": " ".join(f"{name}:{n}" for name, n in file.changes.items()),
+        "quantize": trial.quantize,
+        "optimize": trial.optimize,
     }
+    # A comparison of files does not know their quantisation, rewrites and counts.
+    row = known | dataclasses.asdict(latency) | known | {"macs": file.macs}
     del row["name"]
-    # What a comparison of files does not know.
-    known = {"quantize": trial.quantize, "optimize": trial.optimize}
-    return row | known | {"macs": file.macs}
+    rewritten = " ".join(f"{name}:{count}" for name, count in file.changes.items())
+    return row | {"over": over, "params": file.params, "rewritten": rewritten}

@@ -1,10 +1,11 @@
+"""Panels of bars, of lines and of points."""
+
 import numpy as np
 import pytest
 
-from keras_roots.training.reports.charts import (
-    Bars,
-    Lines,
-    Points,
+from keras_roots.training.reports.performance.charts import (
+    Mark,
+    Panel,
     plot_bars,
     plot_lines,
     plot_points,
@@ -16,12 +17,13 @@ def _legend(figure):
 
 
 def test_bars_in_groups(drawn, tmp_path):
-    groups = {
-        "float32": {"dense": (4.0, "4 ms"), "root": (2.0, "2 ms, 0.5")},
-        "int8": {"root": (1.0, "1 ms")},
-    }
-    other = Bars("other", "ms", {"float32": {"dense": (3.0, "")}})
-    plot_bars([Bars("NiN", "ms", groups), other], tmp_path / "bars.png")
+    marks = [
+        Mark("dense", 4.0, "float32", "4 ms"),
+        Mark("root", 1.0, "int8", "1 ms"),
+        Mark("root", 2.0, "float32", "2 ms, 0.5"),
+    ]
+    other = Panel("other", "ms", "", [Mark("dense", 3.0, "float32")])
+    plot_bars([Panel("NiN", "ms", "", marks), other], tmp_path / "bars.png")
     assert (tmp_path / "bars.png").read_bytes()[1:4] == b"PNG"
     nin, second = drawn[0].axes
     assert nin.get_title() == "NiN" and nin.get_xlabel() == "ms"
@@ -39,28 +41,31 @@ def test_bars_in_groups(drawn, tmp_path):
 
 
 def test_lines(drawn, tmp_path):
-    panels = [
-        Lines("NiN", "root", "ms", {"a": [(4, 1.0), (1, 3.0)], "b": [(2, 2.0)]}, True),
-        Lines("GoogLeNet", "side", "ms", {"b": [(96, 5.0), (448, 7.0)]}),
-    ]
+    marks = [Mark("a", 4, 1.0), Mark("b", 2, 2.0), Mark("a", 1, 3.0)]
+    others = [Mark("b", 96, 5.0), Mark("b", 448, 7.0)]
+    panels = [Panel("NiN", "x", "ms", marks), Panel("GoogLeNet", "x", "ms", others)]
     plot_lines(panels, tmp_path / "lines.svg")
-    doubling, linear = drawn[0].axes
+    plot_lines(panels[:1], tmp_path / "doubling.svg", doubling=True)
+    plain, linear = drawn[0].axes
+    (doubling,) = drawn[1].axes
+    assert plain.get_xscale() == "linear"
     np.testing.assert_allclose(doubling.lines[0].get_xydata(), [(1, 3), (4, 1)])
     assert (doubling.get_xscale(), linear.get_xscale()) == ("log", "linear")
     np.testing.assert_allclose(doubling.get_xticks(), [1, 2, 4])
     labels = [label.get_text() for label in linear.get_xticklabels()]
     assert labels == ["96", "448"]
     assert doubling.get_ylim()[0] == linear.get_ylim()[0] == 0
-    assert doubling.lines[1].get_color() == linear.lines[0].get_color()
+    assert plain.lines[1].get_color() == linear.lines[0].get_color()
     assert _legend(drawn[0]) == ["a", "b"]
 
 
 def test_points_are_named_once_and_joined(drawn, tmp_path):
-    series = {
-        "plain": {"large": (100.0, 40.0), "small": (10.0, 4.0)},
-        "optimised": {"large": (100.0, 30.0)},
-    }
-    panel = Points("one thread", "MACs", "ms", series, proportional=(100.0, 40.0))
+    marks = [
+        Mark("plain", 100.0, 40.0, "large"),
+        Mark("plain", 10.0, 4.0, "small"),
+        Mark("optimised", 100.0, 30.0, "large"),
+    ]
+    panel = Panel("one thread", "MACs", "ms", marks, proportional=(100.0, 40.0))
     plot_points([panel], tmp_path / "points.png")
     (axes,) = drawn[0].axes
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
@@ -75,10 +80,9 @@ def test_points_are_named_once_and_joined(drawn, tmp_path):
 
 
 def test_names_do_not_overlap(drawn, tmp_path):
-    near = {f"network {index}": (10.0, 5 + 0.01 * index) for index in range(4)}
-    far = {"far": (1000.0, 5.0)}
-    panel = Points("", "MACs", "ms", {"": near | far})
-    plot_points([panel], tmp_path / "points.png")
+    marks = [Mark("", 10.0, 5 + 0.01 * i, f"network {i}") for i in range(4)]
+    marks.append(Mark("", 1000.0, 5.0, "far"))
+    plot_points([Panel("", "MACs", "ms", marks)], tmp_path / "points.png")
     (axes,) = drawn[0].axes
     places = {text.get_text(): text.get_position()[1] for text in axes.texts}
     assert places["far"] == places["network 0"] == 0

@@ -1,48 +1,49 @@
-"""Rows of keras-roots-performance: columns that follow from others, and tables."""
+"""Columns of performance results that follow from others, and their tables."""
 
 from collections.abc import Sequence
 
 from keras_roots.utils import format_table
 
-# What tells the measurements of a network apart.
+# Columns that tell the measurements of a network apart.
 HOW = ("side", "quantize", "optimize", "runtime", "threads", "batch_size")
 
 
 def curves(rows: Sequence[dict]) -> list[list[dict]]:
-    """Returns the rows by all but the number of groups, those with the fewest first.
+    """Returns the rows of each family, run alike, those with the fewest groups first.
 
     Rows of networks without `root` are left out.
     """
-    network = ("family", *HOW)
+    rooted = (row for row in rows if row["root"] is not None)
     found: dict[tuple, list[dict]] = {}
-    for row in sorted(
-        (row for row in rows if row["root"] is not None), key=lambda row: row["root"]
-    ):
-        found.setdefault(tuple(row[name] for name in network), []).append(row)
+    for row in sorted(rooted, key=lambda row: row["root"]):
+        key = tuple(row[name] for name in ("family", *HOW))
+        found.setdefault(key, []).append(row)
     return list(found.values())
 
 
 def dense_ratio(rows: Sequence[dict]) -> list[float | None]:
     """Returns the time of each network over that of the dense one, run alike."""
-    ratios = {}
-    for curve in curves(rows):
-        if curve[0]["root"] == 1:
-            dense = curve[0]["median_ms"]
-            ratios |= {id(row): row["median_ms"] / dense for row in curve}
+    ratios = {
+        id(row): row["median_ms"] / curve[0]["median_ms"]
+        for curve in curves(rows)
+        for row in curve
+        if curve[0]["root"] == 1
+    }
     return [ratios.get(id(row)) for row in rows]
 
 
 def rise(rows: Sequence[dict]) -> list[float | None]:
     """Returns the time of each network over the least of any with fewer groups.
 
-    At most 1 is what more groups should give. `None` where there are no fewer.
+    It is at most 1 where more groups are no slower, and `None` where there are no
+    fewer.
     """
-    rises = {}
-    for curve in curves(rows):
-        least = curve[0]["median_ms"]
-        for row in curve[1:]:
-            rises[id(row)] = row["median_ms"] / least
-            least = min(least, row["median_ms"])
+    rises = {
+        id(row): row["median_ms"] / min(fewer["median_ms"] for fewer in curve[:index])
+        for curve in curves(rows)
+        for index, row in enumerate(curve)
+        if index
+    }
     return [rises.get(id(row)) for row in rows]
 
 
@@ -57,11 +58,7 @@ def ms_per_image(rows: Sequence[dict]) -> list[float]:
 
 
 def worst_rises(rows: Sequence[dict]) -> list[str]:
-    """Returns, for each curve over the groups, the largest rise, in a line.
-
-    Args:
-        rows: Rows with the column `rise`.
-    """
+    """Returns a line for each curve over the groups: its largest `rise`."""
     lines = []
     for curve in curves(rows):
         risen = [row for row in curve if row["rise"] is not None]
@@ -76,11 +73,8 @@ def worst_rises(rows: Sequence[dict]) -> list[str]:
 
 def way(row: dict) -> str:
     """Returns in words how a row's network was converted, and what ran it."""
-    parts = [
-        row["quantize"] or "float32",
-        row["optimize"],
-        row["runtime"] if row["runtime"] != "litert" else None,
-    ]
+    runtime = row["runtime"] if row["runtime"] != "litert" else None
+    parts = (row["quantize"] or "float32", row["optimize"], runtime)
     return " ".join(filter(None, parts))
 
 
@@ -89,7 +83,7 @@ def table(rows: Sequence[dict], columns: Sequence[str]) -> str:
 
     Args:
         rows: Rows of one suite.
-        columns: Columns to show after what was run and its time.
+        columns: Columns to show after the network and its time.
     """
     header = ("", "", "threads", "batch", "side", "MACs", "ms", "10-90 %", *columns)
     lines = [

@@ -1,4 +1,4 @@
-"""Converting many networks to files, each once, several at a time."""
+"""Networks as files to measure: each converted once, several at a time."""
 
 import dataclasses
 import functools
@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class Conversion:
 
 @dataclasses.dataclass(frozen=True)
 class Converted:
-    """What a conversion gave.
+    """A converted network.
 
     Attributes:
         path: The file.
@@ -69,70 +69,69 @@ def convert(
     folder: str | os.PathLike,
     processes: int | None = None,
     progress: Callable[[str], None] = lambda line: None,
-) -> dict[Conversion, Converted | str]:
-    """Converts networks; conversions that come to the same thing share a file.
+) -> dict[Conversion, Converted]:
+    """Converts networks; conversions with the same result share a file.
 
     Args:
         conversions: What to convert.
-        folder: Where to write the files, and an index of them; what it holds already
-            is taken as it is.
+        folder: Where to write the files and their index. Files that it holds already
+            are taken as they are.
         processes: How many work at once; by default one per core, 2 at most. 1 converts
             in this process.
-        progress: Called with a line of text after each network.
+        progress: Called with a line of text after each network, and for each
+            conversion that is impossible.
 
     Returns:
-        For each conversion, the file, or the reason why there is none.
+        The file of each conversion that is possible.
     """
     conversions = list(dict.fromkeys(conversions))
-    found = read_index(folder, conversions)
+    found = read_index(folder)
     networks: dict[tuple, list[Conversion]] = {}
     for conversion in conversions:
         if conversion not in found:
             key = conversion.model, conversion.side
             networks.setdefault(key, []).append(conversion)
-    done, total = 0, len(conversions) - len(found)
+    done, total = 0, sum(map(len, networks.values()))
     start = time.perf_counter()
     for result in _results(list(networks.values()), os.fspath(folder), processes):
-        found |= result
-        _add_to_index(folder, result)
+        for conversion, file in result.items():
+            if isinstance(file, Converted):
+                found[conversion] = file
+            else:
+                progress(f"cannot convert {conversion}: {file}")
+        _write_index(folder, found)
         done += len(result)
         elapsed = time.perf_counter() - start
         progress(
             f"converted {done} of {total} after {elapsed:.0f} s, "
             f"about {elapsed / done * (total - done):.0f} s to go"
         )
-    return {conversion: found[conversion] for conversion in conversions}
+    return {key: found[key] for key in conversions if key in found}
 
 
-def read_index(
-    folder: str | os.PathLike, conversions: Iterable[Conversion]
-) -> dict[Conversion, Converted]:
-    """Returns those conversions that a folder holds, with their files.
-
-    Args:
-        folder: As for `convert`.
-        conversions: What to look for.
-    """
-    index = _read_index(folder)
-    return {key: index[key] for key in conversions if key in index}
-
-
-def _read_index(folder) -> dict[Conversion, Converted]:
-    """Returns the files of a folder that are there."""
+def read_index(folder: str | os.PathLike) -> dict[Conversion, Converted]:
+    """Returns the files that a folder holds, by how they were converted."""
     path = Path(folder, INDEX)
     entries = json.loads(path.read_text()) if path.exists() else []
     index = {}
     for entry in entries:
         file = Path(folder, entry["file"]["path"])
         if file.exists():
-            converted = Converted(**(entry["file"] | {"path": os.fspath(file)}))
+            converted = Converted(**entry["file"] | {"path": os.fspath(file)})
             index[Conversion(**entry["conversion"])] = converted
     return index
 
 
-def _add_to_index(folder, result):
-    index = _read_index(folder)
-    index |= {key: file for key, file in result.items() if isinstance(file, Converted)}
+def keep_only(folder: str | os.PathLike, conversions: Iterable[Conversion]) -> None:
+    """Removes the files of all other conversions from a folder."""
+    index = read_index(folder)
+    kept = {os.path.basename(index[key].path) for key in conversions if key in index}
+    for path in Path(folder).iterdir():
+        if path.name not in kept | {INDEX}:
+            path.unlink()
+
+
+def _write_index(folder, index):
     entries = [
         {
             "conversion": dataclasses.asdict(conversion),
@@ -143,7 +142,7 @@ def _add_to_index(folder, result):
     utils.write_text(Path(folder, INDEX), json.dumps(entries, indent=1) + "\n")
 
 
-def _results(networks, folder, processes) -> Iterator[Mapping]:
+def _results(networks, folder, processes) -> Iterator[dict]:
     processes = processes or min(os.cpu_count() or 1, _MOST_PROCESSES)
     convert_one = functools.partial(convert_network, folder=folder)
     if min(processes, len(networks)) <= 1:
@@ -160,7 +159,7 @@ def _results(networks, folder, processes) -> Iterator[Mapping]:
 
 
 def _start(log):
-    """Sends what TensorFlow's converter has to say to a file."""
+    """Sends the messages of TensorFlow's converter to a file."""
     quiet()
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
 
@@ -168,16 +167,18 @@ def _start(log):
 def convert_network(
     conversions: Sequence[Conversion], folder: str
 ) -> dict[Conversion, Converted | str]:
-    """Converts one network in several ways, as `convert` does.
+    """Converts one network in several ways.
 
     Args:
         conversions: Conversions of the same model and side.
         folder: As for `convert`.
+
+    Returns:
+        For each conversion, the file, or the reason why there is none.
     """
     gc.collect()  # A model is full of cycles, and the next one takes as much memory.
-    name, side = conversions[0].model, conversions[0].side
     try:
-        model = parse_model(name, **_arguments(side))
+        model = parse_model(conversions[0].model, **_arguments(conversions[0].side))
         counts = profile(model)
         known = (counts.macs, counts.params, export.image_shape(model)[0])
     except ValueError as error:
@@ -189,7 +190,8 @@ def convert_network(
         rewritten, changes = rewrite(conversion.optimize, dtype)
         path = os.path.join(folder, _file_name(conversion, changes))
         try:
-            _write(rewritten, conversion, path)
+            if not os.path.exists(path):
+                _write(rewritten, conversion, path)
         except ValueError as error:
             found[conversion] = str(error)
             continue
@@ -205,8 +207,6 @@ def _arguments(side) -> dict:
 
 
 def _write(model, conversion, path) -> None:
-    if os.path.exists(path):
-        return
     with utils.replacing(path) as temporary:
         if conversion.suffix == ".keras":
             model.save(temporary)
