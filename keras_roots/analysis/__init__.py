@@ -1,8 +1,8 @@
-"""What happens to filters and what it buys, in numbers and in pictures.
+"""Analysis of filters and of results, in numbers and in pictures.
 
 Pictures of spectra, clusters, correlations, training curves, trade-offs and costs need
-matplotlib: pip install 'keras_roots[plots]'. Correlations between layers, and whether
-one network is better than another, need nothing more.
+matplotlib: pip install 'keras_roots[plots]'. Correlations between layers and paired
+comparisons of networks do not.
 """
 
 from keras_roots.analysis.correlation import (

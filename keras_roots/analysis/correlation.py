@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_roots.analysis import figures
 from keras_roots.graph import check_built
+from keras_roots.utils import checks
 
 # Directions of less variance, relative to the largest, are rounding, not responses.
 _LEAST_VARIANCE = 1e-10
@@ -27,13 +28,13 @@ def filter_correlation(
     "Inter-Layer Covariance") says how: each position of each image is a sample of the
     outputs of both convolutional layers; the smaller map is enlarged to the other's
     size, each position repeated; and the responses of each layer are whitened by ZCA,
-    since the correlations within a layer hide those between layers. They do: a root-8
-    network trained on CIFAR-10 had a `block_structure` of 1.15 without whitening and
-    of 1.61 with it, of at most 4.
+    since the correlations within a layer hide those between layers: a root-8 network
+    trained on CIFAR-10 had a `block_structure` of 1.15 without whitening and of 1.61
+    with it, of at most 4.
 
     The text does not say whether BatchNorm and ReLU come first. Here the names decide:
-    `"conv2c"` is the convolution's own output, `"conv2c_relu"` what later layers see of
-    it, which shows the blocks more sharply: 2.47 for the same network.
+    `"conv2c"` is the convolution's own output, `"conv2c_relu"` the input of later
+    layers, which shows the blocks more sharply: 2.47 for the same network.
 
     Args:
         model: A functional model, or a Sequential one that is built, channels last.
@@ -81,7 +82,7 @@ def filter_correlation(
 
 
 def block_structure(correlation: np.ndarray, groups: int) -> float:
-    """Returns how much of the squared correlation lies within groups of filters.
+    """Returns the share of the squared correlation within groups of filters.
 
     Args:
         correlation: As from `filter_correlation`.
@@ -89,9 +90,9 @@ def block_structure(correlation: np.ndarray, groups: int) -> float:
             number of neighbouring filters on both sides.
 
     Returns:
-        The share of the squared correlation in the diagonal blocks, relative to what
-        it is if spread evenly: 1 without structure, `groups` if all lies within the
-        blocks. 1 where there is no correlation at all.
+        The share of the squared correlation in the diagonal blocks, relative to that
+        of evenly spread correlation: 1 without structure, `groups` if all lies within
+        the blocks. 1 where there is no correlation at all.
 
     Raises:
         ValueError: `correlation` is no matrix, or `groups` does not divide its sides.
@@ -103,7 +104,8 @@ def block_structure(correlation: np.ndarray, groups: int) -> float:
             f"other. Received: correlation of shape {squares.shape}"
         )
     rows, columns = squares.shape
-    if groups < 1 or rows % groups or columns % groups:
+    checks.integer("groups", groups)
+    if rows % groups or columns % groups:
         raise ValueError(
             f"`groups` must divide the {rows} and {columns} filters of the layers. "
             f"Received: groups={groups!r}"
@@ -126,8 +128,8 @@ def plot_correlation(
     sharper the diagonal of blocks.
 
     Args:
-        matrices: As from `filter_correlation`, by the name of the network. All on one
-            scale of colours, which ends where one in a thousand values lies beyond.
+        matrices: As from `filter_correlation`, by the name of the network. They
+            share one scale of colours, which ends at the 0.999 quantile.
         path: Picture to write; its suffix says the format: .png, .pdf, .svg.
         first: Name of the layer whose filters are the rows.
         second: Name of the layer whose filters are the columns.

@@ -1,12 +1,12 @@
 """Training curves, and the trade-off between error and rank."""
 
-import csv
 import os
 from collections.abc import Sequence
 
 import numpy as np
 
 from keras_roots.analysis import figures
+from keras_roots.utils import read_csv
 
 # Metrics that are drawn in percent: column of the log, its share of 1, label.
 _PERCENT = {
@@ -142,8 +142,7 @@ def _annotate(axes, text, at, color, above):
 def _curve(label, run, metric) -> tuple[np.ndarray, np.ndarray]:
     """Returns epochs and values of a run."""
     if isinstance(run, str | os.PathLike):
-        with open(run, newline="") as file:
-            run = list(csv.DictReader(file))
+        run = read_csv(run)
     column, share, _ = _PERCENT.get(metric, (metric, None, None))
     kept = [row for row in run if row.get(column) not in (None, "")]
     if not kept:

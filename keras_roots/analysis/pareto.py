@@ -1,4 +1,4 @@
-"""Error against cost: what each number and arrangement of filter groups buys."""
+"""Error against cost, for each number and arrangement of filter groups."""
 
 import math
 import os

@@ -27,7 +27,7 @@ def cumulative_energy(layer: LayerRank) -> np.ndarray:
 def plot_spectra(analyses: dict[str, RankAnalysis], path: str | os.PathLike) -> None:
     """Draws the spectrum of every layer, one line per network.
 
-    The more a network is coordinated, the faster its lines rise. A mark shows the rank
+    The lines of a coordinated network rise faster. A mark shows the rank
     (Wen et al., Force Regularization, ICCV 2017, section 3.1 and Table 1): with the
     error bound of the analysis, where the line crosses `1 - error`.
 

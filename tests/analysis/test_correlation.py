@@ -193,6 +193,7 @@ def test_block_structure(correlation, groups, want):
         (np.ones((4, 6)), 4, "`groups` must divide the 4 and 6.*groups=4"),
         (np.ones((4, 4)), 0, "groups=0"),
         (np.ones((4, 4)), -2, "groups=-2"),
+        (np.ones((4, 4)), True, "groups=True"),
         (np.ones(4), 2, r"`correlation` must be a matrix.*\(4,\)"),
         (np.ones((0, 4)), 1, r"`correlation` must be a matrix.*\(0, 4\)"),
     ],
@@ -215,7 +216,7 @@ def test_layers_that_are_no_maps(first, second, message):
         filter_correlation(_model(), first, second, [_images()])
 
 
-def test_models_that_cannot_be_asked():
+def test_models_that_are_refused():
     class Subclassed(keras.Model):
         pass
 

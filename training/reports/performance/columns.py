@@ -2,10 +2,21 @@
 
 from collections.abc import Sequence
 
-from keras_roots.utils import format_table
+from keras_roots.utils import format_rows
 
 # Columns that tell the measurements of a network apart.
 HOW = ("side", "quantize", "optimize", "runtime", "threads", "batch_size")
+_SHOWN = {
+    "model": "{}",
+    "way": "{}",
+    "threads": "{}",
+    "batch_size": "{}",
+    "side": "{}",
+    "macs": "{:,}",
+    "median_ms": "{:.3f}",
+    "p10_ms": "{:.3f}",
+    "p90_ms": "{:.3f}",
+}
 
 
 def curves(rows: Sequence[dict]) -> list[list[dict]]:
@@ -85,20 +96,7 @@ def table(rows: Sequence[dict], columns: Sequence[str]) -> str:
         rows: Rows of one suite.
         columns: Columns to show after the network and its time.
     """
-    header = ("", "", "threads", "batch", "side", "MACs", "ms", "10-90 %", *columns)
-    lines = [
-        (
-            row["model"],
-            way(row),
-            str(row["threads"]),
-            str(row["batch_size"]),
-            str(row["side"]),
-            f"{row['macs']:,}",
-            f"{row['median_ms']:.3f}",
-            f"{row['p10_ms']:.3f}-{row['p90_ms']:.3f}",
-            *("" if row[name] is None else f"{row[name]:.4g}" for name in columns),
-        )
-        for row in rows
-    ]
+    shown = [row | {"way": way(row)} for row in rows]
     note = f"{rows[0]['processor']}; {rows[0]['versions']}; {rows[0]['date']}"
-    return "\n".join([format_table(header, lines, left=2), note])
+    forms = _SHOWN | dict.fromkeys(columns, "{:.4g}")
+    return f"{format_rows(shown, forms, left=2)}\n{note}"
