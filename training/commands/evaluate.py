@@ -13,47 +13,54 @@ need no download.
 
 import dataclasses
 import json
-import tempfile
-from collections.abc import Sequence
 
-from absl import flags
-
-from keras_roots import models
 from keras_roots.training import data, evaluation
-from keras_roots.training.commands import flags as shared
-
-_SHARED_FLAGS = (
-    "model",
-    "root",
-    "topology",
-    "weights",
-    "dataset",
-    "data_dir",
-    "batch_size",
-    "threads",
-)
+from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.data import Location
+from keras_roots.training.networks import Zoo
+from keras_roots.training.options import option, options
 
 
-def evaluate_model(
-    name: str,
-    weights: str,
-    dataset: data.Dataset,
-    kinds: Sequence[str] = tuple(evaluation.FORMATS),
-    *,
-    split: str = "test",
-    batch_size: int = 100,
-    threads: int = 1,
-) -> dict:
-    """Measures a model of the zoo with weights, in the formats that releases have.
+@options
+class Evaluation:
+    """What is evaluated, and how."""
+
+    file: str | None = option(
+        None, "A .keras or .tflite file, or the folder of a SavedModel."
+    )
+    split: str = option(
+        "test",
+        "Images to measure on; test is the data set's test or validation split.",
+        choices=("test", "train"),
+    )
+    formats: tuple[str, ...] = option(
+        evaluation.FORMATS,
+        f"How to evaluate --model, of {', '.join(evaluation.FORMATS)}.",
+        choices=evaluation.FORMATS,
+    )
+    batch_size: int = option(100, "Images per call.", least=1)
+    threads: int = option(1, "Threads of the LiteRT runtime.", least=1)
+
+
+def evaluate_file(chosen: Evaluation, dataset: data.Dataset) -> dict:
+    """Returns the accuracy of the file: `top1`, `top5` and `images`.
+
+    Raises:
+        ValueError: There is no such file, or it has other classes than the data set.
+    """
+    predictor = evaluation.load_predictor(chosen.file, chosen.threads)
+    score = evaluation.evaluate_on(predictor, dataset, chosen.split, chosen.batch_size)
+    described = {"dataset": dataset.name, "split": chosen.split}
+    return {"evaluated": chosen.file, **described, **dataclasses.asdict(score)}
+
+
+def evaluate_zoo(zoo: Zoo, chosen: Evaluation, dataset: data.Dataset) -> dict:
+    """Measures a model of the zoo in the formats that releases have.
 
     Args:
-        name: Name of the model with its groups, as for `create_model`.
-        weights: Its weights: a released name or a file.
+        zoo: The model, with weights.
+        chosen: How to evaluate.
         dataset: The data set.
-        kinds: Formats, keys of `formats.FORMATS`.
-        split: `"test"` or `"train"`.
-        batch_size: Images per call.
-        threads: Threads for LiteRT files.
 
     Returns:
         `top1` and `top5` by format; and, if the weights were released with figures for
@@ -63,111 +70,48 @@ def evaluate_model(
         ValueError: There are no such weights, or they do not fit the data set.
         ImportError: TensorFlow or LiteRT is not installed.
     """
-    model = models.create_model(name, weights=weights, classes=len(dataset.class_names))
-    with tempfile.TemporaryDirectory() as folder:
-        ranks = evaluation.rank_labels(
-            model,
-            evaluation.export_formats(model, dataset, folder, kinds),
-            dataset,
-            split,
-            batch_size=batch_size,
-            threads=threads,
-        )
-    scores = {kind: evaluation.score(each) for kind, each in ranks.items()}
+    model = zoo.build(len(dataset.class_names))
+    (measured,) = evaluation.measure(
+        {zoo.name: model},
+        dataset,
+        chosen.formats,
+        split=chosen.split,
+        batch_size=chosen.batch_size,
+        threads=chosen.threads,
+        runs=0,
+    ).values()
+    scores = {form: each.score for form, each in measured.items()}
     result = {
-        "evaluated": f"{name} with weights {weights}",
+        "evaluated": f"{zoo.name} with weights {zoo.weights}",
         "dataset": dataset.name,
-        "split": split,
+        "split": chosen.split,
         "images": next(iter(scores.values())).images,
-        "top1": {kind: score.top1 for kind, score in scores.items()},
-        "top5": {kind: score.top5 for kind, score in scores.items()},
+        "top1": {form: score.top1 for form, score in scores.items()},
+        "top5": {form: score.top5 for form, score in scores.items()},
     }
-    entry = find_entry(name, weights)
-    if entry and (dataset.name, split) == (entry["dataset"], "test"):
-        stated = {kind: entry["top1"][kind] for kind in scores}
+    entry = zoo.released()
+    if entry and (dataset.name, chosen.split) == (entry["dataset"], "test"):
+        stated = {form: entry["top1"][form] for form in scores}
         result |= {"released_top1": stated, "reproduced": stated == result["top1"]}
     return result
 
 
-def find_entry(name: str, weights: str) -> dict | None:
-    """Returns the entry in the zoo's index, `None` if it is not released.
-
-    Args:
-        name: As for `evaluate_model`.
-        weights: As for `evaluate_model`.
-    """
-    model, _ = models.parse_name(name)
-    return models.released_entry(model, models.groups_in_name(name), weights)
-
-
-def main(argv) -> None:
+def main(given) -> None:
     """Measures as the flags say and prints the result."""
-    del argv
-    values = shared.FLAGS
-    if values.file and values.weights:
-        raise ValueError("Give --file, or --model with --weights, not both")
-    if not values.file and not values.weights:
+    chosen, zoo, location = given[Evaluation], given[Zoo], given[Location]
+    if (chosen.file is None) == (zoo.weights is None):
         raise ValueError(
-            "Give --file, or --weights of a --model: what is there to evaluate?"
+            "Give either --file, or --weights of a --model: what is there to evaluate? "
+            f"Received: --file={chosen.file}, --weights={zoo.weights}"
         )
-    result = _file() if values.file else _model()
+    if chosen.file is not None:
+        result = evaluate_file(chosen, location.open())
+    else:
+        entry = zoo.released()
+        if entry and not given.present("dataset"):
+            location = dataclasses.replace(location, dataset=entry["dataset"])
+        result = evaluate_zoo(zoo, chosen, location.open())
     print(json.dumps(result, indent=2))
 
 
-def define_flags() -> tuple[str, ...]:
-    """Defines the binary's flags and returns their names."""
-    shared.define(*_SHARED_FLAGS)
-    flags.DEFINE_string(
-        "file", None, "A .keras or .tflite file, or the folder of a SavedModel."
-    )
-    flags.DEFINE_enum(
-        "split",
-        "test",
-        ["test", "train"],
-        "Images to measure on; test is the data set's test or validation split.",
-    )
-    flags.DEFINE_list(
-        "formats",
-        list(evaluation.FORMATS),
-        f"How to evaluate --model, of {', '.join(evaluation.FORMATS)}.",
-    )
-    return (*_SHARED_FLAGS, "file", "split", "formats")
-
-
-def run() -> None:
-    """Runs the binary."""
-    shared.launch(main, __doc__, define_flags())
-
-
-def _file() -> dict:
-    values = shared.FLAGS
-    dataset = data.open_dataset(values.dataset, values.data_dir)
-    predictor = evaluation.load_predictor(values.file, values.threads)
-    score = evaluation.evaluate_on(
-        predictor, dataset, values.split, values.batch_size or 100
-    )
-    return {
-        "evaluated": values.file,
-        "dataset": values.dataset,
-        "split": values.split,
-        **dataclasses.asdict(score),
-    }
-
-
-def _model() -> dict:
-    values = shared.FLAGS
-    root = values.root if isinstance(values.root, tuple) else (values.root,)
-    name = f"{values.model}:{'x'.join(map(str, root))}:{values.topology}"
-    entry = find_entry(name, values.weights)
-    chosen = values.dataset
-    if entry and not values["dataset"].present:
-        chosen = entry["dataset"]
-    return evaluate_model(
-        name,
-        values.weights,
-        data.open_dataset(chosen, values.data_dir),
-        values.formats,
-        split=values.split,
-        batch_size=values.batch_size or 100,
-        threads=values.threads,
-    )
+run = flags.command(main, __doc__, Evaluation, Zoo, Location)

@@ -1,50 +1,50 @@
-"""What networks and their files are worth: accuracy, bytes, latency."""
+"""Accuracy, bytes and latency of networks and their files."""
 
 from keras_roots.training.evaluation.accuracy import (
     evaluate_on,
     load_predictor,
     model_predictor,
-    score,
 )
-from keras_roots.training.evaluation.experiment_files import FORMATS as LITERT_FORMATS
-from keras_roots.training.evaluation.experiment_files import measure_files
 from keras_roots.training.evaluation.formats import (
     CALIBRATION_IMAGES,
     EXPORT,
     FORMATS,
-    rank_labels,
+    LITERT_FORMATS,
 )
 from keras_roots.training.evaluation.formats import export as export_formats
-from keras_roots.training.evaluation.twin_files import measure as measure_twin_files
-from keras_roots.training.evaluation.twin_files import render as render_twin_files
-from keras_roots.training.evaluation.zoo_measuring import (
-    LITERT,
-    Laboratory,
+from keras_roots.training.evaluation.measure import Measured, measure, measure_files
+from keras_roots.training.evaluation.twin_files import (
+    measure_twin_files,
+    render_twin_files,
+)
+from keras_roots.training.evaluation.zoo import (
+    Conditions,
+    Released,
     find_entries,
+    measure_released,
     where,
     wilson_interval,
     write_table,
 )
-from keras_roots.training.evaluation.zoo_measuring import measure as measure_released
 
 __all__ = [
     "CALIBRATION_IMAGES",
+    "Conditions",
     "EXPORT",
     "FORMATS",
-    "LITERT",
     "LITERT_FORMATS",
-    "Laboratory",
+    "Measured",
+    "Released",
     "evaluate_on",
     "export_formats",
     "find_entries",
     "load_predictor",
+    "measure",
     "measure_files",
     "measure_released",
     "measure_twin_files",
     "model_predictor",
-    "rank_labels",
     "render_twin_files",
-    "score",
     "where",
     "wilson_interval",
     "write_table",

@@ -1,15 +1,14 @@
-"""What networks are worth as LiteRT files: accuracy, bytes, zeros, latency."""
+"""LiteRT files of a network before and after it was optimised, in a table."""
 
 import os
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from keras_roots import benchmarking, utils
+from keras_roots import utils
 from keras_roots.training import data
-from keras_roots.training.evaluation import accuracy
+from keras_roots.training.evaluation.measure import measure
 from keras_roots.utils import format_rows, markdown_rows
 
 TABLE = "table.csv"
@@ -67,7 +66,7 @@ def read_kernels(path: str | os.PathLike) -> list[np.ndarray]:
     ]
 
 
-def measure(
+def measure_twin_files(
     paths: Mapping[tuple[str, str], str | os.PathLike],
     dense: float,
     dataset: data.Dataset,
@@ -90,17 +89,13 @@ def measure(
         kernel, on average; milliseconds on one thread, and their ratio to those of the
         first file.
     """
-    latencies = benchmarking.compare(
-        {" ".join(key): os.fspath(path) for key, path in paths.items()}, runs=runs
-    )
-    machine = {
-        "processor": benchmarking.processor(),
-        "versions": benchmarking.versions(),
-    }
-    rows = []
-    first = {}
-    for ((network, form), path), latency in zip(paths.items(), latencies, strict=True):
-        predictor = accuracy.load_predictor(os.fspath(path))
+    networks = {}
+    for (network, form), path in paths.items():
+        networks.setdefault(network, {})[form] = path
+    found = measure(networks, dataset, runs=runs)
+    rows, first = [], {}
+    for (network, form), path in paths.items():
+        measured = found[network][form]
         kernels = read_kernels(path)
         # Exports repeat weights and add zeros, the same for networks of a format.
         nonzero = sum(np.count_nonzero(kernel) for kernel in kernels)
@@ -108,16 +103,10 @@ def measure(
         values = np.mean([np.unique(kernel).size for kernel in kernels])
         rows.append(
             {
-                "network": network,
-                "format": form,
-                "top1": accuracy.evaluate_on(predictor, dataset).top1,
-                "bytes": utils.file_size(path),
-                "zlib_bytes": len(zlib.compress(Path(path).read_bytes(), 9)),
+                **measured.columns("network", "format", "top1", "bytes", "zlib_bytes"),
                 "nonzero": round(dense * nonzero, 4),
                 "values": round(float(values), 1),
-                "ms": round(latency.median_ms, 4),
-                "ratio": round(latency.ratio, 4),
-                **machine,
+                **measured.columns("ms", "ratio", "processor", "versions"),
             }
         )
     table = Path(output_dir, TABLE)
@@ -126,7 +115,7 @@ def measure(
     return rows
 
 
-def render(rows: Sequence[dict]) -> str:
-    """Returns the rows of `measure` as a table for the terminal."""
+def render_twin_files(rows: Sequence[dict]) -> str:
+    """Returns the rows of `measure_twin_files` as a table for the terminal."""
     table = format_rows(rows, _COLUMNS, left=2)
     return f"{table}\n{rows[0]['processor']}; {rows[0]['versions']}"

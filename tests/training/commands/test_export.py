@@ -10,6 +10,7 @@ from keras import layers
 from keras_roots.export.runner import LiteRTModel
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
 from keras_roots.training.commands import export
+from keras_roots.training.data import Location
 
 
 def _network(shape=(8, 8, 3)):
@@ -42,39 +43,47 @@ def data_set(tmp_path):
 
 
 def test_images_come_in_the_models_size(data_set):
-    samples = export.sample_images(_network(), data_set, None, 12)
+    samples = export.sample_images(_network(), Location(dataset=data_set), 12)
     assert samples.shape == (12, 8, 8, 3)
     with np.load(data_set) as arrays:
         for sample in samples:
             assert (arrays["x_train"] == sample).all((1, 2, 3)).any()
     with pytest.raises(ValueError, match="square images"):
-        export.sample_images(_network((8, 9, 3)), data_set, None, 2)
+        export.sample_images(_network((8, 9, 3)), Location(dataset=data_set), 2)
 
 
 def test_a_saved_model_is_written(tmp_path):
-    report = export.export(_network(), str(tmp_path / "net"), "saved_model")
-    assert report.lowering == "auto"
+    chosen = export.Export(output=str(tmp_path / "net"), format="saved_model")
+    chosen.check()
+    assert export.export(_network(), chosen).lowering == "auto"
     assert (tmp_path / "net" / "saved_model.pb").exists()
 
 
 @pytest.mark.parametrize(
-    ("output_format", "arguments", "text"),
+    ("format", "options", "text"),
     [
         ("tflite", {"lowering": "native"}, "--lowering is for --format=saved_model"),
         ("saved_model", {"quantize": "int8"}, "--quantize is for --format=tflite"),
         ("saved_model", {"io": "int8"}, "--io is for"),
-        ("saved_model", {"optimize": ["latency"]}, "--optimize is for"),
+        ("saved_model", {"optimize": ("latency",)}, "--optimize is for"),
         ("saved_model", {"target": "neon"}, "--target is for"),
-        ("saved_model", {"cost_table": "costs.csv"}, "--cost_table is for"),
+        ("saved_model", {"latency_table": "ms.csv"}, "--latency_table is for"),
         ("saved_model", {"min_agreement": 0.0}, "--min_agreement is for"),
+        ("tflite", {"output": None}, "--output must be given"),
     ],
 )
-def test_arguments_of_the_other_format_are_refused(
-    output_format, arguments, text, tmp_path
-):
+def test_options_without_effect_are_refused(format, options, text):
+    chosen = export.Export(**{"output": "net", "format": format} | options)
     with pytest.raises(ValueError, match=text):
-        export.export(_network(), str(tmp_path / "net"), output_format, **arguments)
-    assert os.listdir(tmp_path) == []
+        chosen.check()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("quantize", "none"), ("io", "int4"), ("target", "z80")]
+)
+def test_unknown_names_are_refused(option, value):
+    with pytest.raises(ValueError, match=f"`{option}` must be one of"):
+        export.Export(**{option: value})
 
 
 def _run(*arguments):
@@ -115,3 +124,10 @@ def test_the_command_says_what_is_wrong(tmp_path):
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: `path` must be in an existing folder")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_file_or_a_model_not_both(tmp_path):
+    for model in ("--model=root_nin", "--weights=cifar10"):
+        done = _run("--from=net.keras", model, "--quantize=none", "--output=net.tflite")
+        last = done.stderr.strip().splitlines()[-1]
+        assert last == "error: Give --from, or --model with --weights, not both"

@@ -1,8 +1,3 @@
-import json
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -73,28 +68,6 @@ def test_every_kind_of_file_has_the_accuracy_of_its_model(digits_model, tmp_path
     assert score.images == 359
     assert top1 > 0.8
     assert score.top1 == pytest.approx(top1, abs=1 / 359)
-
-
-def _evaluate(*arguments):
-    return subprocess.run(
-        [
-            *(sys.executable, "-c"),
-            "from keras_roots.training.commands import evaluate; evaluate.run()",
-            *arguments,
-        ],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_the_binary_prints_the_score(digits_model, tmp_path):
-    model, top1 = digits_model
-    model.save(tmp_path / "net.keras")
-    done = _evaluate(f"--file={tmp_path}/net.keras", "--dataset=digits")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout)["top1"] == pytest.approx(top1, abs=1 / 359)
 
 
 def test_files_that_are_no_networks_are_refused(tmp_path):

@@ -1,8 +1,7 @@
-"""Measures released networks: accuracy in every format, size, latency in turns."""
+"""Released networks: found in the index, measured, and their tables of results."""
 
 import dataclasses
 import datetime
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,17 +10,15 @@ import numpy as np
 from scipy import stats
 
 from keras_roots import benchmarking, utils
-from keras_roots.benchmarking import Latency
 from keras_roots.models import create_model, released_index, released_name
 from keras_roots.training import data
-from keras_roots.training.evaluation import accuracy, formats
+from keras_roots.training.evaluation.formats import LITERT_FORMATS
+from keras_roots.training.evaluation.measure import Measured, measure
 from keras_roots.utils import format_rows, markdown_table
-
-LITERT = tuple(name for name, quantize in formats.FORMATS.items() if quantize)
 
 
 @dataclasses.dataclass(frozen=True)
-class Laboratory:
+class Conditions:
     """Where and how results are measured.
 
     Attributes:
@@ -40,33 +37,25 @@ class Laboratory:
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
-    """What was measured of a released network.
+class Released:
+    """A released network, and what was measured of it.
 
     Attributes:
         entry: Its entry in the zoo's index.
         model: The network.
-        ranks: Ranks of the labels, `(images,)`, by format: 1 where it was right.
-        sizes: Bytes of its LiteRT files, by format.
-        latencies: Latencies of its LiteRT files, by format; the ratio is to the first
-            network that was measured with it.
+        formats: What was measured, by format; ratios are to the file of that format of
+            the first network that was measured with it.
     """
 
     entry: dict
     model: keras.Model
-    ranks: dict[str, np.ndarray]
-    sizes: dict[str, int]
-    latencies: dict[str, Latency]
+    formats: dict[str, Measured]
 
-    def correct(self, kind: str = "keras") -> np.ndarray:
-        """Returns on which images the network was right, in a format."""
-        return self.ranks[kind] == 1
-
-    def columns(self, first: "Measured") -> dict:
+    def columns(self, first: "Released") -> dict:
         """Returns the columns of every table of results.
 
         Args:
-            first: The network that ratios are to.
+            first: The network that `macs_ratio` is to.
         """
         macs = self.entry["macs"]
         row = {
@@ -76,14 +65,12 @@ class Measured:
             "macs": macs,
             "macs_ratio": round(macs / first.entry["macs"], 4),
             "params": self.entry["params"],
-            "images": len(self.ranks["keras"]),
+            "images": self.formats["keras"].score.images,
         }
-        for kind, ranks in self.ranks.items():
-            row[f"{kind}_top1"] = accuracy.score(ranks).top1
-        for kind, latency in self.latencies.items():
-            row[f"{kind}_bytes"] = self.sizes[kind]
-            row[f"{kind}_ms"] = round(latency.median_ms, 4)
-            row[f"{kind}_ratio"] = round(latency.ratio, 4)
+        row |= {f"{form}_top1": each.score.top1 for form, each in self.formats.items()}
+        for form in LITERT_FORMATS:
+            columns = self.formats[form].columns("bytes", "ms", "ratio")
+            row |= {f"{form}_{name}": value for name, value in columns.items()}
         return row
 
 
@@ -107,59 +94,34 @@ def find_entries(model: str, prefix: str) -> list[dict]:
     return found
 
 
-def measure(entries: Sequence[dict], laboratory: Laboratory) -> list[Measured]:
-    """Measures released networks, their latencies in turns.
+def measure_released(entries: Sequence[dict], conditions: Conditions) -> list[Released]:
+    """Measures released networks, the latencies of each format in turns.
 
     Args:
         entries: Their entries in the zoo's index.
-        laboratory: Where and how.
+        conditions: Where and how.
 
     Raises:
         ValueError: A released file is damaged.
         ImportError: TensorFlow or LiteRT is not installed.
     """
-    models, ranks, exported = [], [], []
-    with tempfile.TemporaryDirectory() as folder:
-        for number, entry in enumerate(entries):
-            model = create_model(released_name(entry), weights=entry["weights"])
-            own = Path(folder, str(number))
-            own.mkdir()
-            paths = formats.export(model, laboratory.dataset, own)
-            found = formats.rank_labels(
-                model, paths, laboratory.dataset, threads=laboratory.threads
-            )
-            models.append(model)
-            ranks.append(found)
-            exported.append({kind: paths[kind] for kind in LITERT})
-            laboratory.say(
-                f"{model.name}, {entry['weights']}: "
-                + ", ".join(
-                    f"{kind} {accuracy.score(each).top1:.2%}"
-                    for kind, each in found.items()
-                )
-            )
-        latencies = {
-            kind: benchmarking.compare(
-                {str(number): paths[kind] for number, paths in enumerate(exported)},
-                runs=laboratory.runs,
-            )
-            for kind in LITERT
-        }
-        sizes = [
-            {kind: utils.file_size(path) for kind, path in paths.items()}
-            for paths in exported
-        ]
+    networks = {
+        f"{released_name(entry)}, {entry['weights']}": create_model(
+            released_name(entry), weights=entry["weights"]
+        )
+        for entry in entries
+    }
+    found = measure(
+        networks,
+        conditions.dataset,
+        threads=conditions.threads,
+        runs=conditions.runs,
+        against="format",
+        say=conditions.say,
+    )
     return [
-        Measured(
-            entry,
-            model,
-            found,
-            size,
-            {kind: measured[number] for kind, measured in latencies.items()},
-        )
-        for number, (entry, model, found, size) in enumerate(
-            zip(entries, models, ranks, sizes, strict=True)
-        )
+        Released(entry, model, found[name])
+        for entry, (name, model) in zip(entries, networks.items(), strict=True)
     ]
 
 
@@ -178,7 +140,7 @@ def wilson_interval(
 
 
 def write_table(
-    laboratory: Laboratory,
+    conditions: Conditions,
     path: Path,
     title: str,
     rows: Sequence[dict],
@@ -188,7 +150,7 @@ def write_table(
     """Writes a table of results, whole and in short, and says it.
 
     Args:
-        laboratory: Who says it.
+        conditions: What says it.
         path: The CSV file to write; its short form in Markdown lies beside it.
         title: What the table is.
         rows: Values by column.
@@ -202,7 +164,7 @@ def write_table(
     text = markdown_table(list(cells[0]), [list(each.values()) for each in cells])
     utils.write_csv(path, rows)
     utils.write_text(path.with_suffix(".md"), text + "\n")
-    laboratory.say(f"\n{title}\n\n{format_rows(rows, shown, left=2)}\n")
+    conditions.say(f"\n{title}\n\n{format_rows(rows, shown, left=2)}\n")
     return [path, path.with_suffix(".md")]
 
 
