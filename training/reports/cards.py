@@ -16,13 +16,13 @@ PROVENANCE = ("command", "hardware", "versions", "date")
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """What a card says of an architecture.
+    """Text of an architecture's card.
 
     Attributes:
         title: Name of the architecture.
         constructor: Its name in `keras_roots`.
-        paper: Where it comes from.
-        description: What it is.
+        paper: The paper that it is from.
+        description: A sentence or two.
     """
 
     title: str
@@ -91,7 +91,7 @@ FAMILIES = {
     ),
 }
 
-# What is said of the images, and of their use.
+# The images, and the conditions of their use.
 DATASETS = {
     "cifar10": (
         "[CIFAR-10](https://www.cs.toronto.edu/~kriz/cifar.html): 60,000 colour images "
@@ -105,7 +105,7 @@ DATASETS = {
     ),
 }
 
-# How weights of a name were made, by the part after the data set's name.
+# How weights were trained, by the part of their name after that of the data set.
 _VARIANTS = {
     "": "trained on the data set alone",
     "force-l2": "then trained on with the l2-norm force between filters",
@@ -137,7 +137,7 @@ _COLUMNS = (
 
 
 def write(zoo, entries: Sequence[dict]) -> list[Path]:
-    """Writes the card of every family that has released networks.
+    """Writes the card of every family with released networks.
 
     Args:
         zoo: Folder of the zoo.

@@ -9,7 +9,7 @@ from importlib import resources
 
 import keras_roots
 from keras_roots import utils
-from keras_roots.utils import format_table
+from keras_roots.utils import checks, format_table
 
 _ARGUMENTS = ("root", "topology", "aux_heads")
 _COUNTS = ("macs", "params")
@@ -36,12 +36,8 @@ def compute(table: str) -> list[dict]:
     Raises:
         ValueError: There is no such table.
     """
-    if table not in tables():
-        raise ValueError(
-            f"`table` must be one of {list(tables())}. Received: table={table!r}"
-        )
-    model = tables()[table]["model"]
-    return [_compute(model, row) for row in tables()[table]["rows"]]
+    found = tables()[checks.choice("table", table, tables())]
+    return [_compute(found["model"], row) for row in found["rows"]]
 
 
 def _compute(model, row) -> dict:

@@ -146,19 +146,3 @@ def test_the_index_is_written_in_order(tmp_path):
     text = (tmp_path / "index.json").read_text()
     assert text == (ZOO / "index.json").read_text()
     assert release.read_index(tmp_path) == entries == released.index()
-
-
-@pytest.mark.parametrize(
-    "path", sorted((ZOO / "cards").iterdir()), ids=lambda p: p.name
-)
-def test_the_cards_of_the_package_are_of_its_index(path):
-    entries = [e for e in released.index() if e["model"] == path.stem]
-    assert path.read_text() == cards.card(path.stem, entries)
-
-
-def test_every_model_has_what_its_card_says():
-    assert set(cards.FAMILIES) == set(keras_roots.list_models())
-    for family in cards.FAMILIES.values():
-        assert getattr(keras_roots, family.constructor).__name__ == family.constructor
-    cards_there = {path.stem for path in (ZOO / "cards").iterdir()}
-    assert cards_there == {entry["model"] for entry in released.index()}
