@@ -28,11 +28,10 @@ Latencies are of LiteRT on one thread; leave the machine alone meanwhile.
 
 from pathlib import Path
 
-from absl import flags
-
 from keras_roots.training import data, reports
-from keras_roots.training.commands import flags as shared
-from keras_roots.training.evaluation import Laboratory
+from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.evaluation import Conditions
+from keras_roots.training.options import option, options
 
 # In an order in which each finds what it needs.
 RESULTS = {
@@ -42,67 +41,57 @@ RESULTS = {
     "table1": reports.table1,
 }
 COUNTS = "counts.csv"
-_SHARED_FLAGS = ("csv", "dataset", "data_dir", "output_dir", "threads")
 
 
-def main(argv) -> None:
-    """Reproduces what the flags name."""
-    del argv
-    values = shared.FLAGS
-    results = list(RESULTS) if values.all else values.results
-    unknown = sorted(set(results) - set(RESULTS))
-    if unknown:
-        raise ValueError(
-            f"--results must be of {', '.join(RESULTS)}, separated by commas. "
-            f"Received: {', '.join(unknown)}"
-        )
-    if results and not values.output_dir:
-        raise ValueError("--output_dir is required: a folder for tables and pictures")
-    if values.all or not results:
-        _count()
-    if results:
-        _measure(results)
+@options
+class Reproduction:
+    """What to reproduce, and how results are measured."""
 
-
-def define_flags() -> tuple[str, ...]:
-    """Defines the binary's flags and returns their names."""
-    shared.define(*_SHARED_FLAGS)
-    flags.DEFINE_multi_enum(
-        "table",
-        ["all"],
-        ["all", *reports.tables()],
+    table: tuple[str, ...] = option(
+        ("all",),
         "Table of counts to reproduce; may be given several times.",
+        choices=("all", *reports.tables()),
+        repeated=True,
     )
-    flags.DEFINE_list("results", [], f"What to measure, of {', '.join(RESULTS)}.")
-    flags.DEFINE_bool("all", False, "Whether to reproduce everything.")
-    flags.DEFINE_integer(
-        "runs", 200, "Timed calls of each LiteRT file, at least.", lower_bound=1
+    csv: str | None = option(None, "File to write the counts to as well.")
+    results: tuple[str, ...] | None = option(
+        None, f"What to measure, of {', '.join(RESULTS)}.", choices=RESULTS
     )
-    return (*_SHARED_FLAGS, "table", "results", "all", "runs")
+    all: bool = option(False, "Whether to reproduce everything.")
+    output_dir: str | None = option(
+        None, "Folder for tables and pictures; required for results."
+    )
+    runs: int = option(200, "Timed calls of each LiteRT file, at least.", least=1)
+    threads: int = option(1, "Threads of the LiteRT runtime for accuracies.", least=1)
+
+    def __post_init__(self):
+        if (self.results or self.all) and not self.output_dir:
+            raise ValueError(
+                "`output_dir` is required: a folder for tables and pictures"
+            )
 
 
-def run() -> None:
-    """Runs the binary."""
-    shared.launch(main, __doc__, define_flags())
-
-
-def _count():
-    values = shared.FLAGS
-    names = list(reports.tables()) if "all" in values.table else values.table
-    csv = values.csv
-    if values.all and csv is None:
-        Path(values.output_dir).mkdir(parents=True, exist_ok=True)
-        csv = str(Path(values.output_dir, COUNTS))
-    reports.print_tables(names, csv)
-
-
-def _measure(results):
-    values = shared.FLAGS
-    name = values.dataset if values["dataset"].present else reports.DATASET
-    dataset = data.open_dataset(name, values.data_dir)
-    output_dir = Path(values.output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    laboratory = Laboratory(dataset, output_dir, values.runs, values.threads)
+def main(given) -> None:
+    """Reproduces what the flags name."""
+    asked = given[Reproduction]
+    results = RESULTS if asked.all else asked.results or ()
+    csv = asked.csv
+    if results:
+        Path(asked.output_dir).mkdir(parents=True, exist_ok=True)
+    if asked.all and csv is None:
+        csv = str(Path(asked.output_dir, COUNTS))
+    if asked.all or not results:
+        every = "all" in asked.table
+        reports.print_tables(list(reports.tables()) if every else asked.table, csv)
+    if not results:
+        return
+    where = given[data.Location]
+    name = where.dataset if given.present("dataset") else reports.DATASET
+    dataset = data.open_dataset(name, where.data_dir)
+    conditions = Conditions(dataset, Path(asked.output_dir), asked.runs, asked.threads)
     for result in (name for name in RESULTS if name in results):
-        for path in RESULTS[result](laboratory):
+        for path in RESULTS[result](conditions):
             print(path)
+
+
+run = flags.command(main, __doc__, Reproduction, data.Location)

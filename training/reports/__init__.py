@@ -1,6 +1,6 @@
 """Tables, pictures and cards from measured rows."""
 
-from keras_roots.training.reports import performance
+from keras_roots.training.reports import force_runs, performance
 from keras_roots.training.reports.cards import PROVENANCE
 from keras_roots.training.reports.cards import write as write_card
 from keras_roots.training.reports.compression import (
@@ -12,9 +12,14 @@ from keras_roots.training.reports.compression import (
     render_budget,
     render_stages,
 )
+from keras_roots.training.reports.coordinating_filters import DATASET, table1
 from keras_roots.training.reports.deep_roots import figure5, figure6, table2
-from keras_roots.training.reports.force_results import DATASET, paper_rows, table1
 from keras_roots.training.reports.paper_counts import print_tables, tables
+from keras_roots.training.reports.throughput import (
+    format_throughputs,
+    make_trainees,
+    measure_throughput,
+)
 
 __all__ = [
     "DATASET",
@@ -25,7 +30,10 @@ __all__ = [
     "export_stages",
     "figure5",
     "figure6",
-    "paper_rows",
+    "force_runs",
+    "format_throughputs",
+    "make_trainees",
+    "measure_throughput",
     "performance",
     "print_tables",
     "ranks",

@@ -1,17 +1,16 @@
 """Table 2 and Figures 5 and 6 of Deep Roots, from the zoo's released networks."""
 
-import csv
 from pathlib import Path
 
 from keras_roots import analysis, models, utils
 from keras_roots.training import evaluation
-from keras_roots.training.evaluation import Laboratory
+from keras_roots.training.evaluation import Conditions
 from keras_roots.training.reports import paper_counts
 
 MODEL, WEIGHTS = "root_nin", "cifar10"
 FOLDER = "deep-roots"
 TABLE_2 = "table2.csv"
-# Figure 6: what the filters of conv2c and conv3a respond, and the paper's networks.
+# Figure 6: layers whose responses are correlated, and the paper's networks.
 LAYERS = ("conv2c_relu", "conv3a")
 CORRELATED = ("root_nin:1", "root_nin:4", "root_nin:8", "root_nin:32")
 
@@ -41,14 +40,14 @@ _SHOWN = {
 }
 
 
-def table2(laboratory: Laboratory) -> list[Path]:
+def table2(conditions: Conditions) -> list[Path]:
     """Measures Network in Network on CIFAR-10: Table 2.
 
-    The accuracy of every network is held against the dense one's on the same images:
+    The accuracy of every network is compared with the dense one's on the same images:
     difference, its 95 % confidence interval and the exact McNemar test.
 
     Args:
-        laboratory: Where and how.
+        conditions: Where and how.
 
     Returns:
         The files it wrote: `deep-roots/table2.csv`, and in short `table2.md`.
@@ -71,19 +70,19 @@ def table2(laboratory: Laboratory) -> list[Path]:
         (row["root"], row["topology"]): row
         for row in paper_counts.tables()["nin"]["rows"]
     }
-    measured = evaluation.measure_released(entries, laboratory)
+    measured = evaluation.measure_released(entries, conditions)
     rows = [_row(network, measured[0], published) for network in measured]
-    path = _folder(laboratory) / TABLE_2
+    path = _folder(conditions) / TABLE_2
     return evaluation.write_table(
-        laboratory, path, "Deep Roots, Table 2", rows, _SHOWN, _cells
+        conditions, path, "Deep Roots, Table 2", rows, _SHOWN, _cells
     )
 
 
-def figure5(laboratory: Laboratory) -> list[Path]:
+def figure5(conditions: Conditions) -> list[Path]:
     """Draws error against multiply-adds, parameters and latency: Figure 5.
 
     Args:
-        laboratory: Where and how; `table2.csv` is there.
+        conditions: Where and how; `table2.csv` is there.
 
     Returns:
         The file it wrote, `deep-roots/figure5.png`.
@@ -92,10 +91,9 @@ def figure5(laboratory: Laboratory) -> list[Path]:
         ValueError: There is no `table2.csv`.
         ImportError: matplotlib is not installed.
     """
-    folder = _folder(laboratory)
+    folder = _folder(conditions)
     try:
-        with open(folder / TABLE_2, newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = utils.read_csv(folder / TABLE_2)
     except FileNotFoundError as error:
         raise ValueError(
             f"Figure 5 is drawn from {str(folder / TABLE_2)!r}: measure table2 first"
@@ -108,16 +106,16 @@ def figure5(laboratory: Laboratory) -> list[Path]:
     return [path]
 
 
-def figure6(laboratory: Laboratory) -> list[Path]:
+def figure6(conditions: Conditions) -> list[Path]:
     """Correlates the filters of conv2c and conv3a over the test images: Figure 6.
 
     Args:
-        laboratory: Where and how.
+        conditions: Where and how.
 
     Returns:
-        The files it wrote: `deep-roots/figure6.png`, and `figure6.csv` with how much of
-        the squared correlation lies in the blocks on the diagonal that filter groups
-        make, relative to what evenly spread correlation would have there.
+        The files it wrote: `deep-roots/figure6.png`, and `figure6.csv` with the share
+        of the squared correlation in the blocks on the diagonal that filter groups
+        make, relative to that of evenly spread correlation.
 
     Raises:
         ValueError: No such network is released.
@@ -133,7 +131,7 @@ def figure6(laboratory: Laboratory) -> list[Path]:
     for name in chosen:
         model = models.create_model(name, weights=WEIGHTS)
         size = model.input_shape[1]
-        batches = laboratory.dataset.test.batches(100, size)
+        batches = conditions.dataset.test.batches(100, size)
         matrices[name] = analysis.filter_correlation(model, *LAYERS, batches)
         groups = models.groups_in_name(name)[1]
         rows += [
@@ -144,12 +142,12 @@ def figure6(laboratory: Laboratory) -> list[Path]:
                 "block_structure": round(
                     analysis.block_structure(matrices[name], count), 4
                 ),
-                "images": laboratory.dataset.test.count,
+                "images": conditions.dataset.test.count,
             }
             for count in (blocks if groups == 1 else [groups])
         ]
-        laboratory.say(f"{name}: correlated {' and '.join(LAYERS)}")
-    folder = _folder(laboratory)
+        conditions.say(f"{name}: correlated {' and '.join(LAYERS)}")
+    folder = _folder(conditions)
     table, picture = folder / "figure6.csv", folder / "figure6.png"
     utils.write_csv(table, rows)
     analysis.plot_correlation(
@@ -159,10 +157,10 @@ def figure6(laboratory: Laboratory) -> list[Path]:
 
 
 def _row(network, dense, published) -> dict:
-    """A row of Table 2, with the paper's own beside it."""
+    """Returns a row of Table 2, with the paper's own beside it."""
     root, topology = network.entry["root"], network.entry["topology"]
     paper = published.get((root, topology), {})
-    low, high = evaluation.wilson_interval(network.correct())
+    low, high = evaluation.wilson_interval(network.formats["keras"].correct)
     row = network.columns(dense)
     row |= {
         "root": root,
@@ -180,7 +178,7 @@ def _row(network, dense, published) -> dict:
 
 
 def _cells(row) -> dict[str, str]:
-    """The main columns of a row, in short."""
+    """Returns the main columns of a row, in short."""
     compared = row.get("difference") is not None
     bounds = (row.get(f"difference{part}") for part in ("", "_low", "_high"))
     difference = "{:+.2%} ({:+.2%} to {:+.2%})".format(*bounds) if compared else ""
@@ -196,12 +194,14 @@ def _cells(row) -> dict[str, str]:
         kind.replace("litert_", "LiteRT "): (
             f"{row[f'{kind}_ms']:.2f} ms ({row[f'{kind}_ratio']:.2f})"
         )
-        for kind in evaluation.LITERT
+        for kind in evaluation.LITERT_FORMATS
     }
 
 
 def _comparison(dense, network) -> dict:
-    compared = analysis.compare_paired(dense.correct(), network.correct())
+    compared = analysis.compare_paired(
+        dense.formats["keras"].correct, network.formats["keras"].correct
+    )
     return {
         "difference": round(compared.difference, 4),
         "difference_low": round(compared.low, 5),
@@ -215,7 +215,7 @@ def _title(name) -> str:
     return "dense" if root == 1 else f"root-{root}"
 
 
-def _folder(laboratory) -> Path:
-    folder = laboratory.output_dir / FOLDER
+def _folder(conditions) -> Path:
+    folder = conditions.output_dir / FOLDER
     folder.mkdir(exist_ok=True)
     return folder

@@ -2,6 +2,8 @@
 
 import pytest
 
+from keras_roots.training.commands.reproduce import Reproduction
+
 
 # Run within a process of its own: absl's flags are global.
 @pytest.mark.parametrize(
@@ -39,5 +41,38 @@ except SystemExit as end:
     print(end.code)
 """
     )
-    assert "--results must be of table2, figure5, figure6, table1" in printed
-    assert printed.endswith("Received: table9\n")
+    assert "`results` must be of ('table2', 'figure5', 'figure6', 'table1')" in printed
+    assert printed.endswith("Received: results=('table9', 'figure5')\n")
+
+
+def test_results_need_a_folder():
+    for asked in ({"results": ("figure5",)}, {"all": True}):
+        with pytest.raises(ValueError, match="`output_dir` is required"):
+            Reproduction(**asked)
+
+
+def test_everything_is_counted_and_measured_in_order(run_python, tmp_path):
+    run_python(
+        """
+import sys
+from keras_roots.training import data, reports
+from keras_roots.training.commands import reproduce
+steps = []
+reports.print_tables = lambda names, csv: steps.append((names, csv))
+data.open_dataset = lambda *where: steps.append(where)
+def step(name):
+    return lambda conditions: steps.append((name, conditions.runs)) or []
+reproduce.RESULTS.update({name: step(name) for name in reproduce.RESULTS})
+sys.argv = ["keras-roots-reproduce", "--all", "--output_dir=new/results", "--runs=7"]
+try:
+    reproduce.run()
+except SystemExit as end:
+    assert end.code is None, end.code
+assert steps == [
+    (list(reports.tables()), "new/results/counts.csv"),
+    ("cifar10", None),
+    ("table2", 7), ("figure5", 7), ("figure6", 7), ("table1", 7),
+], steps
+"""
+    )
+    assert (tmp_path / "new" / "results").is_dir()

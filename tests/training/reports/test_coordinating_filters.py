@@ -5,7 +5,7 @@ import csv
 from keras_roots import create_model
 from keras_roots.training import evaluation
 from keras_roots.training.evaluation import zoo
-from keras_roots.training.reports import force_results
+from keras_roots.training.reports import coordinating_filters
 
 
 def read_csv(path):
@@ -14,12 +14,12 @@ def read_csv(path):
 
 
 def test_table_1(monkeypatch, conditions, entry, measured):
-    monkeypatch.setattr(force_results, "MODELS", ("root_convnet",))
+    monkeypatch.setattr(coordinating_filters, "MODELS", ("root_convnet",))
     names = ("cifar10", "cifar10-force-l2", "cifar10-force-l2-decomposed")
     wrong = dict(zip(names, (range(20), range(30), range(40)), strict=True))
     entries = [
         entry(f"{model}:1", name, command="keras-roots-compress --force_strength=3e-4")
-        for model in force_results.MODELS
+        for model in coordinating_filters.MODELS
         for name in names[::-1]
     ]
     macs = {names[-1]: 75}
@@ -38,7 +38,7 @@ def test_table_1(monkeypatch, conditions, entry, measured):
 
     monkeypatch.setattr(zoo, "released_index", lambda: entries)
     monkeypatch.setattr(evaluation, "measure_released", measure)
-    path, short, *pictures = force_results.table1(conditions)
+    path, short, *pictures = coordinating_filters.table1(conditions)
     assert [picture.name for picture in pictures] == ["spectra-root_convnet.png"]
     rows = {(row["network"], row["force"]): row for row in read_csv(path)}
     assert len(rows) == 2

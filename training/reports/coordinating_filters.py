@@ -6,8 +6,10 @@ from importlib import resources
 from pathlib import Path
 
 from keras_roots import analysis
-from keras_roots.training import evaluation, stages
-from keras_roots.training.evaluation import Laboratory
+from keras_roots.lowrank import RankAnalysis
+from keras_roots.training import evaluation
+from keras_roots.training.evaluation import Conditions
+from keras_roots.training.reports.compression import analyse
 
 MODELS = ("root_convnet", "root_resnet20")
 DATASET = "cifar10"
@@ -37,11 +39,19 @@ def paper_rows() -> list[dict]:
     return json.loads(file.read_text())
 
 
-def table1(laboratory: Laboratory) -> list[Path]:
+def rank_columns(ranks: RankAnalysis) -> dict:
+    """Returns the columns of every table with the ranks of a network."""
+    return {
+        "mean_rank_ratio": round(ranks.mean_ratio, 4),
+        "ranks": " ".join(f"{layer.rank}/{layer.full}" for layer in ranks.layers),
+    }
+
+
+def table1(conditions: Conditions) -> list[Path]:
     """Measures networks before and after forces, and decomposed: Table 1.
 
     Args:
-        laboratory: Where and how.
+        conditions: Where and how.
 
     Returns:
         The files it wrote: `coordinating-filters/table1.csv`, in short `table1.md`, and
@@ -51,7 +61,7 @@ def table1(laboratory: Laboratory) -> list[Path]:
         ValueError: A model is not released, or a released file is damaged.
         ImportError: TensorFlow, LiteRT or matplotlib is not installed.
     """
-    folder = laboratory.output_dir / FOLDER
+    folder = conditions.output_dir / FOLDER
     folder.mkdir(exist_ok=True)
     rows, pictures = [], []
     for model in MODELS:
@@ -59,10 +69,10 @@ def table1(laboratory: Laboratory) -> list[Path]:
         entries.sort(key=lambda entry: len(entry["weights"]))  # the baseline first
         measured = {
             network.entry["weights"]: network
-            for network in evaluation.measure_released(entries, laboratory)
+            for network in evaluation.measure_released(entries, conditions)
         }
         ranks = {
-            name: stages.analyse(network.model)
+            name: analyse(network.model)
             for name, network in measured.items()
             if not name.endswith(_DECOMPOSED)
         }
@@ -75,7 +85,7 @@ def table1(laboratory: Laboratory) -> list[Path]:
             {_label(name): analysed for name, analysed in ranks.items()}, pictures[-1]
         )
     tables = evaluation.write_table(
-        laboratory,
+        conditions,
         folder / TABLE_1,
         "Coordinating Filters, Table 1",
         rows,
@@ -86,7 +96,7 @@ def table1(laboratory: Laboratory) -> list[Path]:
 
 
 def _cells(row) -> dict[str, str]:
-    """The main columns of a row, in short."""
+    """Returns the main columns of a row, in short."""
     decomposed = row.get("decomposed_error") is not None
     strength = "" if row["strength"] is None else f", {row['strength']:g}"
     cells = {
@@ -113,7 +123,7 @@ def _both(row, name, form) -> str:
 
 
 def _row(measured, name, ranks) -> dict:
-    """A row of the table: a network with or without forces, and decomposed."""
+    """Returns a row of the table: a network, with or without forces, and decomposed."""
     network, force = measured[name], _force(name)
     paper = _published().get((network.entry["model"], force), {})
     row = network.columns(network) | {
@@ -121,23 +131,24 @@ def _row(measured, name, ranks) -> dict:
         "force": force,
         "strength": _strength(network.entry["command"]),
         "paper_error": paper.get("error"),
-        "error": round(1 - network.correct().mean(), 4),
+        "error": round(1 - network.formats["keras"].correct.mean(), 4),
         "validation_top1": network.entry["validation_top1"],
         "paper_mean_rank_ratio": paper.get("mean_rank_ratio"),
-        "mean_rank_ratio": round(ranks.mean_ratio, 4),
-        "ranks": " ".join(f"{layer.rank}/{layer.full}" for layer in ranks.layers),
+        **rank_columns(ranks),
     }
     small = measured.get(name + _DECOMPOSED)
     if small is not None:
         times = {
             f"decomposed_{kind.removeprefix('litert_')}_ratio": round(
-                small.latencies[kind].median_ms / network.latencies[kind].median_ms, 4
+                small.formats[kind].ms / network.formats[kind].ms, 4
             )
-            for kind in evaluation.LITERT
+            for kind in evaluation.LITERT_FORMATS
         }
         row |= times | {
-            "decomposed_error": round(1 - small.correct().mean(), 4),
-            "decomposed_int8_error": round(1 - small.correct("litert_int8").mean(), 4),
+            "decomposed_error": round(1 - small.formats["keras"].correct.mean(), 4),
+            "decomposed_int8_error": round(
+                1 - small.formats["litert_int8"].correct.mean(), 4
+            ),
             "decomposed_macs": small.entry["macs"],
             "decomposed_macs_ratio": round(
                 small.entry["macs"] / network.entry["macs"], 4
@@ -148,13 +159,13 @@ def _row(measured, name, ranks) -> dict:
 
 
 def _published() -> dict:
-    """The paper's rows by network and force."""
+    """Returns the paper's rows by network and force."""
     table = [row for row in paper_rows() if row["run"] == "paper, Table 1"]
     return {(row["network"], row["norm"]): row for row in table}
 
 
 def _force(weights) -> str:
-    """The norm of the force in the name of weights: `l2` of `cifar10-force-l2`."""
+    """Returns the norm in the name of weights: `l2` of `cifar10-force-l2`."""
     return weights.removeprefix(DATASET).removeprefix("-force-") or "none"
 
 
@@ -164,6 +175,6 @@ def _label(weights) -> str:
 
 
 def _strength(command) -> float | None:
-    """The force's strength, as the command that trained a network gave it."""
+    """Returns the force's strength, from the command that trained a network."""
     flags = dict(part.partition("=")[::2] for part in shlex.split(command))
     return float(flags["--force_strength"]) if "--force_strength" in flags else None
