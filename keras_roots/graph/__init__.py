@@ -1,9 +1,11 @@
 """The graph of a model: walking it, rewriting it, following its channels."""
 
-from keras_roots.graph.channels import Spaces, channel_spaces
-from keras_roots.graph.dead_channels import CONVOLUTIONS, follow
+from keras_roots.graph.channel_rules import CONVOLUTIONS
+from keras_roots.graph.channels import channel_spaces
 from keras_roots.graph.permute import permute_channels
+from keras_roots.graph.removal import FilterRemoval
 from keras_roots.graph.selection import KINDS, Selection
+from keras_roots.graph.spaces import Spaces
 from keras_roots.graph.surgery import (
     Replacement,
     configuration,
@@ -24,9 +26,9 @@ from keras_roots.graph.walk import (
 )
 
 __all__ = [
-    "symbolic_inputs",
     "CONVOLUTIONS",
     "Connections",
+    "FilterRemoval",
     "KINDS",
     "Replacement",
     "Selection",
@@ -37,12 +39,12 @@ __all__ = [
     "check_graph",
     "configuration",
     "copy_of",
-    "follow",
     "is_graph",
     "operations",
     "permute_channels",
     "positional",
     "reconfigure",
     "rewrite",
+    "symbolic_inputs",
     "walk",
 ]

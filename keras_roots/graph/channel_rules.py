@@ -1,91 +1,64 @@
-"""What layers and operations make of the channels of their inputs.
+"""How channels pass each class of layer.
 
-Axes are counted from the last one, -1, as broadcasting aligns them.
+One rule for each class. It tells which spaces make up the channels of the output, notes
+the weights along them, and tells which constant a channel of constants becomes. Axes
+are counted from the last one, -1, as broadcasting aligns them.
 """
 
-import dataclasses
 import math
-from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from keras_roots.graph.elementwise import ELEMENTWISE
+from keras_roots.graph.signals import Known, read, rule
 from keras_roots.layers import (
     BatchNormalization,
     GroupedConv2D,
     LocalResponseNormalization,
 )
 
+# Convolutions whose filters can be removed.
+CONVOLUTIONS = (keras.layers.Conv2D, GroupedConv2D)
 
-@dataclasses.dataclass(frozen=True)
-class Signal:
-    """What is known of a tensor.
-
-    Attributes:
-        spec: Its shape and dtype.
-        axis: Axis of its channels, negative; `None` if it has none.
-        channels: The spaces that make it up.
-    """
-
-    spec: keras.KerasTensor
-    axis: int | None = None
-    channels: tuple[int, ...] = ()
-
-
-# Axis and spaces of the channels of an output; `None` where they are not known.
-Known = tuple[int, tuple[int, ...]] | None
-
-
-def follow(
-    spaces, operation: keras.Operation, signals: Sequence[Signal], operands, output
-) -> Known:
-    """Follows the channels through an operation.
-
-    Args:
-        spaces: The `Spaces` so far, which take up what the operation asks for.
-        operation: A layer or an operation of `keras.ops`.
-        signals: The tensors that it is called on.
-        operands: All that it is called on, with constants.
-        output: Specification of its output.
-    """
-    kind = type(operation)
-    if kind in _LAYERS and len(signals) == 1:
-        return _LAYERS[kind](spaces, operation, signals[0], output)
-    if kind in _MERGING_LAYERS:
-        return _MERGING_LAYERS[kind](spaces, operation, operands, output)
-    # Classes of operations have no public names.
-    if not isinstance(operation, keras.Layer) and kind.__module__.startswith("keras."):
-        step = _OPERATIONS.get(kind.__name__)
-        return step and step(spaces, operation, operands, output)
-    return None
-
-
-def _is_signal(value) -> bool:
-    return isinstance(value, Signal)
+# Activations that treat every number by itself, whatever its channel.
+ELEMENTWISE = {
+    getattr(keras.activations, name)
+    for name in (
+        "linear relu relu6 leaky_relu elu selu celu gelu silu mish softplus softsign "
+        "tanh sigmoid hard_sigmoid hard_silu hard_tanh exponential log_sigmoid"
+    ).split()
+    if hasattr(keras.activations, name)  # some are newer than Keras 3.12
+}
 
 
 def _axis(layer) -> int:
     return -1 if layer.data_format == "channels_last" else -3
 
 
-def _read(spaces, signal, axis, name) -> tuple[int, ...]:
-    """Returns the spaces along an axis."""
-    if signal.axis == axis:
-        return signal.channels
-    reason = f"{name} has its channels on another axis"
-    spaces.pin(signal.channels, reason)
-    return (spaces.add(signal.spec.shape[axis], reason),)
+def _apply(function, constants) -> np.ndarray:
+    outputs = function(keras.ops.convert_to_tensor(constants.astype("float32")))
+    return keras.ops.convert_to_numpy(keras.ops.cast(outputs, "float64"))
 
 
-# Steps of layers on one signal.
+def _numbers(weight) -> np.ndarray:
+    return keras.ops.convert_to_numpy(weight).astype("float64")
+
+
+def _keep_padded(spaces, layer, channels, constants) -> None:
+    reason = f"{layer.name} pads it, which is not 0, with zeros"
+    spaces.keep(channels, reason, where=constants != 0)
+
+
+def _pads(layer) -> bool:
+    return layer.padding == "same" and max(layer.kernel_size) > 1
+
+
+# Layers with filters or units.
 
 # For each weight by name, the side whose channels are along an axis.
 _KERNEL = {"kernel": {-2: "input", -1: "output"}, "bias": {-1: "output"}}
 _WEIGHTS = {
-    keras.layers.Conv2D: _KERNEL,
-    GroupedConv2D: _KERNEL,
-    keras.layers.Dense: _KERNEL,
+    **dict.fromkeys((*CONVOLUTIONS, keras.layers.Dense), _KERNEL),
     keras.layers.Conv2DTranspose: {
         "kernel": {-2: "output", -1: "input"},
         "bias": {-1: "output"},
@@ -98,96 +71,196 @@ _WEIGHTS = {
 }
 
 
-def _weighted(spaces, layer, signal, output):
-    axis = -1 if isinstance(layer, keras.layers.Dense) else _axis(layer)
-    channels = _read(spaces, signal, axis, layer.name)
-    own = spaces.add(output.shape[axis])
+@rule(*CONVOLUTIONS)
+def _convolution(spaces, layer, signal, output):
+    own = spaces.add_filters(layer.filters)
+    channels, constants = _track(spaces, layer, signal, _axis(layer), own)
+    if layer.groups > 1:
+        reason = f"{layer.name} has filter groups"
+        spaces.fix(channels, reason)
+        spaces.pin([own], reason)
+    elif _pads(layer):
+        _keep_padded(spaces, layer, channels, constants)
+    made = _numbers(layer.bias) if layer.use_bias else np.zeros(layer.filters)
+    if layer.activation in ELEMENTWISE:
+        made = _apply(layer.activation, made)
+    else:
+        spaces.keep([own], f"the activation of {layer.name} needs it")
+    return Known(_axis(layer), (own,), made)
+
+
+@rule(keras.layers.Dense)
+def _dense(spaces, layer, signal, output):
+    own = spaces.add(layer.units)
+    _track(spaces, layer, signal, -1, own)
+    return Known(-1, (own,), np.zeros(layer.units))
+
+
+@rule(keras.layers.Conv2DTranspose, keras.layers.SeparableConv2D)
+def _other_convolution(spaces, layer, signal, output):
+    own = spaces.add(layer.filters)
+    channels, _ = _track(spaces, layer, signal, _axis(layer), own)
+    if getattr(layer, "depth_multiplier", 1) > 1:
+        spaces.pin(channels, f"{layer.name} makes several channels of each")
+    return Known(_axis(layer), (own,))
+
+
+def _track(spaces, layer, signal, axis, own):
+    """Notes the weights of a layer; returns what `read` does."""
+    channels, constants = read(spaces, signal, axis, layer.name)
     sides = {"input": channels, "output": (own,)}
     weights = {
         name: {index: sides[side] for index, side in axes.items()}
         for name, axes in _WEIGHTS[type(layer)].items()
     }
-    spaces.track(layer, channels, weights, own)
-    if getattr(layer, "groups", 1) > 1:
-        spaces.pin([*channels, own], f"{layer.name} has filter groups")
-    if getattr(layer, "depth_multiplier", 1) > 1:
-        spaces.pin(channels, f"{layer.name} makes several channels of each")
+    spaces.track(layer, channels, constants, weights, own)
     if layer.activation not in ELEMENTWISE:
         spaces.pin([own], f"the activation of {layer.name} may need its order")
-    return axis, (own,)
+    return channels, constants
 
 
+# Layers with weights for the channels of their input.
+
+
+@rule(keras.layers.DepthwiseConv2D)
 def _depthwise(spaces, layer, signal, output):
-    axis, channels = _axis(layer), signal.channels
-    if (
-        signal.axis != axis
-        or layer.depth_multiplier > 1
-        or layer.activation not in ELEMENTWISE
-    ):
+    if layer.activation not in ELEMENTWISE:
         return None
-    weights = {"kernel": {-2: channels}, "bias": {-1: channels}}
-    spaces.track(layer, channels, weights)
-    return axis, channels
+    axis, times = _axis(layer), layer.depth_multiplier
+    channels, constants = read(spaces, signal, axis, layer.name)
+    made = channels
+    if times > 1:
+        reason = f"{layer.name} makes several channels of each"
+        index = np.arange(len(constants)).repeat(times)
+        made = (spaces.add_copies(channels, index, reason),)
+    weights = {"kernel": {-2: channels}, "bias": {-1: made}}
+    spaces.track(layer, channels, constants, weights)
+    if _pads(layer):
+        _keep_padded(spaces, layer, channels, constants)
+    sums = (_numbers(layer.kernel).sum(axis=(0, 1)) * constants[:, None]).ravel()
+    if layer.use_bias:
+        sums = sums + _numbers(layer.bias)
+    return Known(axis, made, _apply(layer.activation, sums))
 
 
+@rule(keras.layers.BatchNormalization, BatchNormalization)
 def _batch_norm(spaces, layer, signal, output):
     rank = len(output.shape)
-    if layer.axis % rank - rank != signal.axis:
-        return None
-    weights = {weight.name: {-1: signal.channels} for weight in layer.weights}
-    spaces.track(layer, signal.channels, weights)
-    return signal.axis, signal.channels
+    axis = layer.axis % rank - rank
+    channels, constants = read(spaces, signal, axis, layer.name)
+    weights = {weight.name: {-1: channels} for weight in layer.weights}
+    spaces.track(layer, channels, constants, weights)
+    if getattr(layer, "renorm", False):  # not in every Keras 3
+        return Known(axis, channels)
+    deviation = np.sqrt(_numbers(layer.moving_variance) + layer.epsilon)
+    constants = (constants - _numbers(layer.moving_mean)) / deviation
+    if layer.scale:
+        constants = constants * _numbers(layer.gamma)
+    if layer.center:
+        constants = constants + _numbers(layer.beta)
+    return Known(axis, channels, constants)
 
 
+@rule(keras.layers.PReLU)
 def _prelu(spaces, layer, signal, output):
     if signal.axis is None:
         return None
     shared = layer.alpha.shape[signal.axis] < output.shape[signal.axis]
     axes = {} if shared else {signal.axis: signal.channels}
-    spaces.track(layer, signal.channels, {"alpha": axes})
-    return signal.axis, signal.channels
+    spaces.track(layer, signal.channels, signal.constants, {"alpha": axes})
+    return Known(signal.axis, signal.channels)
 
 
+# Layers without weights.
+
+
+@rule(
+    keras.layers.Identity,
+    keras.layers.ActivityRegularization,
+    keras.layers.Dropout,
+    keras.layers.SpatialDropout2D,
+    keras.layers.AlphaDropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+)
 def _unchanged(spaces, layer, signal, output):
-    return signal.axis and (signal.axis, signal.channels)
+    if signal.axis is None:
+        return None
+    return Known(signal.axis, signal.channels, signal.constants)
 
 
+@rule(
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.LeakyReLU,
+    keras.layers.ELU,
+)
+def _activation(spaces, layer, signal, output):
+    function = getattr(layer, "activation", layer)
+    if signal.axis is None or not (function is layer or function in ELEMENTWISE):
+        return None
+    return Known(signal.axis, signal.channels, _apply(function, signal.constants))
+
+
+@rule(keras.layers.Rescaling)
+def _rescaling(spaces, layer, signal, output):
+    if signal.axis is None or np.size(layer.scale) > 1 or np.size(layer.offset) > 1:
+        return None
+    constants = signal.constants * np.ravel(layer.scale) + np.ravel(layer.offset)
+    return Known(signal.axis, signal.channels, constants)
+
+
+@rule(
+    keras.layers.MaxPooling2D,
+    keras.layers.AveragePooling2D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.Cropping2D,
+    keras.layers.UpSampling2D,
+)
 def _by_channel(spaces, layer, signal, output):
     axis = _axis(layer)
     if signal.axis != axis:
         return None
-    return axis if len(output.shape) == 4 else -1, signal.channels
+    axis = axis if len(output.shape) == 4 else -1
+    return Known(axis, signal.channels, signal.constants)
 
 
+@rule(keras.layers.ZeroPadding2D)
+def _with_zeros_around(spaces, layer, signal, output):
+    known = _by_channel(spaces, layer, signal, output)
+    if known:
+        _keep_padded(spaces, layer, known.channels, known.constants)
+    return known
+
+
+@rule(LocalResponseNormalization)
 def _local_response(spaces, layer, signal, output):
     if layer.region != "within_channel":
         return None
-    return _by_channel(spaces, layer, signal, output)
+    return _with_zeros_around(spaces, layer, signal, output)
 
 
-def _activation(spaces, layer, signal, output):
-    if layer.activation not in ELEMENTWISE:
-        return None
-    return _unchanged(spaces, layer, signal, output)
-
-
-def _rescaling(spaces, layer, signal, output):
-    if np.size(layer.scale) > 1 or np.size(layer.offset) > 1:
-        return None
-    return _unchanged(spaces, layer, signal, output)
-
-
+@rule(keras.layers.Flatten)
 def _flatten(spaces, layer, signal, output):
-    if layer.data_format == "channels_last" or signal.axis is None:
-        return _reshape(spaces, layer, signal, output)
-    batch, channels, *sides = signal.spec.shape  # moved to the end by the layer
-    if signal.axis != -1 - len(sides):
+    shape, axis = signal.spec.shape[1:], signal.axis
+    if axis is None or None in shape:
         return None
-    spec = keras.KerasTensor((batch, *sides, channels), signal.spec.dtype)
-    moved = dataclasses.replace(signal, spec=spec, axis=-1)
-    return _reshape(spaces, layer, moved, output)
+    sides = [1] * len(shape)
+    sides[axis] = shape[axis]
+    index = np.broadcast_to(np.arange(shape[axis]).reshape(sides), shape)
+    if layer.data_format == "channels_first" and len(shape) > 1:
+        index = np.moveaxis(index, 0, -1)  # as the layer does
+    index = index.ravel()
+    repeats = index.size // shape[axis]
+    channels = signal.channels * repeats
+    if not np.array_equal(index, np.tile(np.arange(shape[axis]), repeats)):
+        reason = f"{layer.name} (Flatten) may need its order"
+        channels = (spaces.add_copies(signal.channels, index, reason),)
+    return Known(-1, channels, signal.constants[index])
 
 
+@rule(keras.layers.Reshape)
 def _reshape(spaces, layer, signal, output):
     """Finds the axis that goes through all channels at a position, or at several."""
     if signal.axis is None:
@@ -198,94 +271,6 @@ def _reshape(spaces, layer, signal, output):
         if None in (length, *after, *inner):
             return None
         if math.prod(after) == math.prod(inner) and length % size == 0:
-            return axis, signal.channels * (length // size)
+            # Its filters are kept: the layer has their number in its configuration.
+            return Known(axis, signal.channels * (length // size))
     return None
-
-
-_LAYERS = {
-    **dict.fromkeys(_WEIGHTS, _weighted),
-    keras.layers.DepthwiseConv2D: _depthwise,
-    keras.layers.BatchNormalization: _batch_norm,
-    BatchNormalization: _batch_norm,
-    keras.layers.PReLU: _prelu,
-    keras.layers.ReLU: _unchanged,
-    keras.layers.LeakyReLU: _unchanged,
-    keras.layers.ELU: _unchanged,
-    keras.layers.Activation: _activation,
-    keras.layers.Identity: _unchanged,
-    keras.layers.ActivityRegularization: _unchanged,
-    keras.layers.Dropout: _unchanged,
-    keras.layers.SpatialDropout2D: _unchanged,
-    keras.layers.AlphaDropout: _unchanged,
-    keras.layers.GaussianDropout: _unchanged,
-    keras.layers.GaussianNoise: _unchanged,
-    keras.layers.Rescaling: _rescaling,
-    keras.layers.MaxPooling2D: _by_channel,
-    keras.layers.AveragePooling2D: _by_channel,
-    keras.layers.GlobalMaxPooling2D: _by_channel,
-    keras.layers.GlobalAveragePooling2D: _by_channel,
-    keras.layers.ZeroPadding2D: _by_channel,
-    keras.layers.Cropping2D: _by_channel,
-    keras.layers.UpSampling2D: _by_channel,
-    LocalResponseNormalization: _local_response,
-    keras.layers.Flatten: _flatten,
-    keras.layers.Reshape: _reshape,
-}
-
-# Steps of what joins several operands, of which some may be constants.
-
-
-def _elementwise(spaces, operation, operands, output):
-    shapes = [x.spec.shape if _is_signal(x) else np.shape(x) for x in operands]
-    # Broadcasting takes the sides that are missing in front for 1.
-    shapes = [(1,) * (len(output.shape) - len(s)) + tuple(s) for s in shapes]
-    axes = [x.axis if _is_signal(x) else None for x in operands]
-    whole = [
-        axis
-        for axis, shape in zip(axes, shapes, strict=True)
-        if axis is not None and shape[axis] == output.shape[axis]
-    ]
-    if not whole:
-        return None
-    axis, joined = whole[0], []
-    for operand, own, shape in zip(operands, axes, shapes, strict=True):
-        if own == axis and shape[axis] == output.shape[axis]:
-            joined.append(operand.channels)
-        elif shape[axis] != 1:
-            return None
-        elif own not in (None, axis):
-            reason = f"{operation.name} has its channels on another axis"
-            spaces.pin(operand.channels, reason)
-    return axis, spaces.merge(joined, operation.name)
-
-
-def _concatenate(spaces, layer, operands, output):
-    rank = len(output.shape)
-    axis = layer.axis % rank - rank
-    if output.shape[axis] is None or not all(map(_is_signal, operands)):
-        return None
-    axes = {signal.axis for signal in operands}
-    if len(axes) == 1 and axes.isdisjoint({None, axis}):  # along height or width
-        channels = [signal.channels for signal in operands]
-        return axes.pop(), spaces.merge(channels, layer.name)
-    parts = [_read(spaces, signal, axis, layer.name) for signal in operands]
-    return axis, sum(parts, ())
-
-
-_MERGING_LAYERS = {
-    keras.layers.Add: _elementwise,
-    keras.layers.Average: _elementwise,
-    keras.layers.Maximum: _elementwise,
-    keras.layers.Minimum: _elementwise,
-    keras.layers.Multiply: _elementwise,
-    keras.layers.Subtract: _elementwise,
-    keras.layers.Concatenate: _concatenate,
-}
-
-_OPERATIONS = {"Concatenate": _concatenate} | dict.fromkeys(
-    "Absolute Add Cast Divide Elu Exp Gelu HardSigmoid HardSilu LeakyRelu Log "
-    "LogSigmoid Maximum Minimum Multiply Negative Power ReLU Relu Relu6 Rsqrt "
-    "Selu Sigmoid Silu Softplus Softsign Sqrt Square StopGradient Subtract Tanh "
-    "TrueDivide".split(),
-    _elementwise,
-)

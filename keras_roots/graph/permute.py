@@ -6,8 +6,7 @@ import keras
 import numpy as np
 
 from keras_roots.graph import surgery, walk
-from keras_roots.graph.channels import Spaces
-from keras_roots.layers import FixedZeros
+from keras_roots.graph.spaces import Spaces
 
 
 def permute_channels(
@@ -67,15 +66,7 @@ def permute_channels(
         }
         if all(x is None for axes in orders.values() for x in axes.values()):
             return None
-        changed, weights = {}, []
-        for variable, values in zip(layer.weights, layer.get_weights(), strict=True):
-            axes = orders[variable.name]
-            weights.append(_reorder(values, axes))
-            held = variable.constraint
-            if isinstance(held, FixedZeros):
-                moved = FixedZeros(_reorder(held.mask, axes), held.constraint)
-                keys = (key for key in layer.get_config() if _is_held(layer, key, held))
-                changed |= dict.fromkeys(keys, moved)
+        changed, weights = surgery.select(layer, orders)
         return surgery.Replacement([surgery.copy_of(layer, **changed)], [weights])
 
     return surgery.rewrite(model, replace)
@@ -103,14 +94,3 @@ def _check(spaces, space, permutation):
             f"`permutations` of space {space} must hold every integer from 0 to "
             f"{size - 1} once. Received: {permutation!r}"
         )
-
-
-def _reorder(values, orders) -> np.ndarray:
-    for axis, order in orders.items():
-        if order is not None:
-            values = np.take(values, order, axis=axis)
-    return values
-
-
-def _is_held(layer, key, constraint) -> bool:
-    return key.endswith("_constraint") and getattr(layer, key, None) is constraint

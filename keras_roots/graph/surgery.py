@@ -1,13 +1,14 @@
 """Rewriting a model: swap its layers for others and carry the weights over."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from keras_roots.graph import walk
+from keras_roots.layers import FixedZeros
 
 
 class Replacement(NamedTuple):
@@ -115,6 +116,43 @@ def copy_of(layer: keras.Layer, /, **changes) -> keras.Layer:
         config |= {"arguments": layer.arguments, "output_shape": layer._output_shape}
         return keras.layers.Lambda(**config | changes)
     return layer.__class__.from_config(config | changes)
+
+
+def select(
+    layer: keras.Layer, indices: Mapping[str, Mapping[int, np.ndarray | None]]
+) -> tuple[dict, list[np.ndarray]]:
+    """Takes channels from a layer's weights, and from the masks of `FixedZeros`.
+
+    Args:
+        layer: The layer.
+        indices: For weights by name, for their axes, the channels to take, in order;
+            `None` for all of them as they are.
+
+    Returns:
+        The entries of the configuration that change, and all weights.
+    """
+    changed: dict = {}
+    weights = []
+    for variable, values in zip(layer.weights, layer.get_weights(), strict=True):
+        axes = indices.get(variable.name, {})
+        weights.append(_take(values, axes))
+        held = variable.constraint
+        if isinstance(held, FixedZeros):
+            moved = FixedZeros(_take(held.mask, axes), held.constraint)
+            keys = (key for key in layer.get_config() if _is_held(layer, key, held))
+            changed |= dict.fromkeys(keys, moved)
+    return changed, weights
+
+
+def _take(values, axes) -> np.ndarray:
+    for axis, channels in axes.items():
+        if channels is not None:
+            values = np.take(values, channels, axis=axis)
+    return values
+
+
+def _is_held(layer, key, constraint) -> bool:
+    return key.endswith("_constraint") and getattr(layer, key, None) is constraint
 
 
 _PARTS = (

@@ -1,13 +1,12 @@
 """Taking filters that are zero out of a network."""
 
 import dataclasses
-import numbers
 
 import keras
 import numpy as np
 
 from keras_roots import graph
-from keras_roots.utils import format_table
+from keras_roots.utils import checks, format_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,17 +101,8 @@ def remove_dead_filters(model: keras.Model, threshold: float = 1e-3) -> keras.Mo
         >>> print(dead_filters(model))
         >>> smaller = remove_dead_filters(model)
     """
-    _check(threshold)
-    flow = graph.follow(model, _dead(model, threshold))
-
-    def replace(layer):
-        change = flow.changes.get(id(layer))
-        if change is None:
-            return None
-        config, weights = change()
-        return graph.Replacement([layer.__class__.from_config(config)], [weights])
-
-    return graph.rewrite(model, replace)
+    checks.part("threshold", threshold, zero=True)
+    return graph.FilterRemoval(model, _dead(model, threshold)).apply()
 
 
 def dead_filters(model: keras.Model, threshold: float = 1e-3) -> DeadFilters:
@@ -128,32 +118,23 @@ def dead_filters(model: keras.Model, threshold: float = 1e-3) -> DeadFilters:
     Raises:
         ValueError: As for `remove_dead_filters`.
     """
-    _check(threshold)
+    checks.part("threshold", threshold, zero=True)
     dead = _dead(model, threshold)
-    flow = graph.follow(model, dead)
+    removal = graph.FilterRemoval(model, dead)
     return DeadFilters(
         tuple(
             LayerFilters(
                 name,
                 layer.filters,
                 tuple(sorted(dead[id(layer)])),
-                tuple(flow.removed(layer)),
-                flow.reasons(layer),
+                tuple(removal.removed(layer)),
+                removal.reasons(layer),
             )
             for name, layer in graph.operations(model)
             if id(layer) in dead
         ),
         float(threshold),
     )
-
-
-def _check(threshold):
-    if not isinstance(threshold, numbers.Real) or not 0 <= threshold < 1:
-        raise ValueError(
-            "`threshold` must be at least 0 and below 1: the norm of a dead filter "
-            "over that of the largest in its layer. "
-            f"Received: threshold={threshold!r}"
-        )
 
 
 def _dead(model, threshold) -> dict[int, list[int]]:

@@ -1,7 +1,6 @@
 """Magnitude pruning: small weights become zero, and stay zero in training."""
 
 import dataclasses
-import numbers
 from collections.abc import Callable, Iterable
 
 import keras
@@ -10,7 +9,7 @@ import numpy as np
 from keras_roots import graph
 from keras_roots.graph import Selection
 from keras_roots.layers import FixedZeros
-from keras_roots.utils import format_table
+from keras_roots.utils import checks, format_table
 
 SCOPES = ("layer", "global")
 
@@ -110,13 +109,8 @@ def prune(
         >>> sparse = prune(model, 0.8)
         >>> print(sparsity_report(sparse))
     """
-    if not isinstance(sparsity, numbers.Real) or not 0 <= sparsity < 1:
-        raise ValueError(
-            "`sparsity` must be at least 0 and below 1: the part of the weights to be "
-            f"zero. Received: sparsity={sparsity!r}"
-        )
-    if scope not in SCOPES:
-        raise ValueError(f"`scope` must be one of {SCOPES}. Received: scope={scope!r}")
+    checks.part("sparsity", sparsity, zero=True)
+    checks.choice("scope", scope, SCOPES)
     chosen = Selection(layers, _is_prunable, "convolution or dense layers")
     kernels = {
         id(layer): _ranked(name, layer)
