@@ -17,6 +17,7 @@ from keras_roots.convolutions.kernels import (
 )
 from keras_roots.convolutions.kernels import read as read_kernels
 from keras_roots.convolutions.knapsack import best_options, log_loss
+from keras_roots.convolutions.moments import Moments
 from keras_roots.convolutions.patches import (
     answers_at,
     check_finite,
@@ -37,6 +38,7 @@ __all__ = [
     "Cost",
     "LayerPlan",
     "Layers",
+    "Moments",
     "Plan",
     "ResponseStatistics",
     "SEPARABLE",

@@ -7,7 +7,9 @@ import keras
 import numpy as np
 
 from keras_roots import graph
-from keras_roots.convolutions import samples
+from keras_roots.convolutions import patches, samples
+from keras_roots.convolutions.moments import Moments
+from keras_roots.utils import checks
 
 _POSITIONS = 100  # of an image: neighbours answer much alike
 
@@ -64,19 +66,25 @@ def layer_responses(
     activations = {name: layer.activation for name, layer in layers.items()}
     for layer in layers.values():
         layer.activation = keras.activations.linear
-    sums = {name: _Sums(layer) for name, layer in layers.items()}
-    rng = np.random.default_rng(seed)
+    moments = {name: Moments() for name in names}
+    rng = np.random.default_rng(checks.seed(seed))
 
     def call(name, operation, args, kwargs):
         outputs = samples.infer(operation, args, kwargs)
         if name not in layers:
             return outputs
-        sums[name].add(_sample(operation, outputs, rng), name)
+        chosen = patches.choose_positions(operation, args[0], _POSITIONS, rng)
+        answers = patches.answers_at(operation, outputs, chosen)
+        patches.check_finite(name, answers)
+        moments[name].add(_responses(operation, answers))
         return activations[name](outputs)
 
     for batch in samples.batches(copy, images, batch_size):
         graph.walk(copy, batch, call)
-    return {name: sums[name].statistics() for name in names}
+    return {
+        name: ResponseStatistics(found.mean.ravel(), found.covariance)
+        for name, found in moments.items()
+    }
 
 
 def _convolutions(model, names):
@@ -94,54 +102,9 @@ def _convolutions(model, names):
     return {name: known[name] for name in names}
 
 
-def _sample(layer, outputs, rng) -> np.ndarray:
-    """Returns a convolution's responses at some positions, `[samples, filters]`."""
-    outputs = keras.ops.convert_to_numpy(keras.ops.cast(outputs, "float32"))
-    if layer.data_format == "channels_first":
-        outputs = np.moveaxis(outputs, 1, -1)
-    responses = outputs.reshape(len(outputs), -1, layer.filters)
-    positions = responses.shape[1]
-    if positions > _POSITIONS:
-        chosen = rng.integers(positions, size=(len(responses), _POSITIONS, 1))
-        responses = np.take_along_axis(responses, chosen, axis=1)
-    responses = responses.reshape(-1, layer.filters).astype("float64")
+def _responses(layer, answers) -> np.ndarray:
+    """Returns answers without the bias, `[samples, groups, filters / groups]`."""
+    responses = answers.reshape(-1, layer.filters).astype("float64")
     if layer.use_bias:
-        responses -= layer.bias.numpy()
-    return responses
-
-
-class _Sums:
-    """Running mean and sums of products of deviations from it, batch after batch."""
-
-    def __init__(self, layer):
-        self._groups = layer.groups
-        self._count = 0
-        self._mean = np.zeros(layer.filters)
-        width = layer.filters // layer.groups
-        self._products = np.zeros((layer.groups, width, width))
-
-    def add(self, responses, name):
-        """Adds responses `[samples, filters]`."""
-        if not np.isfinite(responses).all():
-            raise ValueError(
-                f"Layer {name!r} answers the images with values that are no finite "
-                "numbers: its weights, or those of layers before it, hold NaN or are "
-                "too large. Received: NaN or infinite responses"
-            )
-        mean = responses.mean(0)
-        total = self._count + len(responses)
-        step = mean - self._mean
-        self._products += self._grouped_products(responses - mean)
-        self._products += self._grouped_products(step[None]) * (
-            self._count * len(responses) / total
-        )
-        self._mean += step * len(responses) / total
-        self._count = total
-
-    def statistics(self) -> ResponseStatistics:
-        """Returns the statistics of all that was added."""
-        return ResponseStatistics(self._mean, self._products / self._count)
-
-    def _grouped_products(self, deviations):
-        grouped = deviations.reshape(len(deviations), self._groups, -1).swapaxes(0, 1)
-        return grouped.swapaxes(1, 2) @ grouped
+        responses -= keras.ops.convert_to_numpy(layer.bias)
+    return responses.reshape(len(responses), layer.groups, -1)

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_roots import graph
 from keras_roots.layers import GroupedConv2D
+from keras_roots.utils import checks
 
 
 def check_images(model: keras.Model, images) -> np.ndarray:
@@ -26,19 +27,7 @@ def check_images(model: keras.Model, images) -> np.ndarray:
             "`model` must have one input, for the images. "
             f"Received: model={model.name!r} with {len(model.inputs)} inputs"
         )
-    images = np.asarray(images)
-    shape = model.inputs[0].shape[1:]
-    if images.dtype.kind not in "uif" or not _fits(images.shape[1:], shape):
-        raise ValueError(
-            "`images` must be an array of shape "
-            f"(n, {', '.join(map(str, shape))}), as the model takes them. "
-            f"Received: {images.dtype} array of shape {images.shape}"
-        )
-    if not len(images):
-        raise ValueError("`images` must hold at least one image. Received: none")
-    if not np.isfinite(images).all():
-        raise ValueError("`images` must hold finite numbers. Received: NaN or infinity")
-    return images
+    return checks.images("images", images, model.inputs[0].shape[1:])
 
 
 def batches(
@@ -54,11 +43,7 @@ def batches(
     Raises:
         ValueError: `batch_size` is no positive integer.
     """
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(
-            "`batch_size` must be a positive integer. "
-            f"Received: batch_size={batch_size!r}"
-        )
+    checks.integer("batch_size", batch_size)
     for batch in np.array_split(images, -(-len(images) // batch_size)):
         yield keras.ops.convert_to_tensor(batch, dtype=model.inputs[0].dtype)
 
@@ -82,9 +67,3 @@ def infer(operation: keras.Operation, args: tuple, kwargs: dict):
     if "training" in kwargs:
         kwargs = {**kwargs, "training": False}
     return operation(*args, **kwargs)
-
-
-def _fits(given, known) -> bool:
-    return len(given) == len(known) and all(
-        side == own or own is None for side, own in zip(given, known, strict=True)
-    )

@@ -48,16 +48,16 @@ def refit(
         norm = following.follower(layer)
         is_norm = isinstance(norm, keras.layers.BatchNormalization)
         absorbs = is_norm and not layer.use_bias
-        sums = [_Sums(layer.use_bias or absorbs) for _ in range(layer.groups)]
+        moments = convolutions.Moments()
         rng = np.random.default_rng(seed)
         for batch in convolutions.batches(grouped, images, batch_size):
             seen = _calls(grouped, batch, name)
             wanted = _calls(dense, batch, name)
             for (inputs, _), (_, answers) in zip(seen, wanted, strict=True):
-                _add(sums, name, layer, inputs, answers, rng)
-        kernels, shifts = zip(*(each.solve() for each in sums), strict=True)
-        kernel = np.concatenate(kernels, axis=-1).reshape(layer.kernel.shape)
-        shift = np.concatenate(shifts)
+                _add(moments, name, layer, inputs, answers, rng)
+        weights, shifts = moments.fit(_RIDGE, layer.use_bias or absorbs)
+        kernel = np.concatenate(weights, axis=-1).reshape(layer.kernel.shape)
+        shift = shifts.ravel()
         layer.set_weights([kernel, shift] if layer.use_bias else [kernel])
         if absorbs:
             norm.moving_mean.assign(norm.moving_mean - shift)
@@ -107,48 +107,16 @@ def _answers(layer, inputs):
     return answers
 
 
-def _add(sums, name, layer, inputs, answers, rng):
+def _add(moments, name, layer, inputs, answers, rng):
     """Adds what the groups of a layer see, and should answer, at some positions."""
     chosen = convolutions.choose_positions(layer, inputs, _POSITIONS, rng)
     seen = convolutions.patches_at(layer, inputs, chosen)
     answers = convolutions.answers_at(layer, answers, chosen)
     convolutions.check_finite(name, seen, answers)
-    for each, part, own in zip(
-        sums,
-        np.split(seen, layer.groups, axis=-1),
-        np.split(answers, layer.groups, axis=-1),
-        strict=True,
-    ):
-        each.add(part.reshape(*part.shape[:2], -1), own)
-
-
-class _Sums:
-    """Sums of products for least squares, of one group.
-
-    Args:
-        shifted: Whether a constant is fitted too.
-    """
-
-    def __init__(self, shifted: bool):
-        self._shifted = shifted
-        self._squares = self._products = 0.0
-
-    def add(self, seen, answers):
-        """Adds samples: what is seen and what is to be answered, of images."""
-        seen = seen.reshape(-1, seen.shape[-1]).astype("float64")
-        if self._shifted:
-            seen = np.concatenate([seen, np.ones((len(seen), 1))], axis=1)
-        answers = answers.reshape(len(seen), -1).astype("float64")
-        self._squares = self._squares + seen.T @ seen
-        self._products = self._products + seen.T @ answers
-
-    def solve(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the weights, inputs by filters, and the constants."""
-        squares = self._squares.copy()
-        size = len(squares) - self._shifted
-        weights = np.arange(size)  # the constant is not held back
-        mean = np.trace(squares[:size, :size]) / size
-        squares[weights, weights] += _RIDGE * mean + np.finfo("float64").tiny
-        fitted = np.linalg.lstsq(squares, self._products, rcond=None)[0]
-        shift = fitted[size] if self._shifted else np.zeros(fitted.shape[1])
-        return fitted[:size].astype("float32"), shift.astype("float32")
+    *kernel, channels = seen.shape[2:]
+    parts = seen.reshape(-1, *kernel, layer.groups, channels // layer.groups)
+    parts = np.moveaxis(parts, -2, 1)
+    moments.add(
+        parts.reshape(*parts.shape[:2], -1),
+        answers.reshape(len(parts), layer.groups, -1),
+    )

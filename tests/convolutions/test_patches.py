@@ -66,3 +66,8 @@ def test_channels_first():
         patches.patches_at(layer, inputs, chosen),
         patches.patches_at(last, moved, chosen),
     )
+    answers = np.arange(2 * 4 * 6 * 5, dtype="float32").reshape(2, 4, 6, 5)
+    np.testing.assert_array_equal(
+        patches.answers_at(layer, answers, chosen),
+        patches.answers_at(last, np.moveaxis(answers, 1, -1), chosen),
+    )

@@ -149,7 +149,7 @@ def test_mixed_precision():
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((0, 5, 5, 4)), "at least one image"),
+        (np.zeros((0, 5, 5, 4)), "one image or more"),
         (np.zeros((2, 5, 5, 3)), r"\(n, 5, 5, 4\).*Received: .*\(2, 5, 5, 3\)"),
         (np.full((2, 5, 5, 4), np.inf), "finite"),
     ],

@@ -131,16 +131,6 @@ def test_large_maps_are_sampled():
     assert (found.mean != other.mean).any()
 
 
-def test_channels_first():
-    """Only the layout of what is taken from the map: a CPU cannot run the layer."""
-    from keras_roots.convolutions import responses
-
-    layer = layers.Conv2D(2, 1, data_format="channels_first", use_bias=False)
-    maps = np.arange(2 * 2 * 3 * 3, dtype="float32").reshape(2, 2, 3, 3)
-    found = responses._sample(layer, maps, np.random.default_rng(0))
-    np.testing.assert_array_equal(found, maps.transpose(0, 2, 3, 1).reshape(-1, 2))
-
-
 def _model():
     stack = [layers.Conv2D(3, 3, name="conv"), layers.Flatten(), layers.Dense(2)]
     return keras.Sequential([keras.Input((9, 9, 4)), *stack])
@@ -149,7 +139,7 @@ def _model():
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((0, 9, 9, 4)), "at least one image"),
+        (np.zeros((0, 9, 9, 4)), "one image or more"),
         (np.zeros((2, 9, 8, 4)), r"\(n, 9, 9, 4\).*Received: .*\(2, 9, 8, 4\)"),
         (np.zeros((9, 9, 4)), r"\(n, 9, 9, 4\)"),
         (np.full((2, 9, 9, 4), np.nan), "finite"),
@@ -177,7 +167,7 @@ def test_nan_weights():
     model = _model()
     conv = model.get_layer("conv")
     conv.set_weights([np.full_like(conv.kernel, np.nan), np.zeros(3)])
-    with pytest.raises(ValueError, match="(?s)'conv'.*Received: NaN"):
+    with pytest.raises(ValueError, match="(?s)`images`.*Received: .*NaN.*'conv'"):
         layer_responses(model, ["conv"], _images())
 
 

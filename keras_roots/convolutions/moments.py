@@ -1,0 +1,85 @@
+"""Means and products of deviations, added up batch by batch, for least squares."""
+
+import numpy as np
+
+
+class Moments:
+    """Running moments of samples, filter group by filter group, in float64.
+
+    Products of deviations from the mean do not lose the digits that a difference of
+    large sums would (Chan et al., Updating Formulae, 1979).
+
+    Attributes:
+        count: Samples added.
+        mean: Mean of what was seen, `[groups, width]`.
+        answer_mean: Mean of what was answered, `[groups, answers]`.
+        products: Sums of products of deviations, of what was seen with itself and with
+            the answers, `[groups, width, width + answers]`.
+    """
+
+    def __init__(self):
+        self.count = 0
+        self.mean = self.answer_mean = self.products = 0.0
+
+    def add(self, seen: np.ndarray, answers: np.ndarray | None = None) -> None:
+        """Adds samples.
+
+        Args:
+            seen: `[samples, groups, width]`.
+            answers: What should be answered to them, `[samples, groups, answers]`;
+                `None` for moments of `seen` alone.
+        """
+        if answers is None:
+            answers = seen[..., :0]
+        seen, answers = seen.astype("float64"), answers.astype("float64")
+        count = len(seen)
+        means = seen.mean(0), answers.mean(0)
+        steps = means[0] - self.mean, means[1] - self.answer_mean
+        total = self.count + count
+        self.products = self.products + _products(seen - means[0], answers - means[1])
+        self.products += _products(*(step[None] for step in steps)) * (
+            self.count * count / total
+        )
+        self.mean = self.mean + steps[0] * count / total
+        self.answer_mean = self.answer_mean + steps[1] * count / total
+        self.count = total
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Covariance of what was seen within each group, `[groups, width, width]`."""
+        return self.products[..., : self.mean.shape[1]] / self.count
+
+    def fit(self, ridge: float, shifted: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Fits the answers by least squares to what was seen, group by group.
+
+        Args:
+            ridge: What holds weights back, a part of the mean square of what was seen.
+            shifted: Whether a constant is fitted too, which nothing holds back.
+
+        Returns:
+            Weights `[groups, width, answers]`, and constants `[groups, answers]`, zero
+            if not `shifted`.
+        """
+        width = self.mean.shape[1]
+        about = self.count * _products(self.mean[None], self.answer_mean[None])
+        raw = self.products + about
+        held = ridge * np.trace(raw[..., :width], axis1=1, axis2=2) / width
+        used = self.products if shifted else raw
+        squares = used[..., :width].copy()
+        diagonal = np.arange(width)
+        squares[:, diagonal, diagonal] += held[:, None] + np.finfo("float64").tiny
+        weights = np.stack(
+            [
+                np.linalg.lstsq(square, product, rcond=None)[0]
+                for square, product in zip(squares, used[..., width:], strict=True)
+            ]
+        )
+        shift = self.answer_mean - np.einsum("gw,gwa->ga", self.mean, weights)
+        return weights, shift if shifted else np.zeros_like(shift)
+
+
+def _products(seen, answers) -> np.ndarray:
+    """Products of samples `[samples, groups, ...]`, added up over the samples."""
+    seen, answers = seen.swapaxes(0, 1), answers.swapaxes(0, 1)
+    transposed = seen.swapaxes(1, 2)
+    return np.concatenate([transposed @ seen, transposed @ answers], axis=-1)
