@@ -38,7 +38,7 @@ _PUBLIC = {
     "to_tf_keras": "keras_roots.tf_keras_twin",
     "from_tf_keras": "keras_roots.tf_keras_twin",
     "plan_compression": "keras_roots.compression",
-    "compress": "keras_roots.training.stages",
+    "compress": "keras_roots.compression",
 }
 _PACKAGES = (
     "analysis",

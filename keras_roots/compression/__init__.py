@@ -1,18 +1,25 @@
 """Filter groups and ranks together, layer by layer, for one budget."""
 
-from keras_roots.compression.options import WAYS, check_ways
-from keras_roots.compression.planner import (
-    CompressionPlan,
-    LayerChoice,
-    Planner,
-    plan_compression,
-)
+from keras_roots.compression.compress import Compressed, check_saved, compress
+from keras_roots.compression.fidelity import Fidelity, fidelity
+from keras_roots.compression.meet_budget import QUANTIZATIONS, Met, meet_budget
+from keras_roots.compression.options import JUDGES, WAYS
+from keras_roots.compression.plan import COSTS, CompressionPlan
+from keras_roots.compression.planner import Planner, plan_compression
 
 __all__ = [
+    "COSTS",
     "CompressionPlan",
-    "LayerChoice",
+    "Compressed",
+    "Fidelity",
+    "JUDGES",
+    "Met",
     "Planner",
+    "QUANTIZATIONS",
     "WAYS",
-    "check_ways",
+    "check_saved",
+    "compress",
+    "fidelity",
+    "meet_budget",
     "plan_compression",
 ]

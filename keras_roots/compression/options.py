@@ -1,9 +1,8 @@
-"""What each convolution of a network can become, what that loses and what it costs."""
+"""What can take the place of each convolution, what that loses and what it costs."""
 
 import dataclasses
 import math
-import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -11,46 +10,47 @@ import numpy as np
 from keras_roots.benchmarking import LatencyTable, specifications
 from keras_roots.convolutions import (
     Convolution,
+    Cost,
+    Layers,
     factors_cost,
     find_convolutions,
     input_sides,
     layer_responses,
+    log_loss,
     read_kernels,
 )
-from keras_roots.groups import (
-    find_unmixed,
-    groupable,
-    is_integer,
-    lost_responses,
-    with_groups,
-)
+from keras_roots.groups import find_unmixed, groupable, lost_responses, output_changes
 from keras_roots.lowrank import Candidate, Target, choose_methods
+from keras_roots.utils import checks
 
-_MOST = 8  # options of a layer, of either kind
 WAYS = ("groups", "rank")
+JUDGES = ("responses", "outputs")
+_MOST = 8  # options of a layer, of either way
 _METHOD = "responses"
 
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """One thing that a convolution can become.
+    """One thing that can take the place of a convolution.
 
     Attributes:
-        way: `"groups"`, `"rank"`, or `None` for what it is.
+        way: `"groups"`, `"rank"`, or `None` for the convolution itself.
         value: Its groups, or its rank over all groups.
-        lost: Part of the variance of its responses that is lost, 0 to 1.
+        error: Part of the variance of its responses that is lost, 0 to 1.
+        loss: What the choice goes by; losses of layers add up.
         chain: The convolutions that take its place, one after the other.
     """
 
     way: str | None
     value: int
-    lost: float
+    error: float
+    loss: float
     chain: tuple[Convolution, ...]
 
     @property
-    def macs(self) -> int:
-        """Multiply-adds for one input, over all calls."""
-        return factors_cost(self.chain).macs
+    def cost(self) -> Cost:
+        """Multiply-adds for one input, over all calls, and weights and biases."""
+        return factors_cost(self.chain)
 
 
 def layer_options(
@@ -58,22 +58,24 @@ def layer_options(
     images: np.ndarray,
     *,
     ways: Sequence[str] = WAYS,
-    layers=None,
+    layers: Layers = None,
     groups: int = 64,
     rank_multiple: int = 8,
-    seed: int = 0,
+    judge: str = "responses",
+    seed: int | None = 0,
     input_shape: Sequence | None = None,
 ) -> dict[str, list[Option]]:
-    """Returns what each convolution of a model can become, itself first.
+    """Returns the options of each convolution of a model, itself first.
 
     Args:
-        model: A functional or Sequential model with one input.
+        model: As for `Planner`, like all arguments.
         images: Sample images `(n, height, width, channels)`, as the model takes them.
         ways: Of `WAYS`: filter groups for spatial convolutions without any, lower ranks
             for all.
-        layers: Which convolutions may change: names, or a function of the layer.
+        layers: Which convolutions may change.
         groups: Most groups of a layer.
         rank_multiple: What ranks per group are multiples of.
+        judge: Of `JUDGES`: what options are judged by.
         seed: Seed of the search for channels that belong together.
         input_shape: Shape of one image, where the model's own has unknown sides.
 
@@ -83,42 +85,47 @@ def layer_options(
     Raises:
         ValueError: An argument is impossible, the model is subclassed or has none of
             the convolutions.
-        ImportError: SciPy is not installed, which groups need.
     """
-    check_ways(ways)
-    _check_integers(groups=groups, rank_multiple=rank_multiple)
+    ways = checks.choices("ways", ways, WAYS)
+    groups = checks.integer("groups", groups)
+    rank_multiple = checks.integer("rank_multiple", rank_multiple)
+    checks.choice("judge", judge, JUDGES)
+    if judge == "outputs" and "rank" in ways:
+        raise ValueError(
+            "`judge` may be 'outputs' for groups alone: how a lower rank of one layer "
+            "changes the network's outputs is not computed. "
+            f"Received: judge='outputs' with ways={ways!r}, not ('groups',)"
+        )
     every = find_convolutions(model, layers)
     sides = input_sides(model, input_shape)
     described = {
         name: Convolution.of(layer, sides[id(layer)]) for name, layer in every.items()
     }
-    options = {
-        name: [Option(None, described[name].groups, 0.0, (described[name],))]
-        for name in every
-    }
-    for way in (way for way in WAYS if way in ways):
-        find = _grouped if way == "groups" else _low_rank
-        limit = groups if way == "groups" else rank_multiple
-        found = find(model, every, described, images, limit, seed, input_shape)
-        for name, more in found.items():
-            options[name] += [
-                option for option in more if option.macs < options[name][0].macs
-            ]
+    found = []
+    if "groups" in ways:
+        how = (groups, judge, seed, input_shape)
+        found.append(_group_options(model, every, described, images, *how))
+    if "rank" in ways:
+        how = (rank_multiple, seed)
+        found.append(_rank_options(model, every, described, images, *how))
+    options = {}
+    for name, whole in described.items():
+        itself = Option(None, whole.groups, 0.0, 0.0, (whole,))
+        more = [option for each in found for option in each.get(name, ())]
+        options[name] = [itself]
+        options[name] += [o for o in more if o.cost.macs < itself.cost.macs]
     return options
 
 
 def latencies(
-    options: Mapping[str, Sequence[Option]],
-    table: str | os.PathLike | LatencyTable | None,
+    options: Mapping[str, Sequence[Option]], table: LatencyTable
 ) -> dict[str, np.ndarray]:
     """Returns the milliseconds of each option, all calls of a layer together.
 
     Args:
         options: Options by name of layer.
-        table: Times measured before, or where to keep them; `None` to keep nothing.
+        table: Times measured before; gets what it lacks.
     """
-    if not isinstance(table, LatencyTable):
-        table = LatencyTable(table)
     chains, owners = [], []
     for name, choices in options.items():
         for index, option in enumerate(choices):
@@ -131,29 +138,31 @@ def latencies(
     return times
 
 
-def check_ways(ways: Sequence[str]) -> None:
-    """Checks what layers may get.
+def with_groups(
+    whole: Convolution, groups: int, mixed: bool
+) -> tuple[Convolution, ...]:
+    """Describes a convolution with groups.
 
     Args:
-        ways: Of `WAYS`, one or more.
+        whole: The convolution without any.
+        groups: Its groups.
+        mixed: Whether a 1x1 is added behind it.
 
-    Raises:
-        ValueError: They are something else.
+    Returns:
+        The convolutions that take its place, one after the other.
     """
-    names = isinstance(ways, Collection) and not isinstance(ways, str)
-    if not names or not ways or not all(way in WAYS for way in ways):
-        raise ValueError(f"`ways` must be of {WAYS}, a tuple. Received: ways={ways!r}")
+    height, width, channels, filters = whole.kernel_shape
+    shape = (height, width, channels // groups, filters)
+    grouped = dataclasses.replace(whole, kernel_shape=shape, groups=groups)
+    if not mixed:
+        return (grouped,)
+    mix = Convolution(
+        (1, 1, filters, filters), 1, (1, 1), "valid", (1, 1), False, grouped.outputs
+    )
+    return grouped, mix
 
 
-def _check_integers(**given):
-    for name, value in given.items():
-        if not is_integer(value) or value < 1:
-            raise ValueError(
-                f"`{name}` must be a positive integer. Received: {name}={value!r}"
-            )
-
-
-def _grouped(model, every, described, images, most, seed, input_shape):
+def _group_options(model, every, described, images, most, judge, seed, input_shape):
     """Filter groups, and the 1x1 behind them where nothing else would mix them."""
     counts = {}
     for name, layer, _ in groupable(model, input_shape).values():
@@ -167,24 +176,39 @@ def _grouped(model, every, described, images, most, seed, input_shape):
     unmixed = find_unmixed(
         model, {id(every[name]): name for name in counts}, input_shape
     )
-    lost = lost_responses(model, counts, images, seed)
+    errors, losses = _group_losses(model, counts, images, judge, seed, unmixed)
     return {
         name: [
             Option(
                 "groups",
                 count,
-                float(part),
+                float(error),
+                float(loss),
                 with_groups(described[name], count, name in unmixed),
             )
-            for count, part in zip(tries, lost[name], strict=True)
+            for count, error, loss in zip(
+                tries, errors[name], losses[name], strict=True
+            )
         ]
         for name, tries in counts.items()
     }
 
 
-def _low_rank(model, every, described, images, multiple, seed, input_shape):
+def _group_losses(model, counts, images, judge, seed, unmixed):
+    """Lost parts of responses by name, and the losses that the choice goes by."""
+    if judge == "responses":
+        errors = lost_responses(model, counts, images, seed)
+        return errors, {name: log_loss(error) for name, error in errors.items()}
+    changes = output_changes(model, counts, images, seed, mixed=unmixed)
+    losses = {
+        name: change.mixed if name in unmixed else change.alone
+        for name, change in changes.items()
+    }
+    return {name: change.responses for name, change in changes.items()}, losses
+
+
+def _rank_options(model, every, described, images, multiple, seed):
     """Fewer filters, and a 1x1 that combines them."""
-    del input_shape
     methods = choose_methods(every, every, _METHOD, None)[0]
     responses = layer_responses(model, methods, images, seed=seed)
     found = {}
@@ -193,10 +217,12 @@ def _low_rank(model, every, described, images, multiple, seed, input_shape):
         target = Target(read_kernels(name, layer), layer.groups, responses[name])
         candidate = Candidate(name, _METHOD, target, described[name])
         ranks = _spread(filter(candidate.pays, candidate.options(multiple)))
-        found[name] = [
-            Option("rank", rank, candidate.error(rank), candidate.factors(rank))
-            for rank in ranks
-        ]
+        found[name] = []
+        for rank in ranks:
+            error = candidate.error(rank)
+            loss = float(log_loss(error))
+            factors = candidate.factors(rank)
+            found[name].append(Option("rank", rank, error, loss, factors))
     return found
 
 

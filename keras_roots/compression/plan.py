@@ -1,137 +1,100 @@
-"""What was chosen to become of the convolutions of a network, and the network then."""
+"""Plans of filter groups and ranks for a network, and the network that they make."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import ClassVar
 
 import keras
 import numpy as np
 
 from keras_roots import convolutions
-from keras_roots.convolutions import recalibrate
 from keras_roots.groups import plan_rootify
 from keras_roots.lowrank import plan_decomposition
-from keras_roots.utils import format_table
 
-# What counts, and what it is counted in.
-UNITS = {"latency": "ms", "macs": "MACs"}
+COSTS = ("macs", "latency")
 
 
-@dataclasses.dataclass(frozen=True)
-class LayerChoice:
-    """What becomes of one convolution.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompressionPlan(convolutions.Plan):
+    """Which convolutions get groups or lower ranks; prints as a table.
 
-    Attributes:
-        name: Name of the layer, after those of the models that it is nested in.
-        way: `"groups"`, `"rank"`, or `None` if it stays.
-        groups: Filter groups that it has then.
-        rank: Rank over all groups that it has then; `None` if it is not decomposed.
-        lost: Part of the variance of its responses that is lost, 0 to 1.
-        cost: Its cost: multiply-adds, or milliseconds.
-        cost_after: That of what takes its place.
-    """
-
-    name: str
-    way: str | None
-    groups: int
-    rank: int | None
-    lost: float
-    cost: float
-    cost_after: float
-
-
-@dataclasses.dataclass(frozen=True)
-class CompressionPlan:
-    """What groups and ranks would save; prints as a table.
+    Errors of its rows are parts of the variance of responses that are lost.
 
     Attributes:
-        model: The model.
-        layers: What becomes of its convolutions.
-        cost: What counts: `"macs"` or `"latency"`.
-        before: Cost of the whole model: multiply-adds, or measured milliseconds.
-        after: What it is expected to cost then.
+        cost: The cost that was to fall: `"macs"` or `"latency"`.
+        images: Sample images `(n, height, width, channels)`, which kernels are fitted
+            to.
+        seed: Seed of everything random.
         input_shape: Shape of one image, where the model's own has unknown sides.
+        scale: What a millisecond saved in single layers saves in the whole network.
     """
 
-    model: keras.Model = dataclasses.field(repr=False)
-    layers: tuple[LayerChoice, ...]
     cost: str
-    before: float
-    after: float
+    images: np.ndarray = dataclasses.field(repr=False, compare=False)
+    seed: int | None = 0
     input_shape: Sequence | None = dataclasses.field(default=None, repr=False)
+    scale: float = 1.0
+
+    columns: ClassVar = (
+        ("gets", lambda row: row.way or ""),
+        ("groups", lambda row: str(row.groups)),
+        ("rank", lambda row: "" if row.rank is None else str(row.rank)),
+        ("error", lambda row: f"{row.error:.2%}" if row.way else ""),
+    )
 
     @property
-    def groups(self) -> dict[str, int]:
-        """Layers that get groups, and how many."""
-        return {row.name: row.groups for row in self.layers if row.way == "groups"}
+    def ms_after(self) -> float | None:
+        """Milliseconds that the changed model is expected to take, if measured."""
+        if self.ms is None:
+            return None
+        saved = sum(row.ms - row.ms_after for row in self.layers)
+        return self.ms - self.scale * saved
 
     @property
-    def ranks(self) -> dict[str, int]:
-        """Layers that are decomposed, and their ranks."""
-        return {row.name: row.rank for row in self.layers if row.way == "rank"}
+    def part(self) -> float:
+        """Part of its cost that the model is expected to keep."""
+        if self.cost == "macs":
+            return self.macs_after / self.macs
+        return self.ms_after / self.ms
 
-    def apply(self, images: np.ndarray, seed: int = 0) -> keras.Model:
+    def apply(self) -> keras.Model:
         """Returns a copy of the model with these groups and ranks.
 
-        Kernels are fitted to what the layers answered before, and BatchNormalization's
-        statistics are estimated anew: it is worth what training is to start from.
-
-        Args:
-            images: Sample images `(n, height, width, channels)`, as the model takes
-                them.
-            seed: Seed of the search for channels that belong together.
+        Kernels are fitted to the responses of the layers before, and
+        BatchNormalization's statistics are estimated anew: a start for training.
 
         Raises:
-            ValueError: The images do not fit the model.
-            ImportError: SciPy is not installed, which groups need.
+            ValueError: Weights or responses are not finite.
         """
-        images = convolutions.check_images(self.model, images)
         model = self.model
         if self.groups:
-            model = self._groups().apply("responses", images, seed)
+            model = self._with_groups("responses", self.images)
         if self.ranks:
-            model = self._ranks(model, method="responses", images=images).apply()
-        return recalibrate(model, images)
+            model = self._with_ranks(model, method="responses", images=self.images)
+        return convolutions.recalibrate(model, self.images)
 
     def sketch(self) -> keras.Model:
-        """Returns a model of the same layers, whose weights are worth nothing yet.
+        """Returns a model of the same layers, whose weights are not fitted.
 
         It takes the time that the model of `apply` takes, and is made at once.
         """
         model = self.model
         if self.groups:
-            model = self._groups().apply("slice")
-        return self._ranks(model).apply() if self.ranks else model
+            model = self._with_groups("slice")
+        return self._with_ranks(model) if self.ranks else model
 
-    def _groups(self):
+    def _with_groups(self, carry_over, images=None) -> keras.Model:
         return plan_rootify(
-            self.model, self.groups, mix=True, input_shape=self.input_shape
-        )
+            self.model,
+            self.groups,
+            mix=True,
+            carry_over=carry_over,
+            images=images,
+            seed=self.seed,
+            input_shape=self.input_shape,
+        ).apply()
 
-    def _ranks(self, model, **how):
+    def _with_ranks(self, model, **how) -> keras.Model:
         return plan_decomposition(
             model, ranks=self.ranks, cost=None, input_shape=self.input_shape, **how
-        )
-
-    def __str__(self) -> str:
-        header = ["layer", "gets", "groups", "rank", "lost"]
-        header += [UNITS[self.cost], "after", "part"]
-        rows = [_cells(row, self.cost) for row in self.layers]
-        total = ["whole model", "", "", "", ""]
-        total += _amounts(self.before, self.after, self.cost)
-        return format_table(header, rows, total, left=2)
-
-
-def _cells(row: LayerChoice, cost: str) -> list[str]:
-    return [
-        row.name,
-        row.way or "",
-        str(row.groups),
-        "" if row.rank is None else str(row.rank),
-        f"{row.lost:.2%}" if row.way else "",
-        *_amounts(row.cost, row.cost_after, cost),
-    ]
-
-
-def _amounts(before, after, cost) -> list[str]:
-    form: Callable = "{:.3f}".format if cost == "latency" else "{:,.0f}".format
-    return [form(before), form(after), f"{after / before:.3f}"]
+        ).apply()

@@ -1,4 +1,4 @@
-"""What convolutions lose with filter groups: of their weights, or of what they answer.
+"""What filter groups lose: of a layer's responses, or of the network's outputs.
 
 Layer by layer, as if it were the only one that gets groups.
 """
@@ -10,49 +10,28 @@ import keras
 import numpy as np
 
 from keras_roots import convolutions, graph
-from keras_roots.groups import fits
+from keras_roots.groups import channel_order, least_squares
 
-_IMAGES = 200  # for what the whole network answers, option by option
+_IMAGES = 200  # that the whole network runs on, for each number of groups
 _CERTAIN = 1e-3  # how far sums of probabilities may be from one
 _ROUNDING = 1e-7  # a change that networks in float32 cannot tell from none
 _LEAST = 1e-9  # a probability of zero would have no logarithm
 
 
 @dataclasses.dataclass(frozen=True)
-class Change:
-    """How much a network's answers change when a layer gets groups.
+class OutputChanges:
+    """How much a network's outputs change with groups of one layer.
 
     Attributes:
-        alone: For each number of groups.
-        mixed: Those with a 1x1 behind the layer that mixes its groups; where none was
-            asked for, the same.
+        alone: The change for each number of groups.
+        mixed: The change with a 1x1 behind the layer that mixes its groups; where none
+            may be added, that without.
+        responses: Part of the variance of the layer's own responses that is lost.
     """
 
     alone: np.ndarray
     mixed: np.ndarray
-
-
-def lost_energy(
-    model: keras.Model, counts: Mapping[str, Sequence[int]], seed: int = 0
-) -> dict[str, np.ndarray]:
-    """Returns the part of kernels' energy that groups lose.
-
-    Args:
-        model: A functional or Sequential model.
-        counts: Numbers of groups to try, by name of convolutions without any.
-        seed: Seed of the search for channels that belong together.
-
-    Returns:
-        By name, the lost part for each number of groups.
-
-    Raises:
-        ValueError: Weights are not finite.
-        ImportError: SciPy is not installed.
-    """
-    return {
-        name: np.array([1 - grouping.kept for grouping in groupings])
-        for name, groupings in fits.groupings(model, counts, seed).items()
-    }
+    responses: np.ndarray
 
 
 def lost_responses(
@@ -64,13 +43,12 @@ def lost_responses(
 ) -> dict[str, np.ndarray]:
     """Returns the part of the variance of responses that groups lose.
 
-    That is what is left after each filter was fitted by least squares to what it would
-    have answered, with a constant, on the inputs of its own group
-    (`carry_over="responses"`).
+    That is what is left after each filter was fitted by least squares to its response
+    before, with a constant, on the inputs of its own group (`carry_over="responses"`).
 
     Args:
         model: A functional or Sequential model with one input.
-        counts: As for `lost_energy`.
+        counts: Numbers of groups to try, by name of convolutions without any.
         images: Sample images `(n, height, width, channels)`, as the model takes them.
         seed: Seed of the search for channels and of the choice of positions.
         batch_size: Images per run.
@@ -80,7 +58,6 @@ def lost_responses(
 
     Raises:
         ValueError: Weights are not finite, or images do not fit the model.
-        ImportError: SciPy is not installed.
     """
     images = convolutions.check_images(model, images)
     return {
@@ -89,7 +66,7 @@ def lost_responses(
     }
 
 
-def changed_answers(
+def output_changes(
     model: keras.Model,
     counts: Mapping[str, Sequence[int]],
     images: np.ndarray,
@@ -97,40 +74,40 @@ def changed_answers(
     batch_size: int = 50,
     *,
     mixed: Collection[str] = (),
-) -> dict[str, Change]:
-    """Returns how much what the network answers changes with the groups of one layer.
+) -> dict[str, OutputChanges]:
+    """Returns how much the network's outputs change with the groups of one layer.
 
-    Of a layer that loses much of its own responses, the network may need little: the
+    A network may need little of a layer that loses much of its own responses. The
     layer's kernel is replaced by the one that is fitted within groups, and the network
-    run. Of probabilities it is the Kullback-Leibler divergence from what the network
-    answered before, in nats; of other outputs that of normal distributions of their
-    variance, half the part of the variance that changed.
+    run. The change of probabilities is their Kullback-Leibler divergence from those
+    before, in nats; that of other outputs is the divergence of normal distributions of
+    their variance, half the part of the variance that changed.
 
     Args:
         model: A functional or Sequential model with one input.
-        counts: As for `lost_energy`.
+        counts: As for `lost_responses`.
         images: Sample images `(n, height, width, channels)`, as the model takes them;
             the network is run on the first 200.
         seed: Seed of the search for channels and of the choice of positions.
         batch_size: Images per run.
-        mixed: Names of those that may get a 1x1. Behind an activation the change with
-            it is taken to be that without: how much it helps is not known.
+        mixed: Names of those that may get a 1x1. Where the layer has an activation, the
+            change with a 1x1 is taken to be that without: a fit by least squares does
+            not tell how much it helps behind one.
 
     Returns:
-        By name, the change for each number of groups, at least 0.
+        By name, the changes, at least 0.
 
     Raises:
         ValueError: Weights are not finite, or images do not fit the model.
-        ImportError: SciPy is not installed.
     """
     images = convolutions.check_images(model, images)
     every = _options(model, counts, images, seed, batch_size)
     copy = _with_biases(model, counts)
     layers = {name: layer for name, layer in graph.operations(copy) if name in counts}
-    answer = _Answers(copy, images[:_IMAGES], batch_size)
+    outputs = _Outputs(copy, images[:_IMAGES], batch_size)
     return {
-        name: _change(
-            answer,
+        name: _changes(
+            outputs,
             layers[name],
             seen,
             options,
@@ -141,31 +118,32 @@ def changed_answers(
 
 
 def _options(model, counts, images, seed, batch_size) -> list[tuple]:
-    """Names, what the layers see, and for each number of groups the grouping and it."""
-    seen = fits.see(model, counts, images, seed, batch_size)
-    groupings = fits.groupings(model, counts, seed)
+    """Of each layer name and input statistics, and groupings with their numbers."""
+    seen = least_squares.input_statistics(model, counts, images, seed, batch_size)
+    groupings = channel_order.groupings(model, counts, seed)
     return [
         (name, seen[name], list(zip(groupings[name], tries, strict=True)))
         for name, tries in counts.items()
     ]
 
 
-def _change(answer, layer, seen, options, helped) -> Change:
+def _changes(outputs, layer, seen, options, helped) -> OutputChanges:
     own = layer.get_weights()
 
-    def changed(kernel) -> float:
+    def change(kernel) -> float:
         shift = own[1] + seen.shift(kernel)
         layer.set_weights([kernel.astype("float32"), shift.astype("float32")])
-        return answer.changed()
+        return outputs.change()
 
-    alone, mixed = [], []
+    alone, mixed, responses = [], [], []
     for grouping, count in options:
         kernel = seen.fit(grouping, count)
-        alone.append(changed(kernel) if count > 1 else 0.0)
+        responses.append(seen.lost(kernel))
+        alone.append(change(kernel) if count > 1 else 0.0)
         mixes = helped and count > 1
-        mixed.append(changed(seen.mix(kernel)) if mixes else alone[-1])
+        mixed.append(change(seen.mix(kernel)) if mixes else alone[-1])
     layer.set_weights(own)
-    return Change(np.array(alone), np.array(mixed))
+    return OutputChanges(*map(np.array, (alone, mixed, responses)))
 
 
 def _with_biases(model, names) -> keras.Model:
@@ -185,8 +163,8 @@ def _with_biases(model, names) -> keras.Model:
     return graph.rewrite(model, replace)
 
 
-class _Answers:
-    """What a network answers to images, and how much that changes with its weights.
+class _Outputs:
+    """The outputs of a network, and how much they change with its weights.
 
     Args:
         model: The network.
@@ -198,8 +176,8 @@ class _Answers:
         self._model, self._images, self._batch_size = model, images, batch_size
         self._first = self._run()
 
-    def changed(self) -> float:
-        """Returns the divergence from the answers before, of all outputs together."""
+    def change(self) -> float:
+        """Returns the divergence from the outputs before, of all of them together."""
         pairs = zip(self._first, self._run(), strict=True)
         found = float(sum(_divergence(*pair) for pair in pairs))
         return found if found > _ROUNDING else 0.0

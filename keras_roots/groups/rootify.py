@@ -1,28 +1,24 @@
 """Filter groups for any network."""
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from keras_roots.benchmarking import LatencyTable
 from keras_roots.groups.plan import plan_rootify
+from keras_roots.groups.schedule import Root
 
 
 def rootify(
     model: keras.Model,
-    root: int | Sequence[int] | Mapping[str, int] = 64,
+    root: Root = 64,
     topology: str = "root",
     layers=None,
     *,
-    budget: float | None = None,
-    cost: str = "macs",
     mix: bool = False,
     carry_over: str | None = "energy",
     images: np.ndarray | None = None,
-    latency_table: str | os.PathLike | LatencyTable | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     input_shape: Sequence | None = None,
 ) -> keras.Model:
     """Gives the spatial convolutions of a model filter groups.
@@ -31,8 +27,8 @@ def rootify(
     Every convolution larger than 1x1 becomes a `GroupedConv2D` of the same name, but
     those that take the image, depthwise ones and those that have groups. Maps of one
     resolution make a stage; where a stage's groups do not divide a layer's channels and
-    filters, it gets the most groups below that do. `plan_rootify` tells beforehand what
-    becomes of each layer.
+    filters, it gets the most groups below that do. `plan_rootify` says beforehand what
+    each layer gets.
 
     A grouped convolution sees the inputs of its own group only. Weights for other
     inputs are lost, and outputs with them: train the result, or `recalibrate` it first.
@@ -46,13 +42,6 @@ def rootify(
             `"column"` keeps them, `"tree"` doubles them.
         layers: Which spatial convolutions get groups: names, or a function of the
             layer; `None` for all.
-        budget: Instead of a topology, the part of the model's cost that it may keep,
-            below 1. Every layer gets groups of its own, up to the most that the
-            topology gives any: with `images`, where what the network answers to them
-            changes least; without, for the largest product of the energies that kernels
-            keep.
-        cost: What the budget is of: `"macs"`, counted, or `"latency"`, measured in
-            LiteRT on this machine, one thread.
         mix: Whether to add a 1x1, the identity at first, after grouped convolutions
             that no 1x1, convolution without groups or dense layer follows before the
             next one with groups: their groups would never mix.
@@ -60,14 +49,12 @@ def rootify(
             that belong together most, which become neighbours; the layers around them
             are permuted, at no cost, where the network lets them. `"responses"`: those
             channels too, and the kernels, as well as those of the 1x1s behind them,
-            fitted by least squares to what the dense network answers to `images`;
-            loses least, and takes longest. `"slice"`:
-            neighbouring channels and filters as they are. `None`: no weights of grouped
+            fitted by least squares to the responses of the dense network to `images`;
+            loses least, and takes longest. `"slice"`: those of neighbouring channels
+            and filters. `None`: no weights of grouped
             convolutions, which start from their initialisers.
-        images: Sample images, as the model takes them, for `carry_over="responses"` and
-            for `budget`; a few hundred of the training set.
-        latency_table: For `cost="latency"`, a `LatencyTable`, or the path of its file,
-            which need not exist; `None` to measure and not keep it.
+        images: Sample images, as the model takes them, for `carry_over="responses"`; a
+            few hundred of the training set.
         seed: Seed of the search for what belongs together.
         input_shape: Shape of one image, where the model's own has unknown sides.
 
@@ -77,24 +64,20 @@ def rootify(
     Raises:
         ValueError: The model is subclassed or has no convolution to group, or an
             argument is impossible.
-        ImportError: SciPy is not installed, which `"energy"` and `"responses"` need.
 
     Example:
         >>> small = rootify(keras.applications.ResNet50(), root=64)
         >>> small.get_layer("conv2_block1_2_conv").groups
         64
     """
-    plan = plan_rootify(
+    return plan_rootify(
         model,
         root,
         topology,
         layers,
-        budget=budget,
-        cost=cost,
         mix=mix,
+        carry_over=carry_over,
         images=images,
-        latency_table=latency_table,
         seed=seed,
         input_shape=input_shape,
-    )
-    return plan.apply(carry_over, images, seed)
+    ).apply()

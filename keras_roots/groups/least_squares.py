@@ -1,31 +1,30 @@
-"""Convolutions with groups fitted to what those without answer, layer by layer.
+"""Least-squares fits of kernels with groups to the responses of those without.
 
-Each as if it were the only one that gets groups.
+Each layer is fitted as if it were the only one that gets groups.
 """
 
 import dataclasses
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 
 import keras
 import numpy as np
 
 from keras_roots import convolutions, graph
-from keras_roots.groups import assignment, carry_over
+from keras_roots.groups import assignment
 
-_RESTARTS = 1  # of the search: many numbers of groups are tried
 _POSITIONS = 20  # of an image: neighbours see much alike
-_RIDGE = 1e-4  # of the mean square of the inputs, as for `refitting.refit`
+_RIDGE = 1e-4  # of the mean square of the inputs, as for `refit.refit`
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
-    """What a convolution meets, position by position.
+class InputStatistics:
+    """Mean and covariance of the patches that a convolution is applied to.
 
     Attributes:
         kernel: Its kernel, float64 `(height, width, channels, filters)`.
-        mean: Mean of what the kernel meets, `[height, width, channels]` flat.
-        covariance: Covariance of that.
+        mean: Mean of the patches, `[height * width * channels]`.
+        covariance: Their covariance.
     """
 
     kernel: np.ndarray
@@ -92,56 +91,14 @@ class Seen:
         return self.covariance @ _flat(self.kernel)
 
 
-def groupings(
-    model: keras.Model, counts: Mapping[str, Sequence[int]], seed: int = 0
-) -> dict[str, list[assignment.Grouping]]:
-    """Returns which channels make groups, for each number of them.
-
-    Args:
-        model: A functional or Sequential model.
-        counts: Numbers of groups to try, by name of convolutions without any.
-        seed: Seed of the search for channels that belong together.
-
-    Raises:
-        ValueError: Weights are not finite.
-        ImportError: SciPy is not installed.
-    """
-    found = graph.channel_spaces(model)
-    made = {}
-    for name, layer in graph.operations(model):
-        if name not in counts:
-            continue
-        energy = carry_over.energy_of(name, layer)
-        sides = carry_over.sides_of(found, layer)
-        tied = carry_over.tied(*sides)
-        inputs, filters = (
-            None
-            if len(side) == 1 and not tied and not found.pinned(side[0])
-            else np.arange(size)
-            for side, size in zip(sides, energy.shape, strict=True)
-        )
-        made[name] = [
-            assignment.group_channels(
-                energy,
-                count,
-                inputs=inputs,
-                filters=filters,
-                seed=seed,
-                restarts=_RESTARTS,
-            )
-            for count in counts[name]
-        ]
-    return made
-
-
-def see(
+def input_statistics(
     model: keras.Model,
     names: Collection[str],
     images: np.ndarray,
     seed: int = 0,
     batch_size: int = 50,
-) -> dict[str, Seen]:
-    """Returns what convolutions meet when a model answers sample images.
+) -> dict[str, InputStatistics]:
+    """Returns the statistics of the inputs of convolutions for sample images.
 
     Args:
         model: A functional or Sequential model with one input.
@@ -151,7 +108,7 @@ def see(
         batch_size: Images per run.
 
     Raises:
-        ValueError: What they meet is not finite.
+        ValueError: Inputs are not finite.
     """
     rng = np.random.default_rng(seed)
     sums = {name: [0, 0.0, 0.0] for name in names}
@@ -177,7 +134,7 @@ def see(
     for name, (count, total, squares) in sums.items():
         mean = total / count
         covariance = squares / count - np.outer(mean, mean)
-        found[name] = Seen(kernels[name].astype("float64"), mean, covariance)
+        found[name] = InputStatistics(kernels[name].astype("float64"), mean, covariance)
     return found
 
 
