@@ -41,3 +41,19 @@ def run_python(tmp_path):
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """List of the figures that were written."""
+    from matplotlib.figure import Figure
+
+    written = []
+    save = Figure.savefig
+
+    def keep(figure, *args, **kwargs):
+        written.append(figure)
+        save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return written

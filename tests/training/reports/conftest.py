@@ -1,26 +1,11 @@
-"""Fixtures for tests of pictures, and of tables of released networks."""
+"""Fixtures for tests of tables of released networks."""
 
 import numpy as np
 import pytest
 
-from keras_roots import analysis
 from keras_roots.models import registry
 from keras_roots.training.data import datasets
 from keras_roots.training.evaluation import FORMATS, Conditions, Measured, Released
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """List of the figures that were written."""
-    written = []
-    save = analysis.save
-
-    def keep(figure, path):
-        written.append(figure)
-        save(figure, path)
-
-    monkeypatch.setattr(analysis, "save", keep)
-    return written
 
 
 @pytest.fixture
