@@ -72,7 +72,7 @@ def evaluate_zoo(zoo: Zoo, chosen: Evaluation, dataset: data.Dataset) -> dict:
     """
     model = zoo.build(len(dataset.class_names))
     (measured,) = evaluation.measure(
-        {zoo.name: model},
+        {str(zoo.name): model},
         dataset,
         chosen.formats,
         split=chosen.split,

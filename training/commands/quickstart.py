@@ -9,25 +9,23 @@ latency. Nothing is downloaded.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
-from absl import flags
 
 import keras_roots
-from keras_roots import benchmarking
 from keras_roots.models import (
     CIFAR10_CLASSES,
+    NetworkName,
     create_model,
     decode_predictions,
-    groups_in_name,
-    parse_name,
     released_entry,
 )
 from keras_roots.training import data, evaluation
-from keras_roots.training.commands import flags as shared
+from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.options import option, options
 from keras_roots.utils import format_rows, format_table
 
 MODELS = ("root_nin:1", "root_nin:8")
@@ -47,15 +45,26 @@ _COLUMNS = {
 }
 
 
+@options
+class Comparison:
+    """What is compared, and where its files lie."""
+
+    output_dir: str = option("quickstart", "Folder for everything this run writes.")
+    models: tuple[str, ...] = option(
+        MODELS,
+        "Networks to compare: names in keras_roots.list_models(weights='cifar10').",
+    )
+
+
 def quickstart(
     output_dir: str | os.PathLike, names: Sequence[str] = MODELS, runs: int = 100
 ) -> str:
-    """Goes the whole way and returns its tables.
+    """Classifies photographs, exports and measures networks, and returns the tables.
 
     Args:
         output_dir: Folder for the LiteRT files; made if it is not there.
         names: Networks of the family Network in Network that are released with the
-            weights `"cifar10"`; the first is what others are held against.
+            weights `"cifar10"`; others are compared with the first.
         runs: Timed calls of each file.
 
     Raises:
@@ -67,37 +76,30 @@ def quickstart(
     models = {name: create_model(name, weights=WEIGHTS) for name in names}
     Path(output_dir).mkdir(parents=True, exist_ok=True)
     print(f"Exporting {', '.join(names)} to {os.fspath(output_dir)}")
+    formats = evaluation.LITERT_FORMATS
     files = {
-        name: evaluation.export_formats(model, sample, output_dir)
+        name: evaluation.export_formats(model, sample, output_dir, formats)
         for name, model in models.items()
     }
     print("Measuring latency, one thread, one image, the files in turns")
-    rows = []
-    for kind in evaluation.FORMATS:
-        paths = {name: files[name][kind] for name in names if files[name][kind]}
-        latencies = benchmarking.compare(paths, runs=runs) if paths else []
-        for (name, path), latency in zip(paths.items(), latencies, strict=True):
-            ranks = evaluation.rank_labels(models[name], {kind: path}, sample)[kind]
-            rows.append(
-                _network(name, models[name], kind)
-                | {
-                    "file": path.name,
-                    "sample_top1": evaluation.score(ranks).top1,
-                    "bytes": path.stat().st_size,
-                    "ms": latency.median_ms,
-                    "ratio": latency.ratio,
-                }
-            )
+    found = evaluation.measure(files, sample, runs=runs, against="format")
+    rows = [
+        _network(name, model, form)
+        | {"file": files[name][form].name, "sample_top1": found[name][form].score.top1}
+        | found[name][form].columns("bytes", "ms", "ratio")
+        for form in formats
+        for name, model in models.items()
+    ]
     note = (
         f"top-1 on the {sample.test.count} images of the sample, and as released on "
-        f"10,000; median ms of {latency.runs} calls; {latency.processor}"
+        f"10,000; median ms of {runs} calls; {found[names[0]][formats[0]].processor}"
     )
     photographs = _photographs(models, sample.test)
     return "\n".join([photographs, "", format_rows(rows, _COLUMNS, left=2), note])
 
 
-def _photographs(models: dict[str, keras.Model], images: data.Arrays) -> str:
-    """What the networks say of a few images, with their probabilities."""
+def _photographs(models: Mapping[str, keras.Model], images: data.Arrays) -> str:
+    """A table of the classes that the networks give a few images."""
     chosen = np.linspace(0, images.count - 1, PHOTOGRAPHS).astype(int)
     columns = [[CIFAR10_CLASSES[images.labels[i]] for i in chosen]]
     for model in models.values():
@@ -108,37 +110,22 @@ def _photographs(models: dict[str, keras.Model], images: data.Arrays) -> str:
     return format_table(header, list(zip(*columns, strict=True)), left=len(header))
 
 
-def _network(name, model, kind) -> dict:
-    """The columns of a network, with what its entry in the index says."""
+def _network(name, model, form) -> dict:
+    """The columns of a network, with the accuracy that its release states."""
     profile = keras_roots.profile(model)
-    model_name, _ = parse_name(name)
-    entry = released_entry(model_name, groups_in_name(name), WEIGHTS)
+    entry = released_entry(NetworkName.parse(name), WEIGHTS)
     return {
         "network": name,
         "macs": profile.macs,
         "params": profile.params,
-        "released_top1": entry["top1"][kind],
+        "released_top1": entry["top1"][form],
     }
 
 
-def main(argv) -> None:
+def main(given) -> None:
     """Runs the quickstart as the flags say."""
-    del argv
-    values = shared.FLAGS
-    print(quickstart(values.output_dir or "quickstart", values.models))
+    chosen = given[Comparison]
+    print(quickstart(chosen.output_dir, chosen.models))
 
 
-def define_flags() -> tuple[str, ...]:
-    """Defines the binary's flags and returns their names."""
-    shared.define("output_dir")
-    flags.DEFINE_list(
-        "models",
-        list(MODELS),
-        "Networks to compare: names in keras_roots.list_models(weights='cifar10').",
-    )
-    return ("output_dir", "models")
-
-
-def run() -> None:
-    """Runs the binary."""
-    shared.launch(main, __doc__, define_flags())
+run = flags.command(main, __doc__, Comparison)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from keras_roots import benchmarking, utils
-from keras_roots.models import create_model, released_index, released_name
+from keras_roots.models import NetworkName, create_model, released_index
 from keras_roots.training import data
 from keras_roots.training.evaluation.formats import LITERT_FORMATS
 from keras_roots.training.evaluation.measure import Measured, measure
@@ -59,7 +59,7 @@ class Released:
         """
         macs = self.entry["macs"]
         row = {
-            "network": released_name(self.entry),
+            "network": str(NetworkName.of_entry(self.entry)),
             "weights": self.entry["weights"],
             "groups": " ".join(map(str, self.entry["groups"])),
             "macs": macs,
@@ -106,10 +106,8 @@ def measure_released(entries: Sequence[dict], conditions: Conditions) -> list[Re
         ImportError: TensorFlow or LiteRT is not installed.
     """
     networks = {
-        f"{released_name(entry)}, {entry['weights']}": create_model(
-            released_name(entry), weights=entry["weights"]
-        )
-        for entry in entries
+        f"{name}, {entry['weights']}": create_model(str(name), weights=entry["weights"])
+        for name, entry in zip(map(NetworkName.of_entry, entries), entries, strict=True)
     }
     found = measure(
         networks,

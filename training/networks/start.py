@@ -37,10 +37,9 @@ class Zoo:
     )
 
     @property
-    def name(self) -> str:
-        """Name of the network, as for `create_model`: `"root_nin:8:root"`."""
-        root = self.root if isinstance(self.root, tuple) else (self.root,)
-        return f"{self.model}:{'x'.join(map(str, root))}:{self.topology}"
+    def name(self) -> models.NetworkName:
+        """Name of the network."""
+        return models.NetworkName(self.model, self.root, self.topology)
 
     def released(self) -> dict | None:
         """Returns the entry of the network in the zoo's index.
@@ -50,8 +49,7 @@ class Zoo:
         """
         if self.image_size is not None:
             return None
-        groups = models.groups_in_name(self.name)
-        return models.released_entry(self.model, groups, self.weights)
+        return models.released_entry(self.name, self.weights)
 
     def start(self, dataset: data.Dataset, **arguments) -> keras.Model:
         """Builds the network for a data set.

@@ -1,8 +1,6 @@
 """Tables, pictures and cards from measured rows."""
 
 from keras_roots.training.reports import force_runs, performance
-from keras_roots.training.reports.cards import PROVENANCE
-from keras_roots.training.reports.cards import write as write_card
 from keras_roots.training.reports.compression import (
     RANKED,
     analyse,
@@ -15,6 +13,7 @@ from keras_roots.training.reports.compression import (
 from keras_roots.training.reports.coordinating_filters import DATASET, table1
 from keras_roots.training.reports.deep_roots import figure5, figure6, table2
 from keras_roots.training.reports.paper_counts import print_tables, tables
+from keras_roots.training.reports.release import release, write_cards
 from keras_roots.training.reports.throughput import (
     format_throughputs,
     make_trainees,
@@ -23,7 +22,6 @@ from keras_roots.training.reports.throughput import (
 
 __all__ = [
     "DATASET",
-    "PROVENANCE",
     "RANKED",
     "analyse",
     "deliver",
@@ -37,10 +35,11 @@ __all__ = [
     "performance",
     "print_tables",
     "ranks",
+    "release",
     "render_budget",
     "render_stages",
     "table1",
     "table2",
     "tables",
-    "write_card",
+    "write_cards",
 ]

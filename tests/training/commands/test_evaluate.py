@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_roots import create_model
-from keras_roots.models import released
+from keras_roots.models import NetworkName, released
 from keras_roots.training.commands import evaluate
 from keras_roots.training.data import datasets
 from keras_roots.training.networks import Zoo
@@ -29,7 +29,7 @@ def _scores(model, split):
 def test_it_says_whether_the_release_is_reproduced(monkeypatch, sample, off):
     model = create_model("root_convnet:1", weights="cifar10")
     right = float(np.mean(_scores(model, sample.test).argmax(1) == sample.test.labels))
-    entry = released.entry("root_convnet", (1, 1), "cifar10")
+    entry = released.entry(NetworkName.parse("root_convnet:1"), "cifar10")
     entry = entry | {"top1": entry["top1"] | {"keras": right + off}}
     monkeypatch.setattr(released, "index", lambda: [entry])
     whole = dataclasses.replace(sample, name="cifar10")

@@ -1,6 +1,8 @@
+"""The quickstart: tables and files of a released network."""
+
 import pytest
 
-from keras_roots.models import released
+from keras_roots.models import NetworkName, released_entry
 from keras_roots.training.commands import quickstart
 
 
@@ -11,7 +13,7 @@ def test_the_whole_way(tmp_path):
     assert len(photographs.splitlines()) == 2 + quickstart.PHOTOGRAPHS
     assert photographs.splitlines()[2].startswith("airplane")
     _, _, float32, int8, note = table.splitlines()
-    top1 = released.entry("root_nin", (8, 4), "cifar10")["top1"]
+    top1 = released_entry(NetworkName.parse("root_nin:8"), "cifar10")["top1"]
     for line, kind in ((float32, "litert_float32"), (int8, "litert_int8")):
         name, file, sample, stated, macs, params, size, _, ratio = line.split()
         assert (name, file) == ("root_nin:8", f"root_nin_8-{kind}.tflite")
@@ -28,3 +30,20 @@ def test_networks_that_are_not_released(tmp_path):
     with pytest.raises(ValueError, match="Released for root_nin"):
         quickstart.quickstart(tmp_path / "new", ["root_nin:12"])
     assert not list(tmp_path.iterdir())
+
+
+# In a process of its own: absl's flags are global.
+def test_binary(run_python):
+    printed = run_python(
+        """
+import sys
+from keras_roots.training.commands import quickstart
+quickstart.quickstart = lambda *values: values
+sys.argv = ["quickstart", "--models=root_nin:1,root_nin:4"]
+try:
+    quickstart.run()
+except SystemExit:
+    pass
+"""
+    )
+    assert printed == "('quickstart', ('root_nin:1', 'root_nin:4'))\n"

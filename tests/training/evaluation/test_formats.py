@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_roots import create_model
-from keras_roots.models import released
+from keras_roots.models import NetworkName, released
 from keras_roots.training.data import datasets
 from keras_roots.training.evaluation import formats
 from keras_roots.training.evaluation.measure import measure
@@ -47,7 +47,7 @@ def test_ranks_are_what_the_scores_say(exported, sample):
 @pytest.mark.parametrize("kind", formats.FORMATS)
 def test_the_accuracy_is_near_the_released_one(exported, kind):
     """400 images: chance allows four times a deviation of 2 %."""
-    entry = released.entry("root_convnet", (1, 1), WEIGHTS)
+    entry = released.entry(NetworkName.parse(NAME), WEIGHTS)
     found = exported[2][kind].score
     assert found.images == 400
     assert found.top1 == pytest.approx(entry["top1"][kind], abs=0.08)

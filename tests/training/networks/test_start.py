@@ -116,11 +116,11 @@ def test_impossible_options(option, value):
 
 def test_the_name_and_the_entry_of_a_released_network():
     zoo = Zoo(model="root_nin", root=8, weights="cifar10")
-    assert zoo.name == "root_nin:8:root"
+    assert str(zoo.name) == "root_nin:8:root"
     entry = zoo.released()
     assert (entry["model"], entry["groups"]) == ("root_nin", [8, 4])
     assert Zoo(model="root_nin", root=(8, 4), weights="cifar10").released() == entry
-    assert Zoo(root=(8, 2), topology="tree").name == "root_nin:8x2:tree"
+    assert str(Zoo(root=(8, 2), topology="tree").name) == "root_nin:8x2:tree"
     for unknown in ({"root": 12}, {"root": 8, "weights": None}, {"image_size": 32}):
         options = {"model": "root_nin", "weights": "cifar10"} | unknown
         assert Zoo(**options).released() is None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_roots.models import registry
+from keras_roots.models import NetworkName
 from keras_roots.training.data import datasets
 from keras_roots.training.evaluation import FORMATS, Conditions, Measured, Released
 
@@ -19,12 +19,12 @@ def entry():
     """Function that makes an entry of the zoo's index."""
 
     def make(name, weights="cifar10", **others):
-        model, arguments = registry.parse_name(name)
+        network = NetworkName.parse(name)
         return {
-            "model": model,
-            "root": arguments["root"],
-            "topology": arguments.get("topology", "root"),
-            "groups": list(registry.groups(name)),
+            "model": network.model,
+            "root": network.root,
+            "topology": network.topology or "root",
+            "groups": list(network.groups),
             "weights": weights,
             "macs": 100,
             "params": 10,
