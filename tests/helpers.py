@@ -1,9 +1,12 @@
 """What tests of several modules share: tiny networks, layers and kernels."""
 
+import json
+
 import keras
 import numpy as np
 from keras import layers
 
+from keras_roots.graph import channel_spaces
 from keras_roots.layers import GroupedConv2D
 
 
@@ -33,3 +36,120 @@ def kernel_of(singular_values, shape, seed=0):
         right = np.linalg.qr(rng.normal(size=(filters, len(values))))[0]
         groups.append(left * values @ right.T)
     return np.concatenate(groups, axis=1).reshape(shape)
+
+
+def pixels(count, side, seed=1):
+    """Random images of pixels from 0 to 255."""
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0, 255, (count, side, side, 3)).astype("float32")
+
+
+def randomise(model, seed=0):
+    """Gives weights, biases and statistics of a model values that all matter."""
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        if weight.path.endswith(("variance", "gamma")):
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+        elif weight.path.endswith("kernel"):
+            fan_in = np.prod(weight.shape[:-1])
+            weight.assign(rng.normal(0, fan_in**-0.5, weight.shape))
+        else:
+            weight.assign(rng.normal(0, 0.2, weight.shape))
+
+
+def colours(path, train=40, test=12, side=8):
+    """Writes an `.npz` data set whose three classes differ in their colour."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, count in (("train", train), ("test", test)):
+        labels = np.arange(count) % 3
+        images = rng.integers(0, 100, (count, side, side, 3))
+        images[np.arange(count), :, :, labels] += 150
+        arrays |= {f"x_{split}": images.astype("uint8"), f"y_{split}": labels}
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def noise(count=24, side=8, classes=3):
+    """A data set in memory of random images, the same for all splits."""
+    from keras_roots.training.data import Arrays, Dataset
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, side, side, 3)).astype("uint8")
+    split = Arrays(images, np.arange(count) % classes)
+    names = tuple("abcdefghij"[:classes])
+    return Dataset("noise", names, split, split, split, side)
+
+
+def convolutions():
+    """A classifier of 8x8 images with two spatial convolutions and two 1x1s."""
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Rescaling(1 / 128, -1),
+            layers.Conv2D(8, 3, padding="same", activation="relu", name="first"),
+            layers.Conv2D(16, 1, activation="relu", name="wide"),
+            layers.Conv2D(8, 3, padding="same", name="spatial"),
+            layers.BatchNormalization(name="norm"),
+            layers.ReLU(),
+            layers.Conv2D(16, 1, name="last"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def scores():
+    """A classifier of two classes of 4x4 images, with biases of zero."""
+    return keras.Sequential(
+        [keras.Input((4, 4, 3)), layers.Flatten(), layers.Dense(2, name="scores")]
+    )
+
+
+def write_runs(folder, table, changes):
+    """Results as if rows had been run: top-1 falls by .01 from row to row."""
+    for index, row in enumerate(table.rows):
+        for number, stage in enumerate(row.stages):
+            own = folder / row.name / stage.name
+            own.mkdir(parents=True)
+            top1 = 0.9 - 0.01 * index - 0.1 * (number == 0)
+            result = {"top1": top1, "macs": 1000 + index, "params": 10, "images": 100}
+            result |= changes.get(stage.name, {})
+            (own / "result.json").write_text(json.dumps(result))
+
+
+class Subclassed(keras.Model):
+    """A model without a graph."""
+
+    def call(self, inputs):
+        return inputs
+
+
+def random_images(model, count=2):
+    """Images for the first input of a model."""
+    shape = (count, *model.inputs[0].shape[1:])
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def between(*stack, reader=None, **kwargs):
+    """A network from convolution "a", 6 filters, through a stack to a reader "b"."""
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(6, 3, name="a", **kwargs)(inputs)
+    for layer in stack:
+        x = layer(x)
+    reader = reader or layers.Conv2D(4, 1, name="b")
+    return keras.Model(inputs, reader(x))
+
+
+def branches(join, first=6, second=6):
+    """A network with convolutions "a" and "b", joined by a function, and "c"."""
+    inputs = keras.Input((8, 8, 3))
+    a = layers.Conv2D(first, 3, name="a")(inputs)
+    b = layers.Conv2D(second, 3, name="b")(inputs)
+    return keras.Model(inputs, layers.Conv2D(4, 1, name="c")(join(a, b)))
+
+
+def outputs_of(model, *names):
+    """The spaces of a model's channels, and those of the outputs of some layers."""
+    spaces = channel_spaces(model)
+    return spaces, *(spaces.output(model.get_layer(name)) for name in names)
