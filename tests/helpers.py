@@ -153,3 +153,11 @@ def outputs_of(model, *names):
     """The spaces of a model's channels, and those of the outputs of some layers."""
     spaces = channel_spaces(model)
     return spaces, *(spaces.output(model.get_layer(name)) for name in names)
+
+
+def grouped(name="network"):
+    """A network of one convolution with four groups of images 8x8x16, flattened."""
+    layer = conv(16, 3, groups=4, name="grouped")
+    return keras.Sequential(
+        [keras.Input((8, 8, 16)), layer, layers.Flatten()], name=name
+    )

@@ -11,6 +11,7 @@ from typing import Any, dataclass_transform, get_type_hints
 
 from keras_roots.utils import checks
 
+REQUIRED = dataclasses.MISSING  # for an option without a default
 _OPTION = "option"
 
 
@@ -19,7 +20,7 @@ class Limits:
     """What an option may be, and what it is called on the command line.
 
     Attributes:
-        help: What it decides; the rest of a sentence's first line in `--help`.
+        help: What it decides, for `--help` and the documentation.
         choices: The values that are allowed, of each item where it is a tuple.
         least: The smallest number that is allowed.
         most: The largest number that is allowed.
@@ -42,7 +43,7 @@ def option(default, help: str, **limits) -> Any:
     """Returns a field of a dataclass of options.
 
     Args:
-        default: Its default.
+        default: Its default, or `REQUIRED`.
         help: What it decides.
         **limits: Further attributes of `Limits`.
     """
@@ -57,7 +58,7 @@ def options(cls):
 
     Values that the limits rule out raise a ValueError that names the attribute.
     """
-    after = cls.__dict__.get("__post_init__")
+    after = getattr(cls, "__post_init__", None)  # its own, or that of a parent
 
     def __post_init__(self):
         for field, limits in limits_of(type(self)).items():

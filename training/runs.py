@@ -15,6 +15,8 @@ from absl import logging as absl_logging
 from keras_roots import benchmarking, utils
 
 CONFIG = "config.json"
+MODEL = "model.keras"
+RESULT = "result.json"
 PLAN = "plan.csv"
 _COMMAND: list[str | None] = [None]  # of the binary that runs, if one does
 
@@ -40,10 +42,9 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
         found = read_config(directory)
         if found is None:
             raise ValueError(f"`output_dir` has a damaged {str(file)!r}")
+        found, config = _flat(found), _flat(config)
         different = sorted(
-            key
-            for key in {*found, *config}
-            if found.get(key, None) != config.get(key, None)
+            key for key in {*found, *config} if found.get(key) != config.get(key)
         )
         if different:
             raise ValueError(
@@ -92,8 +93,21 @@ def release_directory(directory: str | os.PathLike) -> None:
         directory: An output directory that was claimed.
     """
     paths = list(Path(directory).iterdir())
-    if [path.name for path in paths] == [CONFIG]:
-        paths[0].unlink()
+    folders = [path for path in paths if path.is_dir()]
+    left = any(path.name != CONFIG for path in paths if path not in folders)
+    if not left and not any(any(folder.iterdir()) for folder in folders):
+        for folder in folders:
+            folder.rmdir()
+        Path(directory, CONFIG).unlink(missing_ok=True)
+
+
+def _flat(config: dict, prefix: str = "") -> dict:
+    """Returns a configuration without dictionaries in it: `stages.force.strength`."""
+    flat = {}
+    for key, value in config.items():
+        inner = isinstance(value, dict) and value
+        flat |= _flat(value, f"{prefix}{key}.") if inner else {prefix + key: value}
+    return flat
 
 
 def write_plan(directory: str | os.PathLike, plan) -> None:

@@ -5,8 +5,9 @@ Force Regularization (Wen et al., ICCV 2017) from baseline to exported file:
   baseline    trains a network, or takes one by --from or --weights
   force       goes on training with forces between the filters: their rank falls
   ranks       prints the ranks before and after; writes ranks.csv, spectra.png
-  decompose   replaces convolutions by two cheaper ones where that pays
-  finetune    trains the decomposed network
+  decompose   replaces convolutions by two cheaper ones where that pays, or with
+              --budget gives them filter groups or lower ranks
+  finetune    trains the cheaper network
   sparsify    with --sparsify_epochs: removes dead filters, prunes weights, trains
   export      LiteRT files, float32 and int8, and one table of accuracy, multiply-adds,
               parameters, bytes and measured latency at every stage: table.csv
@@ -14,85 +15,225 @@ Force Regularization (Wen et al., ICCV 2017) from baseline to exported file:
 Examples, on the embedded digits (a few minutes on two cores):
 
   keras-roots-compress --model=root_resnet20 --epochs=6 --force_strength=1e-3 \
-      --macs=0.5 --method=responses --output_dir=runs/digits-compressed
+      --budget=0.5 --method=responses --cost=macs --output_dir=runs/digits-compressed
 
 the 1x1s of a network with filter groups, which those leave whole:
 
   keras-roots-compress --model=root_nin --root=8 --weights=cifar10 --dataset=cifar10 \
-      --force_layers=pointwise --layers=pointwise --macs=0.7 --method=responses \
-      --output_dir=runs/cifar10-pointwise
+      --layers=pointwise --budget=0.7 --method=responses --force_epochs=0 \
+      --finetune_epochs=2 --output_dir=runs/nin-pointwise
 
-and from a trained network, on CIFAR-10:
-
-  keras-roots-compress --from=runs/cifar10/model.keras --model=root_resnet20 \
-      --dataset=cifar10 --force_strength=3e-5 --output_dir=runs/cifar10-compressed
-
-where --model tells the recipe, and the layers of --force_layers=paper.
-
-With --latency the network gets filter groups or lower ranks, layer by layer, and an
-int8 file where that pays, until the file takes that part of the time of the float32
-file that it was, measured on this machine; --output_dir then holds model.tflite and
-budget.csv, and forces are left out unless --force_epochs is given:
+and for a part of the time of the network's float32 file, by filter groups, lower ranks
+and int8, whichever loses least; export then writes model.tflite and budget.csv:
 
   keras-roots-compress --model=root_nin --weights=cifar10 --dataset=cifar10 \
-      --latency=0.25 --finetune_epochs=5 --output_dir=runs/cifar10-quarter
+      --budget=0.25 --finetune_epochs=3 --output_dir=runs/nin-quarter
 
 A network of keras.applications gets a head for the data set's classes, which is trained
 first:
 
   keras-roots-compress --from=keras.applications.ResNet50 --epochs=10 \
-      --dataset=imagenette/160px-v2 --latency=0.25 --output_dir=runs/photographs-quarter
+      --dataset=imagenette/160px-v2 --budget=0.25 --output_dir=runs/photographs-quarter
 
 The same command goes on where it was stopped; --stage=force,decompose runs some stages
 alone, on what the others left. The right strength depends on the network: choose it on
 images held out of the training split (--holdout), by their accuracy in result.json.
 """
 
-from keras_roots.training import stages
-from keras_roots.training.commands import (
-    compression_flags,
-    compression_request,
-    start_flags,
+import dataclasses
+import functools
+
+from keras_roots.training import reports, stages
+from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.data import Source
+from keras_roots.training.networks import Start, has_new_head
+from keras_roots.training.options import option, options
+from keras_roots.training.stages import (
+    Budget,
+    Decomposition,
+    FineTuning,
+    Forces,
+    Sparsification,
+    TrainingRun,
 )
-from keras_roots.training.commands import flags as shared
-from keras_roots.training.commands.compression_flags import STAGES
+from keras_roots.training.trainer import Changes, get_recipe
+
+STAGES = ("baseline", "force", "ranks", "decompose", "finetune", "sparsify", "export")
 
 
-def main(argv) -> None:
-    """Runs the stages that the flags name."""
-    del argv
-    values = shared.FLAGS
-    if not values.output_dir:
-        raise ValueError("--output_dir is required: a folder for what the stages write")
-    unknown = sorted(set(values.stage) - set(STAGES))
-    if unknown:
-        raise ValueError(
-            f"--stage must be of {', '.join(STAGES)}, separated by commas. "
-            f"Received: {', '.join(unknown)}"
-        )
-    work = stages.Compression(
-        compression_request.settings(),
-        values.output_dir,
-        start_flags.start().start,
-        data_dir=values.data_dir,
-        distribution=values.distribution,
+def _epochs(stage, text, default=None):
+    return option(default, text, least=0, flag=f"{stage}_epochs")
+
+
+def _rate(stage, text):
+    text = f"Highest rate; by default {text}."
+    return option(None, text, flag=f"{stage}_learning_rate")
+
+
+@options
+class Course:
+    """Which stages run, and how long those train that come after the baseline."""
+
+    stage: tuple[str, ...] = option(
+        STAGES, f"Stages to run, of {STAGES}.", choices=STAGES
     )
-    for stage in (name for name in STAGES if name in values.stage):
-        if stage == "ranks":
-            for name, analysis in stages.ranks(work).items():
-                print(f"\nranks, {name}\n{analysis}\n")
-        elif stage == "export":
-            print(f"\n{_export(work)}")
-        else:
-            work.run([stage])
+    from_scratch: bool = option(
+        False, "Whether forces act from random weights on, with no baseline trained."
+    )
+    force_epochs: int | None = _epochs(
+        "force",
+        "Epochs with forces, 0 for none; by default a third, with a budget for groups "
+        "and ranks none.",
+    )
+    force_learning_rate: float | None = _rate("force", "the baseline's")
+    finetune_epochs: int | None = _epochs(
+        "finetune", "Epochs of training the cheaper network; by default a third."
+    )
+    finetune_learning_rate: float | None = _rate(
+        "finetune", "a fifth of the baseline's"
+    )
+    sparsify_epochs: int | None = _epochs(
+        "sparsify", "Epochs of each training of that stage.", 0
+    )
+    sparsify_learning_rate: float | None = _rate(
+        "sparsify", "a fifth of the baseline's"
+    )
 
 
-def run() -> None:
-    """Runs the binary."""
-    shared.launch(main, __doc__, compression_flags.define())
+# Flags that only have an effect in a stage that trains.
+_NEEDS = {
+    "group_lasso": "sparsify",
+    "sparsity": "sparsify",
+    "distillation": "finetune",
+    "shrink_every": "finetune",
+}
+# Flags of ranks for themselves, and of a budget for groups and ranks.
+_OF_RANKS = ("error", "ranks", "rank_multiple")
+_OF_BUDGET = ("quantize", "ways", "threads", "latency_table")
 
 
-def _export(work) -> str:
-    if work.settings.budget is not None:
-        return str(stages.deliver(work))
-    return stages.render(stages.export(work))
+def main(given) -> None:
+    """Runs the stages that the flags name."""
+    start, source, course = given[Start], given[Source], given[Course]
+    made = plan(given)
+    context = given[TrainingRun].context(source.open())
+    run = functools.partial(
+        stages.run,
+        made,
+        context,
+        functools.partial(start.start, context.dataset),
+        {"start": start.describe()},
+    )
+    names = [stage.name for stage in made if stage.name in course.stage]
+    before = [name for name in names if name in reports.RANKED]
+    outcome = run(before)
+    if "ranks" in course.stage:
+        for name, analysis in reports.ranks(
+            outcome, given[Decomposition].error
+        ).items():
+            print(f"\nranks, {name}\n{analysis}\n")
+    outcome = run([name for name in names if name not in before])
+    if "export" not in course.stage:
+        return
+    if _by_both(given):
+        rows = reports.deliver(outcome, context, given[Budget])
+        print(f"\n{reports.render_budget(rows)}")
+    else:
+        print(f"\n{reports.render_stages(reports.export_stages(outcome, context))}")
+
+
+CLASSES = (
+    Start,
+    Source,
+    TrainingRun,
+    Changes,
+    Course,
+    Forces,
+    Decomposition,
+    Budget,
+    FineTuning,
+    Sparsification,
+)
+run = flags.command(main, __doc__, *CLASSES)
+
+
+def plan(given) -> list[stages.Stage]:
+    """Returns the stages that leave models, as the flags ask for them.
+
+    Raises:
+        ValueError: A flag is impossible, or would have no effect.
+    """
+    start, course = given[Start], given[Course]
+    dataset, changes = given[Source].dataset, given[Changes].given()
+    recipe = get_recipe(start.model, dataset, **changes)
+    third = max(1, recipe.epochs // 3)
+    both = _by_both(given)
+    forced = recipe.epochs if course.from_scratch else 0 if both else third
+    made = [stages.Train("baseline", recipe=recipe)]
+    if has_new_head(start.path, dataset):
+        # All but the head is trained already: the rate is that of fine-tuning.
+        rate = changes.get("learning_rate", recipe.learning_rate / 5)
+        recipe_of_head = dataclasses.replace(recipe, learning_rate=rate)
+        made = [stages.Train("baseline", recipe=recipe_of_head)]
+    elif start.path or start.weights or course.from_scratch:
+        made = [stages.Keep("baseline")]
+    if after := _recipe(recipe, course, "force", forced, 1):
+        family = None if start.path else start.model
+        made.append(stages.Force(recipe=after, forces=given[Forces], family=family))
+    teacher = made[-1].name
+    if both:
+        made.append(stages.MeetBudget(settings=given[Budget]))
+    else:
+        made.append(stages.Decompose(settings=given[Decomposition]))
+    if after := _recipe(recipe, course, "finetune", third, 5):
+        settings = given[FineTuning]
+        if settings.distillation is None:
+            weight = 1.0 if both else 0.0
+            settings = dataclasses.replace(settings, distillation=weight)
+        made.append(stages.FineTune(recipe=after, settings=settings, teacher=teacher))
+    if after := _recipe(recipe, course, "sparsify", 0, 5):
+        made.append(stages.Sparsify(recipe=after, settings=given[Sparsification]))
+    _check_use(given, [stage.name for stage in made])
+    return made
+
+
+def _by_both(given) -> bool:
+    """Tells whether groups and ranks share a budget, or ranks are for themselves."""
+    how = given[Decomposition]
+    return how.budget is not None and how.method is None
+
+
+def _recipe(recipe, course, stage, epochs, divisor):
+    """The recipe of a stage after the baseline; `None` to leave it out."""
+    chosen = getattr(course, f"{stage}_epochs")
+    epochs = epochs if chosen is None else chosen
+    if epochs == 0:
+        return None
+    rate = getattr(course, f"{stage}_learning_rate")
+    rate = recipe.learning_rate / divisor if rate is None else rate
+    return dataclasses.replace(recipe, epochs=epochs, learning_rate=rate)
+
+
+def _check_use(given, names):
+    """Refuses what would have no effect."""
+    start, course = given[Start], given[Course]
+    for name, stage in _NEEDS.items():
+        if given.value(name) and stage not in names:
+            raise ValueError(
+                f"--{name} needs --{stage}_epochs above 0. "
+                f"Received: --{name}={given.value(name)}"
+            )
+    both = _by_both(given)
+    for name in _OF_RANKS if both else _OF_BUDGET:
+        if given.present(name):
+            raise ValueError(
+                f"Give --budget or --{name}, not both: --budget chooses groups and "
+                "ranks itself; with --method it chooses ranks alone"
+                if both
+                else f"--{name} needs --budget without --method"
+            )
+    if course.from_scratch and (start.path or start.weights):
+        raise ValueError("Give --from_scratch, or --from or --weights, not both")
+    for stage in ("force", "finetune", "sparsify"):
+        if given.present("stage") and stage in course.stage and stage not in names:
+            raise ValueError(f"--stage={stage} needs --{stage}_epochs above 0")

@@ -17,8 +17,9 @@ _LOCAL = ("data_dir",)
 class Given:
     """The values of a binary's flags, as the dataclasses that they come from."""
 
-    def __init__(self, classes):
+    def __init__(self, classes, values=flags.FLAGS):
         self._classes = classes
+        self._values = values
 
     def __getitem__(self, cls):
         """Returns an instance of a class of options, filled from the flags.
@@ -28,19 +29,23 @@ class Given:
         """
         values = {}
         for field, limits in options.limits_of(cls).items():
-            value = flags.FLAGS[limits.flag or field.name].value
+            value = self.value(limits.flag or field.name)
             if limits.parse is not None and value is not None:
                 value = limits.parse(value)
             values[field.name] = tuple(value) if isinstance(value, list) else value
         return cls(**values)
 
+    def value(self, name: str):
+        """Returns the value of a flag by its name."""
+        return self._values[name].value
+
     def present(self, name: str) -> bool:
         """Tells whether a flag was given."""
-        return bool(flags.FLAGS[name].present)
+        return bool(self._values[name].present)
 
     def command(self, binary: str) -> str:
         """Returns the command line, without what differs from machine to machine."""
-        given = [flags.FLAGS[name] for name in names(self._classes)]
+        given = [self._values[name] for name in names(self._classes)]
         texts = [f.serialize() for f in given if f.present and f.name not in _LOCAL]
         return shlex.join([binary, *(part for text in texts for part in _split(text))])
 
@@ -78,8 +83,28 @@ def names(classes) -> list[str]:
     )
 
 
-def define(classes) -> None:
-    """Defines the flags of classes of options, each unless it is defined already.
+def parse(classes, arguments) -> Given:
+    """Returns the flags of classes of options, as a command line gives them.
+
+    Args:
+        classes: Dataclasses of options.
+        arguments: The command line, without the name of the binary.
+
+    Raises:
+        flags.Error: A flag is unknown, or cannot have its value.
+    """
+    values = flags.FlagValues()
+    define(classes, values)
+    values(["keras-roots", *arguments])
+    return Given(classes, values)
+
+
+def define(classes, values=flags.FLAGS) -> None:
+    """Defines the flags of classes of options.
+
+    Args:
+        classes: Dataclasses of options.
+        values: Where to define them, each unless it is there already.
 
     Raises:
         ValueError: Two of the classes share a flag that does not mean the same.
@@ -94,33 +119,41 @@ def define(classes) -> None:
                 raise ValueError(
                     f"--{name} means two things: {defined[name]}, {meaning}"
                 )
-            if name not in flags.FLAGS:
-                _define(name, field.default, hints[field.name], limits)
+            if name not in values:
+                _define(name, field.default, hints[field.name], limits, values)
 
 
-def _define(name, default, hint, limits):
+def _define(name, default, hint, limits, values):
     kinds = _kinds(hint)
-    bounds = {"lower_bound": limits.least, "upper_bound": limits.most}
+    own = {"flag_values": values}
+    bounds = own | {"lower_bound": limits.least, "upper_bound": limits.most}
     if limits.parse is not None:
-        flags.DEFINE_string(name, default, limits.help)
+        flags.DEFINE_string(name, default, limits.help, **own)
     elif kinds == {int, tuple}:
         flags.DEFINE(
-            _GroupsParser(), name, default, limits.help, serializer=_GroupsSerializer()
+            _GroupsParser(),
+            name,
+            default,
+            limits.help,
+            serializer=_GroupsSerializer(),
+            **own,
         )
     elif tuple in kinds and limits.repeated:
-        flags.DEFINE_multi_enum(name, list(default), list(limits.choices), limits.help)
+        flags.DEFINE_multi_enum(
+            name, list(default), list(limits.choices), limits.help, **own
+        )
     elif tuple in kinds:
-        flags.DEFINE_list(name, default and list(default), limits.help)
+        flags.DEFINE_list(name, default and list(default), limits.help, **own)
     elif bool in kinds:
-        flags.DEFINE_bool(name, default, limits.help)
+        flags.DEFINE_bool(name, default, limits.help, **own)
     elif float in kinds:
         flags.DEFINE_float(name, default, limits.help, **bounds)
     elif int in kinds:
         flags.DEFINE_integer(name, default, limits.help, **bounds)
     elif limits.choices is not None:
-        flags.DEFINE_enum(name, default, list(limits.choices), limits.help)
+        flags.DEFINE_enum(name, default, list(limits.choices), limits.help, **own)
     else:
-        flags.DEFINE_string(name, default, limits.help)
+        flags.DEFINE_string(name, default, limits.help, **own)
 
 
 def _kinds(hint) -> set[type]:

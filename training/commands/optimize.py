@@ -5,7 +5,7 @@ By tensorflow-model-optimization, on a twin of the network in tf_keras:
   qat      quantisation-aware training: the network computes in training what its int8
            file will compute
   prune    the smallest weights become zero, more and more of them (Zhu and Gupta, 2017)
-  cluster  each kernel is left with a few different weights, which are trained
+  cluster  each kernel keeps a few different weights, which are trained
 
 Examples, of a released network and of a file:
 
@@ -26,17 +26,15 @@ rate:
 """
 
 import dataclasses
+import functools
 import json
 
-from absl import flags
-
-from keras_roots.training import data, evaluation, stages
-from keras_roots.training.commands import flags as shared
-from keras_roots.training.commands import recipe_flags, start_flags
-from keras_roots.training.stages import OPTIMIZATION_METHODS, OptimizationSettings
-from keras_roots.training.trainer import Recipe
-
-_SHARED_FLAGS = ("from", *(name for name in shared.TRAINING if name != "distribution"))
+from keras_roots.training import stages
+from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.data import Source
+from keras_roots.training.networks import Start
+from keras_roots.training.stages import OPTIMIZATIONS, Optimization, Run
+from keras_roots.training.trainer import Changes, get_recipe
 
 # The methods that each flag is for.
 _FOR = {
@@ -49,88 +47,39 @@ _FOR = {
 }
 
 
-def main(argv) -> None:
+def main(given) -> None:
     """Optimises the network as the flags say, and prints the result and the table."""
-    del argv
-    values = shared.FLAGS
-    _check_flags()
-    recipe = _recipe()
-    dataset = data.open_dataset(values.dataset, values.data_dir, values.holdout)
-    names = [field.name for field in dataclasses.fields(OptimizationSettings)]
-    result, rows = stages.optimize(
-        start_flags.start().start(dataset),
-        dataset,
-        OptimizationSettings(**{name: values[name].value for name in names}),
-        values.output_dir,
-        recipe,
-        start=start_flags.start().describe() | {"holdout": values.holdout},
-        seed=values.seed,
-    )
-    print(json.dumps(result, indent=2))
-    print(evaluation.render_twin_files(rows))
+    start = given[Start]
+    stage = plan(given)
+    context = given[Run].context(given[Source].open())
+    make = functools.partial(start.start, context.dataset)
+    outcome = stages.run([stage], context, make, {"start": start.describe()})
+    print(json.dumps(outcome.result(""), indent=2))
+    print((outcome.folder / "table.md").read_text())
 
 
-def define_flags() -> tuple[str, ...]:
-    """Defines the binary's flags and returns their names."""
-    shared.define(*_SHARED_FLAGS)
-    default = OptimizationSettings("qat")
-    own = (
-        flags.DEFINE_enum(
-            "method", default.method, list(OPTIMIZATION_METHODS), "What to do."
-        ),
-        flags.DEFINE_float(
-            "sparsity", default.sparsity, "Part of each kernel's weights to be zero."
-        ),
-        flags.DEFINE_float(
-            "initial_sparsity",
-            default.initial_sparsity,
-            "That part where pruning begins.",
-        ),
-        flags.DEFINE_float(
-            "begin", default.begin, "Part of the run after which pruning begins."
-        ),
-        flags.DEFINE_float(
-            "end", default.end, "Part of the run after which --sparsity is reached."
-        ),
-        flags.DEFINE_integer(
-            "clusters", default.clusters, "Different weights that a kernel is left."
-        ),
-        flags.DEFINE_bool(
-            "preserve_zeros",
-            default.preserve_zeros,
-            "Whether weights that are zero stay zero, after pruning.",
-        ),
-    )
-    names = tuple(flag.name for flag in own)
-    return (*_SHARED_FLAGS, *recipe_flags.define(), *names)
+def plan(given) -> stages.Optimize:
+    """Returns the stage that the flags ask for.
 
-
-def run() -> None:
-    """Runs the binary."""
-    shared.launch(main, __doc__, define_flags())
-
-
-def _check_flags():
-    """Refuses what cannot be, or would have no effect."""
-    values = shared.FLAGS
-    if not values.output_dir:
-        raise ValueError("--output_dir is required: a folder for what the run writes")
-    start_flags.start().check_trained()
+    Raises:
+        ValueError: A flag is impossible, or would have no effect.
+    """
+    start, settings = given[Start], given[Optimization]
+    start.check_trained()
     for name, methods in _FOR.items():
-        if values[name].present and values.method not in methods:
+        if given.present(name) and settings.method not in methods:
             raise ValueError(
                 f"--{name} is for --method={' or '.join(methods)}. "
-                f"Received: --method={values.method} --{name}={values[name].value}"
+                f"Received: --method={settings.method} --{name}={given.value(name)}"
             )
+    changes = given[Changes].given()
+    recipe = get_recipe(start.model, given[Source].dataset, **changes)
+    method = OPTIMIZATIONS[settings.method]
+    own = {"epochs": method.epochs, "learning_rate": recipe.learning_rate * method.rate}
+    own = {name: value for name, value in own.items() if name not in changes}
+    recipe = dataclasses.replace(recipe, **own)
+    return stages.Optimize(settings=settings, recipe=recipe)
 
 
-def _recipe() -> Recipe:
-    values = shared.FLAGS
-    method = OPTIMIZATION_METHODS[values.method]
-    recipe = recipe_flags.recipe()
-    changes = {}
-    if values.epochs is None:
-        changes["epochs"] = method.epochs
-    if values.learning_rate is None:
-        changes["learning_rate"] = recipe.learning_rate * method.rate
-    return dataclasses.replace(recipe, **changes)
+CLASSES = (Start, Source, Run, Changes, Optimization)
+run = flags.command(main, __doc__, *CLASSES)

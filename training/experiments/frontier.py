@@ -20,20 +20,22 @@ import keras
 
 from keras_roots.training import data, evaluation
 from keras_roots.training.experiments import points
+from keras_roots.training.experiments.rows import Row, error_of, falling
 from keras_roots.training.experiments.tables import Table
 from keras_roots.training.stages import (
-    Budgeted,
-    Forced,
-    Grouped,
-    LowRank,
+    Budget,
+    Decompose,
+    Decomposition,
+    Force,
+    Forces,
+    Group,
+    Groups,
+    Keep,
+    MeetBudget,
     Outcome,
-    Pruned,
-    Row,
+    Prune,
     Stage,
-    Trained,
-    Whole,
-    error_of,
-    falling,
+    Train,
 )
 
 _STRENGTH = 1e-4
@@ -61,7 +63,7 @@ class Network:
     model: str
     epochs: int
     root: str
-    grouping: Grouped | None
+    grouping: Group | None
     low_rank: float
     root_rank: float
     root_layers: str
@@ -85,7 +87,7 @@ NETWORKS = (
         model="root_resnet20",
         epochs=3,
         root="root_resnet20:1",
-        grouping=Grouped(groups=4, mix=True),
+        grouping=Group(settings=Groups(groups=4, mix=True, carry_over="responses")),
         low_rank=0.6,
         root_rank=0.75,
         root_layers="all",
@@ -114,21 +116,21 @@ def _choices(network) -> dict[str, tuple[str, tuple[Stage, ...]]]:
     recipe = falling(network.model, network.epochs)
     grouping, layers = (), network.root_layers
     if network.grouping:
-        grouping = (network.grouping, Trained("rooted", recipe=recipe))
-    trained = Trained(recipe=recipe)
-    ranks = LowRank(macs=network.low_rank)
-    root_ranks = LowRank(macs=network.root_rank, layers=layers)
-    force = Forced(recipe=recipe, strength=_STRENGTH)
-    root_force = dataclasses.replace(force, layers=layers)
+        grouping = (network.grouping, Train("rooted", recipe=recipe))
+    trained = Train(recipe=recipe)
+    ranks = _decompose(network.low_rank, "all")
+    root_ranks = _decompose(network.root_rank, layers)
+    force = _force(recipe, "all")
+    root_force = _force(recipe, layers)
     everything = (*grouping, root_force, root_ranks, trained)
-    pruning = (Pruned(sparsity=_SPARSITY), Trained("retrained", recipe=recipe))
+    pruning = (Prune(sparsity=_SPARSITY), Train("retrained", recipe=recipe))
     budgets = {
-        f"budget {part}": (dense, (Budgeted(part=part), trained))
+        f"budget {part}": (dense, (_meet_budget(part), trained))
         for part in network.budgets
     }
     return {
-        "dense": (dense, (Whole(),)),
-        "root": (root, grouping or (Whole(),)),
+        "dense": (dense, (Keep(),)),
+        "root": (root, grouping or (Keep(),)),
         "rank": (dense, (ranks, trained)),
         "force + rank": (dense, (force, ranks, trained)),
         "root + rank": (root, (*grouping, root_ranks, trained)),
@@ -138,13 +140,26 @@ def _choices(network) -> dict[str, tuple[str, tuple[Stage, ...]]]:
     }
 
 
+def _decompose(part, layers) -> Decompose:
+    how = Decomposition(budget=part, method="responses", layers=layers)
+    return Decompose(settings=how)
+
+
+def _force(recipe, layers) -> Force:
+    return Force(recipe=recipe, forces=Forces(strength=_STRENGTH, layers=layers))
+
+
+def _meet_budget(part) -> MeetBudget:
+    return MeetBudget(settings=Budget(budget=part, cost="macs"))
+
+
 def columns(outcome: Outcome) -> dict:
     """Returns costs and error of the Keras network, and what it was trained for.
 
     Args:
         outcome: What a row has left.
     """
-    results = [outcome.result(stage.name) for stage in outcome.row.stages]
+    results = [outcome.result(name) for name in outcome.names]
     last = outcome.last()
     return {
         "macs": last["macs"],

@@ -14,17 +14,16 @@ import keras
 
 from keras_roots.training import data
 from keras_roots.training.evaluation import measure_files
+from keras_roots.training.experiments.rows import Row, error_of, falling, rounded
 from keras_roots.training.experiments.tables import Table
 from keras_roots.training.stages import (
-    Forced,
-    LowRank,
+    Decompose,
+    Decomposition,
+    Force,
+    Forces,
+    Keep,
     Outcome,
-    Row,
-    Trained,
-    Whole,
-    error_of,
-    falling,
-    rounded,
+    Train,
 )
 
 _MODEL, _NETWORK = "root_nin", "root_nin:8"
@@ -36,8 +35,10 @@ _RECIPE = falling(_MODEL, _EPOCHS)
 # What comes before decomposing.
 BEFORE = {
     "none": (),
-    "force": (Forced(recipe=_RECIPE, strength=_STRENGTH, layers=_LAYERS),),
-    "training": (Trained("before", recipe=_RECIPE),),
+    "force": (
+        Force(recipe=_RECIPE, forces=Forces(strength=_STRENGTH, layers=_LAYERS)),
+    ),
+    "training": (Train("before", recipe=_RECIPE),),
 }
 # Part of the multiply-adds that is left, and a key of `BEFORE`.
 DECOMPOSED = (
@@ -50,10 +51,10 @@ DECOMPOSED = (
 
 
 def _rows() -> tuple[Row, ...]:
-    rows = [Row("whole", _NETWORK, "cifar10", (Whole(),), _labels(1.0, "none"))]
+    rows = [Row("whole", _NETWORK, "cifar10", (Keep(),), _labels(1.0, "none"))]
     for part, before in DECOMPOSED:
-        stages = (*BEFORE[before], LowRank(macs=part, layers=_LAYERS))
-        stages += (Trained(recipe=_RECIPE),)
+        how = Decomposition(budget=part, method="responses", layers=_LAYERS)
+        stages = (*BEFORE[before], Decompose(settings=how), Train(recipe=_RECIPE))
         name = f"{part}" if before == "none" else f"{part}-{before}"
         rows.append(Row(name, _NETWORK, "cifar10", stages, _labels(part, before)))
     return tuple(rows)
@@ -69,8 +70,8 @@ def columns(outcome: Outcome) -> dict:
     Args:
         outcome: What a row has left.
     """
-    results = {stage.name: outcome.result(stage.name) for stage in outcome.row.stages}
-    first = results.get("whole") or results["low_rank"]
+    results = {name: outcome.result(name) for name in outcome.names}
+    first = results.get("whole") or results["decompose"]
     trained = results.get("trained")
     costs = first or outcome.last()
     return {

@@ -12,19 +12,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_roots import analysis
-from keras_roots.training.experiments.tables import Table
-from keras_roots.training.stages import (
-    Fresh,
-    Grouped,
-    Outcome,
+from keras_roots.training.experiments.rows import (
     Row,
-    Trained,
-    Whole,
     error_of,
     falling,
     rising,
     rounded,
 )
+from keras_roots.training.experiments.tables import Table
+from keras_roots.training.stages import Fresh, Group, Groups, Keep, Outcome, Train
 
 EPOCHS = (0, 1, 3, 10)  # after which errors are shown
 
@@ -42,15 +38,16 @@ def _rows() -> tuple[Row, ...]:
         network = f"{model}:1"
         labels = {"network": network, "groups": groups}
         dense = {"network": network, "groups": 1, "start": "dense, as it was"}
-        rows.append(Row(f"{short}-dense", network, "cifar10", (Whole(),), dense))
-        training = Trained(recipe=falling(model, EPOCHS[-1]))
+        rows.append(Row(f"{short}-dense", network, "cifar10", (Keep(),), dense))
+        training = Train(recipe=falling(model, EPOCHS[-1]))
         for how in CARRY_OVER:
-            grouped = Grouped(groups=groups, mix=mix, carry_over=how)
-            stages = (grouped, training)
+            settings = Groups(groups=groups, mix=mix, carry_over=how)
+            stages = (Group(settings=settings), training)
             start = labels | {"start": how}
             rows.append(Row(f"{short}-{how}", network, "cifar10", stages, start))
-        stages = (Fresh(groups=groups, mix=mix),)
-        stages += (Trained(recipe=rising(model, EPOCHS[-1])),)
+        settings = Groups(groups=groups, mix=mix, carry_over="none")
+        stages = (Fresh(settings=settings),)
+        stages += (Train(recipe=rising(model, EPOCHS[-1])),)
         start = labels | {"start": "scratch"}
         rows.append(Row(f"{short}-scratch", network, None, stages, start))
     return tuple(rows)
@@ -62,9 +59,8 @@ def columns(outcome: Outcome) -> dict:
     Args:
         outcome: What a row has left.
     """
-    first, training = outcome.row.stages[0], outcome.row.stages[-1]
-    errors = {0: error_of(outcome.result(first.name))}
-    for line in outcome.log(training.name):
+    errors = {0: error_of(outcome.result(outcome.names[0]))}
+    for line in outcome.log(outcome.names[-1]):
         errors[int(line["epoch"])] = rounded(1 - float(line["val_accuracy"]))
     last = outcome.last()
     return {

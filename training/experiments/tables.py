@@ -12,7 +12,8 @@ import keras
 
 from keras_roots import utils
 from keras_roots.training import data
-from keras_roots.training.stages import Bench, Outcome, Row, run_row
+from keras_roots.training.experiments.rows import Row, run_row
+from keras_roots.training.stages import Context, Outcome
 from keras_roots.utils import markdown_rows
 
 FOLDER = "experiments"
@@ -48,15 +49,19 @@ class Table:
 
 
 def run(
-    table: Table, folder: str | os.PathLike, bench: Bench, only: str | None = None
+    table: Table,
+    context: Context,
+    only: str | None = None,
+    epochs: int | None = None,
 ) -> None:
     """Runs the rows that are not done; measures in turns once all are.
 
     Args:
         table: The table.
-        folder: Folder of its rows, made where it is missing.
-        bench: Where to run them.
+        context: Where to run them; the folder, that of the rows, is made where it is
+            missing.
         only: Regular expression for the names of the rows to run; `None` for all.
+        epochs: Epochs of every stage that trains, as for `run_row`.
 
     Raises:
         ValueError: No row has such a name, or a row's folder holds something else.
@@ -64,8 +69,8 @@ def run(
         FloatingPointError: Training diverged.
     """
     for row in chosen_rows(table, only):
-        run_row(row, Path(folder, row.name), bench)
-    _measure(table, Path(folder), bench)
+        run_row(row, context, epochs)
+    _measure(table, context)
 
 
 def chosen_rows(table: Table, only: str | None) -> list[Row]:
@@ -97,7 +102,7 @@ def chosen_rows(table: Table, only: str | None) -> list[Row]:
 def missing(table: Table, folder: str | os.PathLike) -> list[str]:
     """Returns lines that say which rows lack which stages."""
     every = _outcomes(table, folder)
-    return [f"{o.row.name}: {', '.join(o.missing)}" for o in every if o.missing]
+    return [f"{o.folder.name}: {', '.join(o.missing)}" for o in every if o.missing]
 
 
 def write(
@@ -161,11 +166,11 @@ def lines(
     """
     found = {line.get("row"): line for line in _read_lines(earlier)}
     figures = measured(folder)
-    for outcome in _outcomes(table, folder):
+    for row, outcome in zip(table.rows, _outcomes(table, folder), strict=True):
         if last := outcome.last():
-            name = outcome.row.name
+            name = row.name
             found[name] = (
-                {"row": name, **outcome.row.labels}
+                {"row": name, **row.labels}
                 | table.columns(outcome)
                 | figures.get(name, {})
                 | {column: last.get(column) for column in _ORIGIN}
@@ -189,7 +194,7 @@ def measured(folder: str | os.PathLike) -> dict[str, dict]:
 
 
 def _outcomes(table, folder) -> list[Outcome]:
-    return [Outcome(row, Path(folder, row.name)) for row in table.rows]
+    return [row.outcome(Path(folder)) for row in table.rows]
 
 
 def _read_lines(path) -> list[dict]:
@@ -208,13 +213,14 @@ def _is_drawable(table, rows) -> bool:
     )
 
 
-def _measure(table, folder, bench):
+def _measure(table, context):
+    folder = Path(context.folder)
     every = _outcomes(table, folder)
     if table.measure is None or any(outcome.missing for outcome in every):
         return
     if set(measured(folder)) == {row.name for row in table.rows}:
         return
-    bench.say("all rows are done: measuring them in turns")
-    models = {o.row.name: o.model(o.row.stages[-1].name) for o in every}
-    found = table.measure(models, bench.dataset)
+    context.say("all rows are done: measuring them in turns")
+    models = {o.folder.name: o.model(o.names[-1]) for o in every}
+    found = table.measure(models, context.dataset)
     utils.write_text(folder / _MEASURED, json.dumps(found, indent=2) + "\n")

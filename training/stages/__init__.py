@@ -1,83 +1,52 @@
 """Stages that change a network in a folder of their own, resumably."""
 
-from keras_roots.training.stages.compressing import compress, deliver, quantizations
-from keras_roots.training.stages.compression import Compression
-from keras_roots.training.stages.compression_report import (
-    analyse,
-    export,
-    ranks,
-    render,
-)
-from keras_roots.training.stages.compression_settings import (
+from keras_roots.training.stages.decompose import (
     Budget,
+    Decompose,
     Decomposition,
-    FineTuning,
-    Force,
-    Settings,
-    Sparsification,
+    MeetBudget,
 )
-from keras_roots.training.stages.experiment_cheaper import (
-    Budgeted,
-    Forced,
-    LowRank,
-    Pruned,
-)
-from keras_roots.training.stages.experiment_rows import (
-    Bench,
+from keras_roots.training.stages.finetune import FineTune, FineTuning
+from keras_roots.training.stages.group import Fresh, Group, Groups
+from keras_roots.training.stages.optimize import METHODS as OPTIMIZATIONS
+from keras_roots.training.stages.optimize import Optimization, Optimize
+from keras_roots.training.stages.sparsify import Prune, Sparsification, Sparsify
+from keras_roots.training.stages.stage import (
+    Context,
+    Keep,
     Outcome,
-    Row,
+    Run,
     Stage,
-    error_of,
-    rounded,
-    run_row,
+    TrainingRun,
+    run,
 )
-from keras_roots.training.stages.experiment_stages import (
-    Fresh,
-    Grouped,
-    Trained,
-    Whole,
-    falling,
-    rising,
-)
-from keras_roots.training.stages.optimizing import Settings as OptimizationSettings
-from keras_roots.training.stages.optimizing import optimize
-from keras_roots.training.stages.optimizing_methods import (
-    METHODS as OPTIMIZATION_METHODS,
-)
+from keras_roots.training.stages.train import Force, Forces, Train, train
 
 __all__ = [
-    "compress",
-    "Bench",
     "Budget",
-    "Budgeted",
-    "Compression",
+    "Context",
+    "Decompose",
     "Decomposition",
+    "FineTune",
     "FineTuning",
     "Force",
-    "Forced",
+    "Forces",
     "Fresh",
-    "Grouped",
-    "LowRank",
-    "OPTIMIZATION_METHODS",
-    "OptimizationSettings",
+    "Group",
+    "Groups",
+    "Keep",
+    "MeetBudget",
+    "OPTIMIZATIONS",
+    "Optimization",
+    "Optimize",
     "Outcome",
-    "Pruned",
-    "Row",
-    "Settings",
+    "Prune",
+    "Run",
     "Sparsification",
+    "Sparsify",
     "Stage",
-    "Trained",
-    "Whole",
-    "analyse",
-    "deliver",
-    "error_of",
-    "export",
-    "falling",
-    "optimize",
-    "quantizations",
-    "ranks",
-    "render",
-    "rising",
-    "rounded",
-    "run_row",
+    "Train",
+    "TrainingRun",
+    "run",
+    "train",
 ]

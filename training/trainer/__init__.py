@@ -7,11 +7,9 @@ from keras_roots.training.trainer.callbacks import (
     read_log,
 )
 from keras_roots.training.trainer.distillation import with_teacher
+from keras_roots.training.trainer.finetuner import finetuner
 from keras_roots.training.trainer.fit import (
-    MODEL,
-    RESULT,
     check_layout,
-    finish,
     fit,
     seconds,
     set_seed,
@@ -27,17 +25,17 @@ from keras_roots.training.trainer.prepare import (
 from keras_roots.training.trainer.recipes import (
     PRECISIONS,
     SCHEDULES,
+    Changes,
     Recipe,
     get_recipe,
 )
 from keras_roots.training.trainer.schedules import make_schedule
 
 __all__ = [
+    "Changes",
     "LAST",
     "Log",
-    "MODEL",
     "PRECISIONS",
-    "RESULT",
     "Recipe",
     "SCHEDULES",
     "StopAtNaN",
@@ -47,7 +45,7 @@ __all__ = [
     "check_outputs",
     "compile_model",
     "copy_weights",
-    "finish",
+    "finetuner",
     "fit",
     "get_recipe",
     "output_layers",

@@ -173,8 +173,8 @@ class StopAtNaN(keras.callbacks.Callback):
         )
         raise FloatingPointError(
             f"{' and '.join(bad)} is not finite in epoch {self.epoch + 1}: training "
-            "has diverged. Try a lower --learning_rate or a longer --warmup in a new "
-            f"--output_dir. {kept}"
+            "has diverged. Try a lower `learning_rate` or a longer `warmup` in a new "
+            f"folder. {kept}"
         )
 
 

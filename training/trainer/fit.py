@@ -1,9 +1,6 @@
 """Trains a given model by a recipe, resumably: what every training binary stands on."""
 
-import contextlib
-import dataclasses
 import importlib.util
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -11,16 +8,12 @@ from pathlib import Path
 
 import keras
 
-import keras_roots
-from keras_roots import utils
-from keras_roots.training import data, evaluation, runs
+from keras_roots.training import data
 from keras_roots.training.data import get_augmentation
 from keras_roots.training.trainer import callbacks as cb
 from keras_roots.training.trainer import prepare
+from keras_roots.training.trainer.distribution import scope
 from keras_roots.training.trainer.recipes import Recipe
-
-MODEL = "model.keras"
-RESULT = "result.json"
 
 
 def fit(
@@ -70,7 +63,7 @@ def fit(
     augmentation = get_augmentation(recipe.augmentation)
     steps = data.steps_per_epoch(dataset.train, recipe.batch_size)
     until = recipe.epochs if until is None else until
-    with _scope(distribution) as replicas:
+    with scope(distribution) as replicas:
         trainee = prepare.prepare(network or plain, recipe, synchronized=replicas > 1)
         prepare.copy_weights(plain, trainee)
         trainee = adapt(trainee)
@@ -119,51 +112,6 @@ def fit(
     return trainee
 
 
-def finish(
-    plain: keras.Model,
-    dataset: data.Dataset,
-    output_dir: str | os.PathLike,
-    batch_size: int = 100,
-    **extra,
-) -> dict:
-    """Saves a model as `model.keras`, and what it reaches as `result.json`.
-
-    Args:
-        plain: The model.
-        dataset: The data set, whose test split gives the accuracy.
-        output_dir: Directory of the run.
-        batch_size: Images per call.
-        **extra: Further entries of the result.
-
-    Returns:
-        What `result.json` holds: accuracy on the test split, and on the images held
-        out of the training split if there are any; multiply-adds, parameters, `extra`;
-        command, hardware, versions and date.
-    """
-    with utils.replacing(Path(output_dir, MODEL)) as name:
-        plain.save(name)
-    predictor = evaluation.model_predictor(plain)
-    score = evaluation.evaluate_on(predictor, dataset, batch_size=batch_size)
-    profile = keras_roots.profile(plain)
-    result = {
-        "model": plain.name,
-        "dataset": dataset.name,
-        **dataclasses.asdict(score),
-        "macs": profile.macs,
-        "params": profile.params,
-        **extra,
-    }
-    if dataset.evaluation is not dataset.test:
-        held_out = evaluation.evaluate_on(
-            predictor, dataset, "evaluation", batch_size=batch_size
-        )
-        result["validation_top1"] = held_out.top1
-        result["validation_images"] = held_out.images
-    result |= runs.describe()
-    utils.write_text(Path(output_dir, RESULT), json.dumps(result, indent=2) + "\n")
-    return result
-
-
 def seconds(output_dir: str | os.PathLike) -> float:
     """Returns the seconds that the epochs in a run's log took."""
     return round(sum(float(row["seconds"]) for row in cb.read_log(output_dir)), 1)
@@ -185,25 +133,6 @@ def check_layout() -> None:
             "Training takes images with their channels last. Received: "
             f"image_data_format={keras.config.image_data_format()!r}"
         )
-
-
-@contextlib.contextmanager
-def _scope(distribution):
-    """Yields the number of replicas, within the scope of the strategy."""
-    if keras.backend.backend() != "tensorflow" or distribution == "one_device":
-        yield 1
-        return
-    import tensorflow as tf
-
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices(
-        "CPU"
-    )
-    if len(devices) == 1:
-        yield 1
-        return
-    strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
-    with strategy.scope():
-        yield strategy.num_replicas_in_sync
 
 
 def _callbacks(trainee, plain, log, averaged, output_dir, seed):

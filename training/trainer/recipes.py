@@ -1,57 +1,76 @@
 """Training recipes as data: one per model and data set.
 
-Rates are for the batch size beside them. `keras-roots-train` takes the recipe of its
-`--model` and `--dataset`, and every field may be changed by the flag of the same name.
+Rates are for the batch size beside them. Commands that train take the recipe of their
+model and data set, and change any option by the flag of the same name.
 """
 
 import dataclasses
 
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How a network is trained.
-
-    Attributes:
-        epochs: Passes over the training images.
-        batch_size: Images per step, over all devices.
-        learning_rate: Highest learning rate.
-        schedule: `"one_cycle"` (up linearly over `warmup`, then down linearly to zero)
-            or `"step"` (up over `warmup`, then a tenth at each of `milestones`).
-        warmup: Part of the run, 0 to 1, over which the rate rises.
-        milestones: Parts of the run, 0 to 1, after which the step schedule drops.
-        momentum: Momentum of SGD.
-        nesterov: Whether the momentum is Nesterov's.
-        weight_decay: Coupled decay of convolution and dense kernels: their L2 penalty
-            is half of it.
-        decay_multipliers: Layer names whose decay is a multiple of `weight_decay`.
-        label_smoothing: Probability spread over all classes, 0 to 1.
-        augmentation: A key of `keras_roots.training.augment.AUGMENTATIONS`.
-        ema: Momentum of the moving average of the weights that is evaluated and saved,
-            0 for none.
-        precision: `"float32"`, `"conv_bfloat16"` (the convolutions alone) or
-            `"mixed_bfloat16"`, the fastest on a CPU with bfloat16 instructions.
-        auxiliary_weight: Weight of the losses of auxiliary heads.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    schedule: str = "one_cycle"
-    warmup: float = 0.25
-    milestones: tuple[float, ...] = (0.5, 0.75)
-    momentum: float = 0.9
-    nesterov: bool = True
-    weight_decay: float = 5e-4
-    decay_multipliers: tuple[tuple[str, float], ...] = ()
-    label_smoothing: float = 0.0
-    augmentation: str = "none"
-    ema: float = 0.0
-    precision: str = "float32"
-    auxiliary_weight: float = 0.3
-
+from keras_roots.training.data import AUGMENTATIONS
+from keras_roots.training.options import REQUIRED, changes_of, option, options
+from keras_roots.utils import checks
 
 SCHEDULES = ("one_cycle", "step")
 PRECISIONS = ("float32", "conv_bfloat16", "mixed_bfloat16")
+
+
+@options
+class Recipe:
+    """How a network is trained."""
+
+    epochs: int = option(REQUIRED, "Passes over the training images.", least=0)
+    batch_size: int = option(REQUIRED, "Images per step, over all devices.", least=1)
+    learning_rate: float = option(REQUIRED, "Highest learning rate.")
+    schedule: str = option(
+        "one_cycle",
+        "Learning-rate schedule: one_cycle (up linearly over the warm-up, then down "
+        "linearly to zero) or step (up over the warm-up, then a tenth at each "
+        "milestone).",
+        choices=SCHEDULES,
+    )
+    warmup: float = option(
+        0.25, "Part of the run, 0 to 1, over which the rate rises.", least=0
+    )
+    # Parts of the run, 0 to 1, after which the step schedule drops.
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    momentum: float = option(0.9, "Momentum of SGD.", least=0)
+    # Whether the momentum is Nesterov's.
+    nesterov: bool = True
+    weight_decay: float = option(
+        5e-4,
+        "Coupled decay of convolution and dense kernels: their L2 penalty is half of "
+        "it.",
+        least=0,
+    )
+    # Names of layers whose decay is a multiple of `weight_decay`.
+    decay_multipliers: tuple[tuple[str, float], ...] = ()
+    label_smoothing: float = option(
+        0.0, "Probability spread over all classes, 0 to 1.", least=0
+    )
+    augmentation: str = option(
+        "none", "How training images are varied.", choices=tuple(AUGMENTATIONS)
+    )
+    ema: float = option(
+        0.0,
+        "Momentum of the moving average of the weights that is evaluated and saved, 0 "
+        "for none.",
+        least=0,
+    )
+    precision: str = option(
+        "float32",
+        "Arithmetic of the training: float32, conv_bfloat16 (the convolutions alone) "
+        "or mixed_bfloat16, the fastest on a CPU with bfloat16 instructions.",
+        choices=PRECISIONS,
+    )
+    # Weight of the losses of auxiliary heads.
+    auxiliary_weight: float = 0.3
+
+    def __post_init__(self):
+        checks.integer("epochs", self.epochs)
+        checks.number("learning_rate", self.learning_rate, above=0)
+        for name in ("warmup", "label_smoothing", "momentum", "ema"):
+            checks.part(name, getattr(self, name), zero=True)
+
 
 _CIFAR = Recipe(60, 128, 0.1, augmentation="pad_crop_mirror")
 _DIGITS = Recipe(12, 32, 0.05, augmentation="pad_crop")
@@ -121,33 +140,8 @@ def get_recipe(model: str, dataset: str, **changes) -> Recipe:
     keys = ((model, dataset), (model, None), (None, dataset), (None, None))
     key = next(key for key in keys if key in RECIPES)
     given = {name: value for name, value in changes.items() if value is not None}
-    recipe = dataclasses.replace(RECIPES[key], **given)
-    _check(recipe)
-    return recipe
+    return dataclasses.replace(RECIPES[key], **given)
 
 
-def _check(recipe):
-    positive = ("epochs", "batch_size", "learning_rate")
-    fractions = ("warmup", "label_smoothing", "momentum", "ema")
-    for name in positive:
-        if not getattr(recipe, name) > 0:
-            raise ValueError(
-                f"`{name}` must be positive. Received: {name}={getattr(recipe, name)}"
-            )
-    for name in fractions:
-        if not 0 <= getattr(recipe, name) < 1:
-            raise ValueError(
-                f"`{name}` must be at least 0 and less than 1. "
-                f"Received: {name}={getattr(recipe, name)}"
-            )
-    if recipe.weight_decay < 0:
-        raise ValueError(
-            "`weight_decay` must not be negative. "
-            f"Received: weight_decay={recipe.weight_decay}"
-        )
-    for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
-        if getattr(recipe, name) not in choices:
-            raise ValueError(
-                f"`{name}` must be one of {choices}. "
-                f"Received: {name}={getattr(recipe, name)!r}"
-            )
+# The options of a recipe that commands change.
+Changes = changes_of(Recipe, "the recipe's")

@@ -5,26 +5,9 @@ import json
 
 import pytest
 
-_PARSE = """
-import json, sys
-from keras_roots.training.commands import flags
+from keras_roots.training.commands import flags_new as flags
 from keras_roots.training.commands import optimize
 
-optimize.define_flags()
-found = []
-for arguments in {commands}:
-    flags.FLAGS.unparse_flags()
-    for name in flags.FLAGS:
-        flags.FLAGS[name].unparse()
-    flags.FLAGS(["keras-roots-optimize", *arguments])
-    try:
-        optimize._check_flags()
-        recipe = optimize._recipe()
-        found.append([recipe.epochs, recipe.learning_rate, recipe.augmentation])
-    except ValueError as error:
-        found.append(str(error))
-print(json.dumps(found))
-"""
 _NIN = ["--model=root_nin", "--dataset=cifar10", "--weights=cifar10"]
 _RUN = [*_NIN, "--output_dir=run"]
 _CASES = [
@@ -36,7 +19,6 @@ _CASES = [
         [*_RUN, "--epochs=7", "--learning_rate=0.2", "--augmentation=none"],
         [7, 0.2, "none"],
     ),
-    (_NIN, "--output_dir is required: a folder for what the run writes"),
     (
         ["--output_dir=run"],
         "A trained network is needed: a .keras file, or a `model` with `weights`, not "
@@ -62,18 +44,22 @@ _CASES = [
     ),
     (
         [*_RUN, "--epochs=0"],
-        "`epochs` must be positive. Received: epochs=0",
+        "`epochs` must be an integer, 1 or more. Received: epochs=0",
     ),
 ]
 
 
-def test_flags(run_python):
-    commands = [arguments for arguments, _ in _CASES]
-    found = json.loads(run_python(_PARSE.format(commands=commands)).splitlines()[-1])
-    for (arguments, expected), one in zip(_CASES, found, strict=True):
-        if isinstance(expected, list):
-            expected = [expected[0], pytest.approx(expected[1]), expected[2]]
-        assert one == expected, arguments
+@pytest.mark.parametrize("arguments, expected", _CASES)
+def test_flags(arguments, expected):
+    given = flags.parse(optimize.CLASSES, arguments)
+    if isinstance(expected, str):
+        with pytest.raises(ValueError) as error:
+            optimize.plan(given)
+        assert str(error.value) == expected
+        return
+    recipe = optimize.plan(given).recipe
+    found = [recipe.epochs, recipe.learning_rate, recipe.augmentation]
+    assert found == [expected[0], pytest.approx(expected[1]), expected[2]]
 
 
 @pytest.mark.slow

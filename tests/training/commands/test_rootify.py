@@ -2,32 +2,33 @@
 
 import json
 
+import helpers
 import keras
 import numpy as np
 import pytest
 
+from keras_roots.training.commands import flags_new as flags
 from keras_roots.training.commands import rootify
-from keras_roots.training.data import datasets
-from keras_roots.training.trainer.recipes import Recipe
+from keras_roots.training.data import open_dataset
 
 
 @pytest.fixture
-def colours(tmp_path):
-    """Classes that differ in their colour."""
-    generator = np.random.default_rng(0)
-    arrays = {}
-    for split, count in (("train", 48), ("test", 12)):
-        labels = np.arange(count) % 3
-        images = generator.integers(0, 100, (count, 8, 8, 3))
-        images[np.arange(count), :, :, labels] += 150
-        arrays |= {f"x_{split}": images.astype("uint8"), f"y_{split}": labels}
-    path = tmp_path / "colours.npz"
-    np.savez(path, **arrays)
-    return str(path)
+def run(tmp_path, monkeypatch, capsys):
+    """Function of flags that runs the command on a saved network, and its result."""
+    monkeypatch.chdir(tmp_path)
+    helpers.colours("colours.npz", 48)
+    _network().save("dense.keras")
+
+    def run(*arguments):
+        own = ["--from=dense.keras", "--dataset=colours.npz", "--output_dir=run"]
+        rootify.main(flags.parse(rootify.CLASSES, [*own, *arguments]))
+        printed = capsys.readouterr().out
+        return json.loads(printed[printed.index("{\n") :]), printed
+
+    return run
 
 
-@pytest.fixture
-def model():
+def _network():
     keras.utils.set_random_seed(1)
     return keras.Sequential(
         [
@@ -43,52 +44,72 @@ def model():
     )
 
 
-def test_a_network_gets_groups_and_is_trained(model, colours, tmp_path, capsys):
-    dataset = datasets.open_dataset(colours)
-    recipe = Recipe(2, 8, 0.05)
-    settings = rootify.Groups(groups=4, recalibration_images=20)
-    arguments = (model, dataset, settings, str(tmp_path / "run"), recipe)
-    result = rootify.rootify(*arguments)
-    assert "second" in capsys.readouterr().out
+TRAINING = ("--epochs=2", "--batch_size=8", "--learning_rate=0.05")
+
+
+def test_a_network_gets_groups_and_is_trained(run, tmp_path):
+    settings = ("--groups=4", "--recalibration_images=20", *TRAINING)
+    result, printed = run(*settings)
+    assert "second" in printed
     assert json.loads((tmp_path / "run" / "result.json").read_text()) == result
     saved = keras.models.load_model(tmp_path / "run" / "model.keras")
     assert saved.get_layer("second").groups == 4
-    assert result["macs"] < result["dense_macs"]
+    dense = json.loads((tmp_path / "run" / "before" / "result.json").read_text())
+    assert result["macs"] < dense["macs"]
     assert result["epochs"] == 2
+    model = keras.models.load_model(tmp_path / "dense.keras")
+    dataset = open_dataset("colours.npz")
     scores = model.predict(dataset.test.images.astype("float32"), verbose=0)
-    assert result["dense_top1"] == np.mean(scores.argmax(-1) == dataset.test.labels)
+    expected = np.mean(scores.argmax(-1) == dataset.test.labels)
+    assert result["earlier_top1"]["before"] == expected
+    assert set(result["earlier_top1"]) == {"before", "grouped"}
     # The same again goes on, which is to say that nothing is left to do.
-    again = rootify.rootify(*arguments)
-    assert again["top1"] == result["top1"]
+    assert run(*settings)[0] == result
     with pytest.raises(ValueError, match="another configuration.*groups"):
-        rootify.rootify(model, dataset, rootify.Groups(groups=2), *arguments[3:])
+        run("--groups=2", *settings[1:])
 
 
-def test_without_training_the_weights_are_the_dense_ones(model, colours, tmp_path):
-    dataset = datasets.open_dataset(colours)
-    settings = rootify.Groups(
-        groups=2, layers="sec.*", carry_over="slice", recalibration_images=0
+def test_the_rate_is_a_fifth_of_the_recipe(run, tmp_path):
+    run("--groups=2", "--epochs=1", "--batch_size=8")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["stages"][""]["recipe"]["learning_rate"] == pytest.approx(0.01)
+
+
+def test_without_training_the_weights_are_the_dense_ones(run, tmp_path):
+    result, _ = run(
+        "--groups=2",
+        "--layers=sec.*",
+        "--carry_over=slice",
+        "--recalibration_images=0",
+        "--epochs=0",
     )
-    result = rootify.rootify(model, dataset, settings, str(tmp_path / "run"))
-    assert result["top1"] == result["rootified_top1"]
     saved = keras.models.load_model(tmp_path / "run" / "model.keras")
+    model = keras.models.load_model(tmp_path / "dense.keras")
     np.testing.assert_array_equal(
         saved.get_layer("second").kernel[:, :, :, :4],
         model.get_layer("second").kernel[:, :, :4, :4],
     )
+    assert set(result["earlier_top1"]) == {"before"}
 
 
-def test_binary(run_python, model, colours, tmp_path):
-    model.save(tmp_path / "dense.keras")
+def test_a_trained_network_is_needed():
+    given = flags.parse(rootify.CLASSES, ["--output_dir=run"])
+    with pytest.raises(ValueError, match="A trained network is needed"):
+        rootify.main(given)
+
+
+def test_binary(run_python, tmp_path):
+    helpers.colours(tmp_path / "colours.npz")
+    _network().save(tmp_path / "dense.keras")
     printed = run_python(
-        f"""
+        """
 import sys
 from keras_roots.training.commands import rootify
-sys.argv = ["rootify", "--from=dense.keras", "--dataset={colours}", "--groups=4"]
+sys.argv = ["rootify", "--from=dense.keras", "--dataset=colours.npz", "--groups=4"]
 sys.argv += ["--epochs=0", "--carry_over=none", "--output_dir=run"]
 rootify.run()
 """
     )
-    result = json.loads(printed[printed.index("{") :])
+    result = json.loads(printed[printed.index("{\n") :])
     assert result["command"].startswith("keras-roots-rootify --from=dense.keras")
-    assert 0 <= result["rootified_top1"] == result["top1"] <= 1
+    assert 0 <= result["top1"] <= 1

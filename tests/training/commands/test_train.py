@@ -7,13 +7,17 @@ import subprocess
 import sys
 import time
 
+import helpers
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 import keras_roots
-from keras_roots.training.commands import train
+from keras_roots.training import stages
+from keras_roots.training.data import open_dataset
+from keras_roots.training.networks import Zoo
+from keras_roots.training.stages import Context
 from keras_roots.training.trainer.recipes import Recipe
 
 RECIPE = Recipe(3, 8, 0.02, augmentation="pad_crop_mirror", warmup=0.1)
@@ -21,25 +25,19 @@ RECIPE = Recipe(3, 8, 0.02, augmentation="pad_crop_mirror", warmup=0.1)
 
 @pytest.fixture(scope="module")
 def npz(tmp_path_factory):
-    """Classes that differ in their colour, learnt in a few steps."""
-    generator = np.random.default_rng(0)
-    arrays = {}
-    for split, count in (("train", 32), ("test", 12)):
-        labels = np.arange(count) % 3
-        images = generator.integers(0, 100, (count, 8, 8, 3))
-        images[np.arange(count), :, :, labels] += 150
-        arrays |= {f"x_{split}": images.astype("uint8"), f"y_{split}": labels}
-    path = tmp_path_factory.mktemp("data") / "colours.npz"
-    np.savez(path, **arrays)
-    return str(path)
+    return helpers.colours(tmp_path_factory.mktemp("data") / "colours.npz", 32)
 
 
-def _config(npz, **changes):
+def _train(npz, output, **changes):
+    """Trains as the binary does, with changes to the recipe or the network."""
     recipe = {
         name: changes.pop(name) for name in list(changes) if hasattr(RECIPE, name)
     }
-    settings = {"model": "root_nin", "root": 8, "dataset": npz, **changes}
-    return train.Config(recipe=dataclasses.replace(RECIPE, **recipe), **settings)
+    dataset = open_dataset(changes.pop("dataset", npz))
+    network = Zoo(**{"model": "root_nin", "root": 8, **changes})
+    recipe = dataclasses.replace(RECIPE, **recipe)
+    context = Context(dataset, output, say=lambda line: None, verbose=False)
+    return stages.train(network, recipe, context)
 
 
 def _network(weights):
@@ -70,7 +68,7 @@ def _script(code, *arguments, **environment):
 
 def test_a_run_learns_and_leaves_its_files(npz, tmp_path):
     output = tmp_path / "run"
-    result = train.train(_config(npz, epochs=8), output, verbose=False)
+    result = _train(npz, output, epochs=8)
     assert result["top1"] > 0.8
     assert result["images"] == 12
     rows = _rows(output)
@@ -100,38 +98,36 @@ def test_a_folder_of_photographs_trains(tmp_path):
             folder.mkdir(parents=True)
             for i in range(count // 2):
                 Image.new("RGB", (12 + i, 9), colour).save(folder / f"{i}.png")
-    config = _config(
+    result = _train(
         str(tmp_path / "photos"),
+        tmp_path / "run",
         image_size=8,
         batch_size=4,
         epochs=2,
         augmentation="scale_aspect_colour",
     )
-    result = train.train(config, tmp_path / "run", verbose=False)
     assert result["images"] == 4
     assert len(_rows(tmp_path / "run")) == 2
 
 
 def test_a_finished_run_is_not_trained_again(npz, tmp_path):
-    config = _config(npz, epochs=1)
-    first = train.train(config, tmp_path / "run", verbose=False)
-    again = train.train(config, tmp_path / "run", verbose=False)
+    first = _train(npz, tmp_path / "run", epochs=1)
+    again = _train(npz, tmp_path / "run", epochs=1)
     assert again == first
     assert len(_rows(tmp_path / "run")) == 1
 
 
 def test_training_in_bfloat16(npz, tmp_path):
-    config = _config(npz, precision="mixed_bfloat16", epochs=1)
-    assert train.train(config, tmp_path / "run", verbose=False)["images"] == 12
+    result = _train(npz, tmp_path / "run", precision="mixed_bfloat16", epochs=1)
+    assert result["images"] == 12
 
 
 def test_averaged_weights_are_the_ones_saved(npz, tmp_path):
     """With a momentum of almost 1 the average stays where the first step went."""
-    config = _config(npz, epochs=3, ema=0.999999)
-    train.train(config, tmp_path / "run", verbose=False)
+    _train(npz, tmp_path / "run", epochs=3, ema=0.999999)
 
     def classifier(weights):
-        keras.utils.set_random_seed(config.seed)
+        keras.utils.set_random_seed(0)
         return _network(weights).get_layer("conv3c").kernel.numpy()
 
     initial = classifier(None)
@@ -150,24 +146,24 @@ def test_auxiliary_heads_train_and_are_dropped(tmp_path):
         arrays[f"x_{split}"] = generator.integers(0, 256, (4, 8, 8, 3), "uint8")
         arrays[f"y_{split}"] = np.arange(4) % 2
     np.savez(tmp_path / "tiny.npz", **arrays)
-    config = _config(
+    result = _train(
         str(tmp_path / "tiny.npz"),
+        tmp_path / "run",
         model="root_googlenet",
         root=8,
         image_size=64,
         epochs=1,
         batch_size=4,
     )
-    result = train.train(config, tmp_path / "run", verbose=False)
     assert len(keras.models.load_model(tmp_path / "run" / "model.keras").outputs) == 1
     assert result["images"] == 4
 
 
 def test_another_configuration_is_refused(npz, tmp_path):
-    train.train(_config(npz, epochs=1), tmp_path / "run", verbose=False)
+    _train(npz, tmp_path / "run", epochs=1)
     before = (tmp_path / "run" / "model.keras").read_bytes()
-    with pytest.raises(ValueError, match="root .there 8, here 4.*"):
-        train.train(_config(npz, epochs=1, root=4), tmp_path / "run", verbose=False)
+    with pytest.raises(ValueError, match="start.root .there 8, here 4.*"):
+        _train(npz, tmp_path / "run", epochs=1, root=4)
     assert (tmp_path / "run" / "model.keras").read_bytes() == before
 
 
@@ -185,14 +181,14 @@ def test_another_configuration_is_refused(npz, tmp_path):
 )
 def test_what_is_impossible_leaves_no_directory(npz, tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
-        train.train(_config(**{"npz": npz, **changes}), tmp_path / "run")
+        _train(npz, tmp_path / "run", **changes)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_divergence_stops_with_the_last_good_checkpoint(npz, tmp_path):
-    config = _config(npz, epochs=6, learning_rate=1e18, warmup=0.9, batch_size=4)
-    with pytest.raises(FloatingPointError, match="--learning_rate"):
-        train.train(config, tmp_path / "run", verbose=False)
+    changes = {"epochs": 6, "learning_rate": 1e18, "warmup": 0.9, "batch_size": 4}
+    with pytest.raises(FloatingPointError, match="learning_rate"):
+        _train(npz, tmp_path / "run", **changes)
     kept = tmp_path / "run" / "last.weights.h5"
     if kept.exists():
         weights = _network(weights=kept).get_weights()
@@ -255,13 +251,14 @@ import tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
-from keras_roots.training.trainer.fit import _scope
-from keras_roots.training.commands import train
-from keras_roots.training.trainer.recipes import Recipe
-config = train.Config("root_nin", 8, sys.argv[1], Recipe(2, 8, 1e-4))
-for distribution in ("one_device", "mirrored"):
-    train.train(config, f"{sys.argv[2]}/{distribution}", distribution=distribution)
-with _scope("mirrored") as replicas:
+from keras_roots.training import data, networks, stages, trainer
+from keras_roots.training.trainer import distribution
+network = networks.Zoo(model="root_nin", root=8)
+dataset = data.open_dataset(sys.argv[1])
+for name in ("one_device", "mirrored"):
+    context = stages.Context(dataset, f"{sys.argv[2]}/{name}", distribution=name)
+    stages.train(network, trainer.Recipe(2, 8, 1e-4), context)
+with distribution.scope("mirrored") as replicas:
     assert replicas == 2
 """
 
@@ -292,13 +289,13 @@ class NoTensorFlow:
 
 sys.meta_path.insert(0, NoTensorFlow())
 import keras
-from keras_roots.training.commands import train
-from keras_roots.training.trainer.recipes import Recipe
+from keras_roots.training import data, networks, stages, trainer
 assert keras.backend.backend() == "jax"
-recipe = Recipe(4, 8, 0.02, augmentation="pad_crop_mirror", ema=0.5)
-config = train.Config("root_nin", 8, sys.argv[1], recipe)
-result = train.train(config, sys.argv[2])
-again = train.train(config, sys.argv[2])
+recipe = trainer.Recipe(4, 8, 0.02, augmentation="pad_crop_mirror", ema=0.5)
+network = networks.Zoo(model="root_nin", root=8)
+context = stages.Context(data.open_dataset(sys.argv[1]), sys.argv[2])
+result = stages.train(network, recipe, context)
+again = stages.train(network, recipe, context)
 assert result == again
 print(result["top1"])
 """

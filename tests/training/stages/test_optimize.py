@@ -1,11 +1,11 @@
 """Quantisation-aware training, pruning and clustering of a network, and its files."""
 
-import csv
 import importlib.util
 import json
 import sys
 import zlib
 
+import helpers
 import keras
 import numpy as np
 import pytest
@@ -14,10 +14,16 @@ from keras_roots import sparsity
 from keras_roots.export.runner import LiteRTModel
 from keras_roots.training.data import datasets
 from keras_roots.training.evaluation import twin_files
-from keras_roots.training.stages import optimizing
-from keras_roots.training.stages.optimizing import Settings
-from keras_roots.training.stages.optimizing_methods import METHODS, MIN_AGREEMENT
+from keras_roots.training.stages import optimize
+from keras_roots.training.stages.optimize import (
+    METHODS,
+    MIN_AGREEMENT,
+    Optimization,
+    Optimize,
+)
+from keras_roots.training.stages.stage import Context, run
 from keras_roots.training.trainer.recipes import Recipe
+from keras_roots.utils import read_csv
 
 needs_tfmot = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow_model_optimization") is None,
@@ -26,25 +32,16 @@ needs_tfmot = pytest.mark.skipif(
 KERNELS = ("first", "grouped", "head")
 RECIPE = Recipe(2, 8, 0.01, augmentation="pad_crop")
 SETTINGS = {
-    "qat": Settings("qat"),
-    "prune": Settings("prune", sparsity=0.75, begin=0.1, end=0.8),
-    "cluster": Settings("cluster", clusters=4),
+    "qat": Optimization("qat"),
+    "prune": Optimization("prune", sparsity=0.75, begin=0.1, end=0.8),
+    "cluster": Optimization("cluster", clusters=4),
 }
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """Classes that differ in their colour."""
-    generator = np.random.default_rng(0)
-    arrays = {}
-    for split, count in (("train", 40), ("test", 24)):
-        labels = np.arange(count) % 3
-        images = generator.integers(0, 100, (count, 8, 8, 3))
-        images[np.arange(count), :, :, labels] += 150
-        arrays |= {f"x_{split}": images.astype("uint8"), f"y_{split}": labels}
     path = tmp_path_factory.mktemp("data") / "colours.npz"
-    np.savez(path, **arrays)
-    return datasets.open_dataset(str(path))
+    return datasets.open_dataset(helpers.colours(path, 40, 24))
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +69,14 @@ def model(trained):
     return copy
 
 
+def optimize_in(folder, model, dataset, settings, recipe=RECIPE):
+    """Returns the result of the stage, and the rows of its table."""
+    context = Context(dataset, folder, say=lambda line: None, verbose=False)
+    stage = Optimize(settings=settings, recipe=recipe)
+    outcome = run([stage], context, lambda: model, {"start": "mine"})
+    return outcome.result(""), read_csv(folder / "table.csv")
+
+
 def kernels(model):
     return [model.get_layer(name).get_weights()[0] for name in KERNELS]
 
@@ -86,8 +91,7 @@ def accuracy(predict, dataset):
 @pytest.mark.parametrize("method", METHODS)
 def test_from_a_network_to_files(method, model, trained, dataset, tmp_path):
     folder = tmp_path / "run"
-    arguments = (dataset, SETTINGS[method], str(folder), RECIPE)
-    result, rows = optimizing.optimize(model, *arguments)
+    result, rows = optimize_in(folder, model, dataset, SETTINGS[method])
 
     assert json.loads((folder / "result.json").read_text()) == result
     saved = keras.models.load_model(folder / "model.keras")
@@ -102,10 +106,6 @@ def test_from_a_network_to_files(method, model, trained, dataset, tmp_path):
     expected = [("before", "float32"), ("before", "int8")]
     expected += [(method, form) for form in forms]
     assert [(row["network"], row["format"]) for row in rows] == expected
-    with open(folder / "table.csv", newline="") as file:
-        assert [row["top1"] for row in csv.DictReader(file)] == [
-            str(row["top1"]) for row in rows
-        ]
     lines = (folder / "table.md").read_text().splitlines()[2:]
     assert [line.split(" | ")[:3] for line in lines] == [
         [f"| {row['network']}", row["format"], f"{row['top1']:.2%}"] for row in rows
@@ -125,11 +125,10 @@ def test_from_a_network_to_files(method, model, trained, dataset, tmp_path):
     # The same again goes on, which is to say that nothing is left to do.
     again = keras.models.clone_model(model)
     again.set_weights(trained.get_weights())
-    repeated, _ = optimizing.optimize(again, *arguments)
+    repeated, _ = optimize_in(folder, again, dataset, SETTINGS[method])
     assert repeated["files"] == result["files"]
     with pytest.raises(ValueError, match="another configuration.*settings"):
-        others = Settings(method, preserve_zeros=False, clusters=5)
-        optimizing.optimize(again, dataset, others, *arguments[2:])
+        optimize_in(folder, again, dataset, Optimization(method, clusters=5))
 
 
 def _check_qat(saved, result, rows, folder):
@@ -164,56 +163,6 @@ _CHECKS = {"qat": _check_qat, "prune": _check_prune, "cluster": _check_cluster}
 
 @needs_tfmot
 @pytest.mark.parametrize(
-    "method",
-    [
-        "prune",
-        pytest.param("cluster", marks=pytest.mark.slow),
-        pytest.param("qat", marks=pytest.mark.slow),
-    ],
-)
-def test_a_stopped_run_goes_on(method, model, dataset, tmp_path):
-    """Weights, ranges, masks, clusters and momentum are those of a run in one go."""
-    import tf_keras
-
-    from keras_roots.training.stages.twin_training import fit
-    from keras_roots.training.trainer.fit import set_seed
-    from keras_roots.training.trainer.prepare import prepare
-
-    def stop(epoch, logs):
-        if epoch == 1:
-            raise KeyboardInterrupt
-
-    def run(folder, callbacks=()):
-        set_seed(0)
-        trainee = prepare(model, RECIPE)
-        samples = dataset.train.sample(8, 8, 0)
-        twin = METHODS[method].make(trainee, SETTINGS[method], 10, samples)
-        folder.mkdir(exist_ok=True)
-        callbacks = [*callbacks, optimizing.tf_keras_twin.pruning_callback()]
-        arguments = (twin, model, dataset, RECIPE, folder)
-        variables = twin.weights
-        try:
-            fit(*arguments, callbacks=callbacks, verbose=False)
-        except KeyboardInterrupt:
-            return None
-        return [variable.numpy() for variable in variables]
-
-    at_once = run(tmp_path / "at_once")
-    stopping = tf_keras.callbacks.LambdaCallback(on_epoch_begin=stop)
-    assert run(tmp_path / "stopped", [stopping]) is None
-    went_on = run(tmp_path / "stopped")
-    for one, two in zip(at_once, went_on, strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
-    with open(tmp_path / "stopped" / "log.csv", newline="") as file:
-        rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
-    assert len(rates) == 2 and rates[0] > rates[1]
-    # Nothing is left to do.
-    for one, two in zip(went_on, run(tmp_path / "stopped"), strict=True):
-        np.testing.assert_array_equal(one, two)
-
-
-@needs_tfmot
-@pytest.mark.parametrize(
     ("changes", "recipe", "message"),
     [
         ({"method": "shrink"}, {}, "`method`.*qat.*method='shrink'"),
@@ -227,14 +176,15 @@ def test_a_stopped_run_goes_on(method, model, dataset, tmp_path):
         ({}, {"batch_size": 100}, "batch_size=100"),
     ],
 )
-def test_impossible_arguments_leave_no_trace(
+def test_impossible_arguments_leave_the_folder_free(
     changes, recipe, message, model, dataset, tmp_path
 ):
-    settings = Settings(**{"method": "qat", **changes})
     recipe = Recipe(**{"epochs": 1, "batch_size": 8, "learning_rate": 0.1, **recipe})
+    folder = tmp_path / "run"
     with pytest.raises(ValueError, match=message):
-        optimizing.optimize(model, dataset, settings, str(tmp_path / "run"), recipe)
-    assert not (tmp_path / "run").exists()
+        settings = Optimization(**{"method": "qat", **changes})
+        optimize_in(folder, model, dataset, settings, recipe)
+    assert not folder.exists() or not list(folder.iterdir())
 
 
 @needs_tfmot
@@ -242,15 +192,14 @@ def test_two_outputs_are_refused(dataset, tmp_path):
     inputs = keras.Input((8, 8, 3))
     outputs = [keras.layers.Flatten()(inputs)] * 2
     with pytest.raises(ValueError, match="`model` must have one output.*2 outputs"):
-        optimizing.optimize(
-            keras.Model(inputs, outputs), dataset, Settings("qat"), "run", RECIPE
-        )
+        network = keras.Model(inputs, outputs)
+        optimize_in(tmp_path / "run", network, dataset, Optimization("qat"))
 
 
 @needs_tfmot
 def test_zeros_are_held(model):
     sparse = sparsity.prune(model, 0.5, layers=["first"])
-    held = optimizing._hold_zeros(sparse)
+    held = optimize._hold_zeros(sparse)
     layer = held.get_layer("first")
     layer.kernel.assign(layer.kernel_constraint(layer.kernel + 1.0))
     before = sparse.get_layer("first").get_weights()[0]
@@ -263,5 +212,5 @@ def test_the_extra_is_named(model, dataset, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_model_optimization", None)
     folder = tmp_path / "run"
     with pytest.raises(ImportError, match=r"keras_roots\[optimize\]"):
-        optimizing.optimize(model, dataset, Settings("qat"), str(folder), RECIPE)
+        optimize_in(folder, model, dataset, Optimization("qat"))
     assert not folder.exists()

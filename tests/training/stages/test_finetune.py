@@ -1,0 +1,101 @@
+"""The training of a cheaper network, by a teacher and in segments."""
+
+import csv
+import dataclasses
+
+import helpers
+import keras
+import numpy as np
+import pytest
+
+import keras_roots
+from keras_roots.training.data import open_dataset
+from keras_roots.training.stages.finetune import FineTune, FineTuning
+from keras_roots.training.stages.stage import Context, Keep, run
+from keras_roots.training.trainer import Recipe
+
+RECIPE = Recipe(3, 8, 0.02, warmup=0.1)
+
+
+@pytest.fixture
+def context(tmp_path):
+    dataset = open_dataset(helpers.colours(tmp_path / "colours.npz"))
+    return Context(dataset, tmp_path / "run", say=lambda line: None, verbose=False)
+
+
+def decomposed():
+    return keras_roots.decompose(helpers.convolutions(), 0.1)
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_distillation_and_shrinking_go_on_where_they_were(context):
+    """Two segments, each smaller than the one before, in one course of training."""
+    settings = FineTuning(distillation=1.0, shrink_every=1, shrink_error=0.3)
+    course = [Keep("baseline"), FineTune(recipe=RECIPE, settings=settings)]
+    network = decomposed()
+    outcome = run(course, context, lambda: network, {})
+    folder = context.folder / "finetune"
+    macs = [
+        keras_roots.profile(keras.models.load_model(path, compile=False)).macs
+        for path in (
+            context.folder / "baseline" / "model.keras",
+            folder / "segment0" / "shrunk.keras",
+            folder / "segment1" / "shrunk.keras",
+            folder / "model.keras",
+        )
+    ]
+    assert macs[0] > macs[1] > macs[2] == macs[3]
+    logs = [folder / "segment0", folder / "segment1", folder]
+    epochs = [[row["epoch"] for row in rows(log / "log.csv")] for log in logs]
+    assert epochs == [["1"], ["2"], ["3"]]
+    names = [layer.name for layer in outcome.model("finetune").layers]
+    assert "teacher" not in names
+    # As if it had been stopped after the first segment.
+    whole = outcome.model("finetune").get_weights()
+    for name in ("model.keras", "result.json", "last.weights.h5", "log.csv"):
+        (folder / name).unlink()
+    for name in ("shrunk.keras", "shrunk.weights.h5", "last.weights.h5", "log.csv"):
+        (folder / "segment1" / name).unlink()
+    again = run(course, context, lambda: network, {})
+    for one, two in zip(whole, again.model("finetune").get_weights(), strict=True):
+        np.testing.assert_allclose(one, two, atol=2e-3)
+
+
+def test_the_teacher_decides(context, tmp_path):
+    """A student is nearer to its teacher's answers with distillation than without."""
+    teacher = helpers.convolutions()
+    last = teacher.layers[-1]
+    kernel, bias = last.get_weights()
+    last.set_weights([0 * kernel, bias + np.array([3.0, 0.0, 0.0], "float32")])
+    images = context.sample(teacher, 24)
+    scores = {}
+    for weight in (0.0, 20.0):
+        own = dataclasses.replace(context, folder=tmp_path / str(weight))
+        course = [
+            Keep("baseline"),
+            FineTune(recipe=RECIPE, settings=FineTuning(distillation=weight)),
+        ]
+        outcome = run(course, own, lambda: teacher, {})
+        student = outcome.model("finetune")
+        scores[weight] = student.predict(images, verbose=0)[:, 0].mean()
+    assert scores[20.0] > scores[0.0]
+
+
+@pytest.mark.parametrize(
+    "settings, recipe, message",
+    [
+        ({"shrink_error": 0.0}, {}, "`error` must be"),
+        ({"shrink_every": 1}, {"ema": 0.9}, "cannot be combined with a moving average"),
+    ],
+)
+def test_impossible_settings(settings, recipe, message, context):
+    stage = FineTune(
+        recipe=dataclasses.replace(RECIPE, **recipe), settings=FineTuning(**settings)
+    )
+    with pytest.raises(ValueError, match=message):
+        run([Keep("baseline"), stage], context, helpers.convolutions, {})
+    assert not context.folder.exists()

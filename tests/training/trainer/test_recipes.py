@@ -1,0 +1,62 @@
+"""Recipes as rows of a table, and what they may hold."""
+
+import dataclasses
+
+import pytest
+
+from keras_roots.models import list_models
+from keras_roots.training.trainer.recipes import (
+    RECIPES,
+    Changes,
+    Recipe,
+    get_recipe,
+)
+
+NAMES = {name.partition(":")[0] for name in list_models()}
+
+
+@pytest.mark.parametrize("key", RECIPES, ids=str)
+def test_rows_are_for_models_that_there_are(key):
+    model, _ = key
+    assert model is None or model in NAMES
+
+
+@pytest.mark.parametrize("model", sorted(NAMES))
+@pytest.mark.parametrize("dataset", ["digits", "cifar10", "imagenet2012", "photos/"])
+def test_every_model_has_a_recipe_for_every_data_set(model, dataset):
+    assert get_recipe(model, dataset).epochs > 0
+
+
+def test_a_row_of_a_model_comes_first():
+    assert get_recipe("root_convnet", "cifar10").learning_rate == 0.001
+    assert get_recipe("root_resnet20", "cifar10").schedule == "step"
+    assert get_recipe("root_nin", "cifar10").learning_rate == 0.1
+    assert get_recipe("root_alexnet", "folder").learning_rate == 0.01
+
+
+def test_fields_are_changed_but_for_none():
+    changed = get_recipe("root_nin", "cifar10", epochs=3, momentum=None)
+    expected = dataclasses.replace(get_recipe("root_nin", "cifar10"), epochs=3)
+    assert changed == expected
+    assert get_recipe("root_nin", "cifar10", **Changes(epochs=3).given()) == expected
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"epochs": 0}, "`epochs` must be an integer, 1 or more"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be a finite number above 0"),
+        ({"warmup": 1.0}, "`warmup` must be a number from 0 and below 1"),
+        ({"momentum": -0.1}, "`momentum` must be"),
+        ({"ema": 1.0}, "`ema` must be"),
+        ({"label_smoothing": 1.0}, "`label_smoothing` must be"),
+        ({"weight_decay": -1.0}, "`weight_decay` must be at least 0"),
+        ({"schedule": "cosine"}, "`schedule` must be one of"),
+        ({"precision": "float16"}, "`precision` must be one of"),
+        ({"augmentation": "spin"}, "`augmentation` must be one of"),
+    ],
+)
+def test_impossible_fields(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**{"epochs": 1, "batch_size": 8, "learning_rate": 0.1, **changes})

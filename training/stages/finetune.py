@@ -1,0 +1,100 @@
+"""The stage that trains the network once it is cheaper, or smaller and smaller."""
+
+import dataclasses
+from pathlib import Path
+
+from keras_roots import lowrank, utils
+from keras_roots.training import trainer
+from keras_roots.training.options import option, options
+from keras_roots.training.runs import MODEL
+from keras_roots.training.stages.train import Train
+
+
+@options
+class FineTuning:
+    """What goes with the training of the cheaper network."""
+
+    distillation: float | None = option(
+        None,
+        "Weight of the distance to the original's outputs; by default 1 with a budget "
+        "for groups and ranks, else 0.",
+        least=0,
+    )
+    temperature: float = option(2.0, "Temperature of the distillation.", least=0.1)
+    shrink_every: int = option(
+        0,
+        "Epochs of fine-tuning after which layers are shrunk further, 0: never.",
+        least=0,
+    )
+    shrink_error: float = option(0.02, "Relative squared error of that.")
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTune(Train):
+    """Trains the cheaper network, which learns from the original beside the labels.
+
+    Attributes:
+        settings: What goes with the training.
+        teacher: Name of the stage whose model is the original.
+    """
+
+    name: str = "finetune"
+    settings: FineTuning = FineTuning()
+    teacher: str = "baseline"
+
+    def check(self):
+        """As for every stage."""
+        lowrank.check_error(self.settings.shrink_error)
+        if self.settings.shrink_every and self.recipe.ema:
+            raise ValueError(
+                "`shrink_every` cannot be combined with a moving average of the "
+                f"weights. Received: shrink_every={self.settings.shrink_every} and ema"
+            )
+
+    def adapt(self, trainee, context):
+        """Adds the distance to the original's outputs to the loss."""
+        weight = self.settings.distillation
+        if not weight:
+            return trainee
+        teacher = utils.load_model(Path(context.folder, self.teacher, MODEL))
+        return trainer.with_teacher(
+            trainee, teacher, self.recipe, weight, self.settings.temperature
+        )
+
+    def run(self, model, folder, context):
+        """As for every stage; each segment between two shrinkings has a folder."""
+        state = None
+        for segment, until in enumerate(self._segments()):
+            last = until == self.recipe.epochs
+            own = folder if last else folder / f"segment{segment}"
+            own.mkdir(exist_ok=True)
+            shrunk = own / "shrunk.keras"
+            if not shrunk.exists():
+                trainee = context.fit(
+                    model,
+                    self.recipe,
+                    own,
+                    adapt=lambda trainee: self.adapt(trainee, context),
+                    until=until,
+                    state=state,
+                )
+                if last:
+                    break
+                self._save_shrunk(model, trainee, own)
+            model = utils.load_model(shrunk)
+            state = own / "shrunk.weights.h5"
+        seconds = sum(map(trainer.seconds, [folder, *folder.glob("segment*")]))
+        return model, {"epochs": self.recipe.epochs, "seconds": round(seconds, 1)}
+
+    def _segments(self) -> list[int]:
+        """Epochs at whose end the network is shrunk, and the last one."""
+        epochs, every = self.recipe.epochs, self.settings.shrink_every
+        return [*range(every, epochs, every), epochs] if every else [epochs]
+
+    def _save_shrunk(self, model, trainee, folder):
+        """Shrinks the network and its training state alike, from the same weights."""
+        error = self.settings.shrink_error
+        with utils.replacing(folder / "shrunk.weights.h5") as name:
+            lowrank.shrink(trainee, error).save_weights(name)
+        with utils.replacing(folder / "shrunk.keras") as name:
+            lowrank.shrink(model, error).save(name)

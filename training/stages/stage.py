@@ -1,0 +1,395 @@
+"""The machine of resumable stages: each changes a network, in a folder of its own.
+
+Every stage takes the model of the one before it and leaves its own, what it reaches and
+its log. A stage that is done is not run again; one that was stopped goes on.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import keras_roots
+from keras_roots import utils
+from keras_roots.training import data, evaluation, runs, trainer
+from keras_roots.training.options import option, options
+from keras_roots.training.runs import MODEL, RESULT
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """Where stages run.
+
+    Attributes:
+        dataset: The data set.
+        folder: Folder of the stages' folders.
+        seed: Seed of everything random.
+        deterministic: Whether the same run gives the same weights, bit for bit.
+        distribution: As for `trainer.fit`.
+        verbose: Whether to show progress bars; by default, on a terminal.
+        say: Called with a line of text before and after stages.
+        network: Function that returns the network to train in place of the model of the
+            first stage, which has its layers by name and perhaps more, such as
+            auxiliary heads; `None` to train the model itself.
+        shared: Folder of tables of rows, whose stages are taken over where another row
+            has done the same from the start on; `None` to share nothing.
+    """
+
+    dataset: data.Dataset
+    folder: str | os.PathLike
+    seed: int = 0
+    deterministic: bool = False
+    distribution: str = "mirrored"
+    verbose: bool | None = None
+    say: Callable[[str], None] = print
+    network: Callable[[], keras.Model] | None = None
+    shared: str | os.PathLike | None = None
+
+    def sample(self, model: keras.Model, count: int) -> np.ndarray:
+        """Returns training images of a model's size, chosen at random."""
+        return self.dataset.train.sample(count, model.input_shape[1], self.seed)
+
+    def fit(
+        self, model: keras.Model, recipe: trainer.Recipe, folder: Path, **options
+    ) -> keras.Model:
+        """Trains a model by a recipe, or goes on where that was stopped.
+
+        Args:
+            model: The model, which gets the trained weights.
+            recipe: The recipe.
+            folder: Existing folder for log and checkpoints.
+            **options: Further arguments of `trainer.fit`.
+
+        Returns:
+            The network as it was trained, as from `trainer.fit`.
+        """
+        return trainer.fit(
+            model,
+            self.dataset,
+            recipe,
+            folder,
+            seed=self.seed,
+            distribution=self.distribution,
+            verbose=self.verbose,
+            **options,
+        )
+
+
+@options
+class Run:
+    """Where a run writes, and what is random in it."""
+
+    output_dir: str | None = option(None, "Folder for everything this run writes.")
+    seed: int = option(0, "Seed of everything random.", least=0)
+    deterministic: bool = option(
+        False, "Whether the same run gives the same weights, bit for bit."
+    )
+
+    def context(self, dataset: data.Dataset, **others) -> Context:
+        """Returns where the stages of the run take place.
+
+        Args:
+            dataset: The data set.
+            **others: Further attributes of the context.
+
+        Raises:
+            ValueError: There is no folder.
+        """
+        if not self.output_dir:
+            raise ValueError(
+                "`output_dir` is required: a folder for what the run writes"
+            )
+        own = {"seed": self.seed, "deterministic": self.deterministic}
+        return Context(dataset, self.output_dir, **own, **others)
+
+
+@options
+class TrainingRun(Run):
+    """A run that may train on several devices."""
+
+    distribution: str = option(
+        "mirrored",
+        "tf.distribute strategy: mirrored over all local devices, or one_device.",
+        choices=("mirrored", "one_device"),
+    )
+
+    def context(self, dataset: data.Dataset, **others) -> Context:
+        """As for `Run.context`."""
+        return super().context(dataset, distribution=self.distribution, **others)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A step that leaves a model. Its fields are what its result depends on.
+
+    Attributes:
+        name: Name of the stage, and of its folder; empty for the run's own folder.
+    """
+
+    name: str
+
+    def check(self) -> None:
+        """Refuses impossible settings before any stage runs.
+
+        Raises:
+            ValueError: A setting is impossible.
+        """
+
+    def run(
+        self, model: keras.Model, folder: Path, context: Context
+    ) -> tuple[keras.Model, dict]:
+        """Changes a model.
+
+        Args:
+            model: That of the stage before, or the one that the run starts from.
+            folder: Existing folder of the stage.
+            context: Where it runs.
+
+        Returns:
+            The model, and further entries of the stage's `result.json`.
+
+        Raises:
+            ValueError: The model or the data set does not fit the stage.
+            FloatingPointError: Training diverged.
+        """
+        raise NotImplementedError
+
+    def with_epochs(self, epochs: int) -> "Stage | None":
+        """Returns the stage with other epochs, `None` if they leave nothing to do."""
+        del epochs
+        return self
+
+
+@dataclasses.dataclass(frozen=True)
+class Keep(Stage):
+    """Leaves the network as it is."""
+
+    name: str = "whole"
+
+    def run(self, model, folder, context):
+        """As for every stage."""
+        return model, {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What the stages of a run have left.
+
+    Attributes:
+        folder: Folder of the stages' folders.
+        names: Names of the stages, in order.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+
+    @property
+    def done(self) -> list[str]:
+        """Names of the stages that are done."""
+        return [name for name in self.names if self.result(name)]
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of the stages that are not done."""
+        return [name for name in self.names if not self.result(name)]
+
+    def result(self, stage: str) -> dict:
+        """Returns what a stage's `result.json` holds; empty if it is not done."""
+        path = self.folder / stage / RESULT
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def log(self, stage: str) -> list[dict]:
+        """Returns the rows of a stage's `log.csv`; none if it has not trained."""
+        return trainer.read_log(self.folder / stage)
+
+    def last(self) -> dict:
+        """Returns the result of the last stage that is done, empty if none is."""
+        return self.result(self.done[-1]) if self.done else {}
+
+    def model(self, stage: str) -> keras.Model:
+        """Loads the model of a stage that is done."""
+        return utils.load_model(self.folder / stage / MODEL)
+
+
+def run(
+    stages: Sequence[Stage],
+    context: Context,
+    start: Callable[[], keras.Model],
+    config: dict,
+    only: Sequence[str] | None = None,
+) -> Outcome:
+    """Runs the stages that are not done, in their order.
+
+    Args:
+        stages: The stages.
+        context: Where to run them.
+        start: Function that returns the model to start from; called if the first stage
+            is not done.
+        config: What the start depends on, as JSON knows it.
+        only: Names of the stages to run; `None` for all.
+
+    Raises:
+        ValueError: A setting is impossible, a folder holds something else, or a stage
+            before one of `only` is not done.
+        OSError: A folder cannot be written.
+        FloatingPointError: Training diverged.
+    """
+    trainer.check_layout()
+    names = tuple(stage.name for stage in stages)
+    unknown = sorted(set(only or ()) - set(names))
+    if unknown:
+        raise ValueError(f"`only` must be of {list(names)}. Received: {unknown}")
+    for stage in stages:
+        stage.check()
+    outcome = Outcome(Path(context.folder), names)
+    config = _described(config, context)
+    wanted = [name for name in names if only is None or name in only]
+    last = names.index(wanted[-1]) if wanted else -1
+    own = wanted[-1:] == [""] and len(names) > 1
+    if own:
+        # The run's own folder is claimed before stages make theirs in it.
+        every = {stage.name: describe(stage) for stage in stages}
+        runs.claim_directory(outcome.folder, config | {"stages": every})
+    before = None
+    for stage in stages[: last + 1]:
+        config = config | {"stages": config["stages"] | {stage.name: describe(stage)}}
+        folder = outcome.folder / stage.name
+        if outcome.result(stage.name):
+            runs.claim_directory(folder, config)
+            if stage.name in wanted:
+                top1 = outcome.result(stage.name)["top1"]
+                context.say(f"{_title(stage)}done already, {top1:.2%} top-1")
+        elif stage.name in wanted:
+            make = _before(start, before, outcome, stage)
+            earlier = names[: names.index(stage.name)]
+            extra = {name: outcome.result(name)["top1"] for name in earlier}
+            try:
+                _run(stage, folder, context, config, make, extra)
+            except ValueError:
+                if own:
+                    runs.release_directory(outcome.folder)
+                raise
+        before = stage.name
+    return outcome
+
+
+def describe(stage: Stage) -> dict:
+    """Returns what a stage's result depends on, as JSON knows it."""
+    own = dataclasses.asdict(stage)
+    del own["name"]
+    return {"kind": type(stage).__name__} | own
+
+
+def done_elsewhere(name: str, config: dict, folder: str | os.PathLike) -> Path | None:
+    """Returns where another row has done the same stage, from the start on.
+
+    Args:
+        name: Name of the stage.
+        config: Its configuration, with those of the stages before.
+        folder: Folder of the folders of tables, in which rows have theirs.
+    """
+    config = json.loads(json.dumps(config))
+    for result in sorted(Path(folder).glob(f"*/*/{name}/{RESULT}")):
+        if runs.read_config(result.parent) == config:
+            return result.parent
+    return None
+
+
+def _described(config, context) -> dict:
+    dataset = context.dataset
+    held = 0 if dataset.evaluation is dataset.test else dataset.evaluation.count
+    own = {"dataset": dataset.name, "holdout": held, "seed": context.seed}
+    if context.deterministic:
+        own["deterministic"] = True
+    return {**config, **own, "stages": {}}
+
+
+def _before(start, before, outcome, stage) -> Callable[[], keras.Model]:
+    """The function that gives the model that a stage takes."""
+    if before is None:
+        return start
+    if not outcome.result(before):
+        raise ValueError(
+            f"Stage {stage.name!r} needs the model of stage {before!r}, which is not "
+            f"in {str(outcome.folder)!r}: run that one first"
+        )
+    return lambda: outcome.model(before)
+
+
+def _run(stage, folder, context, config, make, earlier):
+    if folder.exists():
+        runs.claim_directory(folder, config)
+    shared = context.shared and done_elsewhere(stage.name, config, context.shared)
+    if shared:
+        runs.claim_directory(folder, config)
+        context.say(f"{_title(stage)}done already, for {shared.parent.name}")
+        _take_over(shared, folder)
+        return
+    # What cannot be built leaves no folder.
+    trainer.set_seed(context.seed, context.deterministic)
+    model = make()
+    runs.claim_directory(folder, config)
+    context.say(f"{_title(stage)}starts")
+    try:
+        model, extra = stage.run(model, folder, context)
+    except ValueError:
+        runs.release_directory(folder)
+        raise
+    if earlier:
+        extra = extra | {"earlier_top1": earlier}
+    result = finish(model, context.dataset, folder, **extra)
+    context.say(f"{_title(stage)}done, {result['top1']:.2%} top-1")
+
+
+def finish(
+    model: keras.Model, dataset: data.Dataset, folder: str | os.PathLike, **extra
+) -> dict:
+    """Saves a model as `model.keras`, and what it reaches as `result.json`.
+
+    Args:
+        model: The model.
+        dataset: The data set, whose test split gives the accuracy.
+        folder: Folder of the stage.
+        **extra: Further entries of the result.
+
+    Returns:
+        What `result.json` holds: accuracy on the test split, and on the images held
+        out of the training split if there are any; multiply-adds, parameters, `extra`;
+        command, hardware, versions and date.
+    """
+    with utils.replacing(Path(folder, MODEL)) as name:
+        model.save(name)
+    predictor = evaluation.model_predictor(model)
+    score = evaluation.evaluate_on(predictor, dataset)
+    profile = keras_roots.profile(model)
+    result = {
+        "model": model.name,
+        "dataset": dataset.name,
+        **dataclasses.asdict(score),
+        "macs": profile.macs,
+        "params": profile.params,
+        **extra,
+    }
+    if dataset.evaluation is not dataset.test:
+        held_out = evaluation.evaluate_on(predictor, dataset, "evaluation")
+        result["validation_top1"] = held_out.top1
+        result["validation_images"] = held_out.images
+    result |= runs.describe()
+    utils.write_text(Path(folder, RESULT), json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def _take_over(other, folder):
+    """Copies what a stage has left; that it is done, last of all."""
+    late = shutil.ignore_patterns(RESULT)
+    shutil.copytree(other, folder, ignore=late, dirs_exist_ok=True)
+    shutil.copy(other / RESULT, folder)
+
+
+def _title(stage) -> str:
+    return f"{stage.name}: " if stage.name else ""
