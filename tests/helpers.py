@@ -44,7 +44,7 @@ def pixels(count, side, seed=1):
     return rng.uniform(0, 255, (count, side, side, 3)).astype("float32")
 
 
-def randomise(model, seed=0):
+def assign_random(model, seed=0):
     """Gives weights, biases and statistics of a model values that all matter."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:
@@ -161,3 +161,37 @@ def grouped(name="network"):
     return keras.Sequential(
         [keras.Input((8, 8, 16)), layer, layers.Flatten()], name=name
     )
+
+
+def chain(*convolutions, side=16):
+    """A network of layers in a row, for colour images."""
+    return keras.Sequential([keras.Input((side, side, 3)), *convolutions])
+
+
+def same_conv(filters, kernel_size, name, **kwargs):
+    """A padded convolution with a name."""
+    kwargs = {"padding": "same", **kwargs}
+    return layers.Conv2D(filters, kernel_size, name=name, **kwargs)
+
+
+def randomise(model):
+    """Gives weights that start with one value for all channels random ones.
+
+    Their order, and constants that go through them, could not be seen otherwise.
+    """
+    spread = {
+        "bias": (0.0, 1.0),
+        "beta": (0.0, 1.0),
+        "gamma": (1.0, 0.3),
+        "moving_mean": (0.0, 0.3),
+        "alpha": (0.0, 1.0),
+    }
+    rng = np.random.default_rng(1)
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, keras.Model):
+            continue
+        for weight in layer.weights:
+            if weight.name in spread:
+                weight.assign(rng.normal(*spread[weight.name], weight.shape))
+            elif weight.name == "moving_variance":
+                weight.assign(rng.uniform(0.5, 1.5, weight.shape))

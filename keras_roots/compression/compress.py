@@ -115,9 +115,8 @@ def compress(
         ways: What layers may get: `"groups"`, `"rank"`.
         layers: Which convolutions may change: names, a function of the layer,
             `"pointwise"`, `"spatial"` or `None` for all.
-        finetune: Function of the cheaper network and the original that returns the
-            trained network, for instance `keras_roots.training.finetuner(...)`; `None`
-            to train nothing.
+        finetune: Function of the cheaper network and the original, student and teacher,
+            that returns the trained network; `None` to train nothing.
         threads: Threads that times are of.
         latency_table: CSV file of measured times of layers, which need not exist.
         seed: Seed of everything random.

@@ -2,22 +2,21 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from keras_roots.benchmarking import LatencyTable, specifications
 from keras_roots.convolutions import (
     Convolution,
     Cost,
     Layers,
-    factors_cost,
     find_convolutions,
     input_sides,
     layer_responses,
     log_loss,
     read_kernels,
+    total_cost,
 )
 from keras_roots.groups import find_unmixed, groupable, lost_responses, output_changes
 from keras_roots.lowrank import Candidate, Target, choose_methods
@@ -50,7 +49,7 @@ class Option:
     @property
     def cost(self) -> Cost:
         """Multiply-adds for one input, over all calls, and weights and biases."""
-        return factors_cost(self.chain)
+        return total_cost(self.chain)
 
 
 def layer_options(
@@ -115,27 +114,6 @@ def layer_options(
         options[name] = [itself]
         options[name] += [o for o in more if o.cost.macs < itself.cost.macs]
     return options
-
-
-def latencies(
-    options: Mapping[str, Sequence[Option]], table: LatencyTable
-) -> dict[str, np.ndarray]:
-    """Returns the milliseconds of each option, all calls of a layer together.
-
-    Args:
-        options: Options by name of layer.
-        table: Times measured before; gets what it lacks.
-    """
-    chains, owners = [], []
-    for name, choices in options.items():
-        for index, option in enumerate(choices):
-            calls = list(zip(*map(specifications, option.chain), strict=True))
-            chains += calls
-            owners += [(name, index)] * len(calls)
-    times = {name: np.zeros(len(choices)) for name, choices in options.items()}
-    for (name, index), ms in zip(owners, table.ms_many(chains), strict=True):
-        times[name][index] += ms
-    return times
 
 
 def with_groups(

@@ -7,16 +7,13 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from keras_roots import benchmarking, convolutions
+from keras_roots import convolutions
 from keras_roots.benchmarking import LatencyTable
-from keras_roots.compression.options import WAYS, latencies, layer_options
+from keras_roots.compression.options import WAYS, layer_options
 from keras_roots.compression.plan import COSTS, CompressionPlan
-from keras_roots.convolutions import LayerPlan, Layers
+from keras_roots.convolutions import ARITHMETIC, LayerPlan, Layers
 from keras_roots.profiling import profile
 from keras_roots.utils import checks
-
-# How a network may be quantised, and what a table of times calls that.
-_TYPES = {None: "float32", "dynamic": "dynamic", "int8": "int8"}
 
 
 class Planner:
@@ -74,7 +71,7 @@ class Planner:
         input_shape: Sequence | None = None,
     ):
         checks.choice("cost", cost, COSTS)
-        checks.choice("quantize", quantize, _TYPES)
+        checks.choice("quantize", quantize, ARITHMETIC)
         checks.integer("threads", threads)
         checks.seed(seed)
         self.model, self.cost, self.input_shape = model, cost, input_shape
@@ -99,11 +96,12 @@ class Planner:
                 for name, options in self._options.items()
             }
         else:
-            table = latency_table
-            if not isinstance(table, LatencyTable):
-                table = LatencyTable(table, _TYPES[quantize], threads)
-            self._costs = latencies(self._options, table)
-            self.total = _latency(model, quantize, threads, input_shape)
+            table = LatencyTable.open(latency_table, quantize, threads)
+            self._costs = {
+                name: np.array(table.ms([option.chain for option in options]))
+                for name, options in self._options.items()
+            }
+            self.total = table.network_ms(model, input_shape)
 
     def plan(self, budget: float, scale: float = 1.0) -> CompressionPlan:
         """Chooses the options that lose least within a budget.
@@ -225,15 +223,3 @@ def plan_compression(
     """
     checks.part("budget", budget)  # before the work
     return Planner(model, images, **options).plan(budget)
-
-
-def _latency(model, quantize, threads, input_shape) -> float:
-    """Milliseconds of the whole model: the first decile, as those of its layers."""
-    case = benchmarking.Case(
-        model,
-        threads=threads,
-        input_shape=input_shape,
-        quantize=quantize,
-        optimize="latency",
-    )
-    return benchmarking.compare({model.name: case})[0].p10_ms

@@ -1,13 +1,13 @@
 """Which inputs and which filters of a dense convolution become a filter group."""
 
 import math
-import numbers
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from keras_roots.groups import search
+from keras_roots.utils import checks
 
 
 class Grouping(NamedTuple):
@@ -16,7 +16,7 @@ class Grouping(NamedTuple):
     Attributes:
         inputs: Permutation of the inputs, `[c_in]`: new input `i` is the old input
             `inputs[i]`. Each group takes a contiguous run.
-        filters: Permutation of the filters, `[n]`, likewise.
+        filters: The same for the filters, `[n]`.
         kept: Part of the energy that the groups keep, 0 to 1.
     """
 
@@ -80,9 +80,9 @@ def group_channels(
     inputs only; the other weights of its filters are lost. Given the groups of one
     side, the best ones of the other are an assignment problem, which is solved
     exactly, for the two sides in turn (Dhillon et al., Information-Theoretic
-    Co-Clustering, KDD 2003, alternates so, without the sizes). From there swaps of two
-    inputs or two filters lead on, those that lose included (Kernighan and Lin, Bell
-    System Technical Journal 49, 1970). Starts are plain slices, the clusters of
+    Co-Clustering, KDD 2003, alternates so, without the sizes). Swaps of two inputs or
+    two filters follow, also of those that lose (Kernighan and Lin, Bell System
+    Technical Journal 49, 1970). Starts are plain slices, the clusters of
     inputs and filters on the leading singular vectors (Dhillon, Co-clustering
     Documents and Words, KDD 2001), and random groups. The best one of all is a local
     optimum: the problem is NP-hard.
@@ -92,8 +92,8 @@ def group_channels(
             returns it; not negative.
         groups: Number of groups, of equal size.
         sizes: Instead of `groups`, the number of inputs and of filters of each group.
-        inputs: Permutation of the inputs that stays as it is, so that only filters are
-            chosen, for which the result is optimal. `range(c_in)` for the order that
+        inputs: Fixed permutation of the inputs, so that only filters are chosen, for
+            which the result is optimal. `range(c_in)` for the order that
             they have.
         filters: The same for the filters.
         seed: Seed of the random starts and of the search.
@@ -105,7 +105,6 @@ def group_channels(
 
     Raises:
         ValueError: An argument is impossible.
-        ImportError: SciPy is not installed.
 
     Example:
         >>> group_channels(np.array([[0, 5, 1, 4], [3, 0, 2, 1]]), 2)
@@ -113,11 +112,7 @@ def group_channels(
     """
     energy = _checked(energy)
     sizes = _sizes(energy, groups, sizes)
-    if not isinstance(restarts, numbers.Integral) or restarts < 0:
-        raise ValueError(
-            "`restarts` must be an integer that is not negative. "
-            f"Received: restarts={restarts!r}"
-        )
+    restarts = checks.integer("restarts", restarts, least=0)
     orders = [
         _permutation("inputs", inputs, energy.shape[0]),
         _permutation("filters", filters, energy.shape[1]),
@@ -183,8 +178,7 @@ def _sizes(energy, groups, sizes) -> np.ndarray:
     if sizes is None:
         common = math.gcd(channels, filters)
         works = [count for count in range(1, common + 1) if common % count == 0]
-        integer = isinstance(groups, numbers.Integral) and groups is not True
-        if not integer or groups not in works:
+        if not checks.is_integer(groups) or groups not in works:
             raise ValueError(
                 f"`groups` must divide the {channels} inputs and {filters} filters. "
                 f"Received: groups={groups!r}; groups that work: {works}"
@@ -192,7 +186,7 @@ def _sizes(energy, groups, sizes) -> np.ndarray:
         return np.tile([channels // groups, filters // groups], (groups, 1))
     array = np.array(sizes, "object")  # pairs of unequal length are no error yet
     pairs = array.ndim == 2 and array.shape[1] == 2
-    counts = all(isinstance(size, numbers.Integral) and size > 0 for size in array.flat)
+    counts = all(checks.is_integer(size) and size > 0 for size in array.flat)
     if not pairs or not counts or tuple(array.sum(axis=0)) != energy.shape:
         raise ValueError(
             "`sizes` must be pairs of positive integers, the inputs and the filters of "

@@ -5,6 +5,7 @@ Each layer is fitted as if it were the only one that gets groups.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Collection
 
 import keras
@@ -13,8 +14,8 @@ import numpy as np
 from keras_roots import convolutions, graph
 from keras_roots.groups import assignment
 
-_POSITIONS = 20  # of an image: neighbours see much alike
-_RIDGE = 1e-4  # of the mean square of the inputs, as for `refit.refit`
+_POSITIONS = 20  # of an image: neighbours are alike
+_RIDGE = 1e-4  # of the mean variance of the inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,15 +44,15 @@ class InputStatistics:
         """
         inputs = np.arange(len(self._products)).reshape(-1, self.kernel.shape[2])
         fitted = np.zeros_like(self._products)
-        for own, answers in zip(
+        for own, filters in zip(
             np.split(grouping.inputs, groups),
             np.split(grouping.filters, groups),
             strict=True,
         ):
             seen = inputs[:, own].ravel()
             squares = self.covariance[np.ix_(seen, seen)]
-            wanted = self._products[np.ix_(seen, answers)]
-            fitted[np.ix_(seen, answers)] = _solve(squares, wanted)
+            products = self._products[np.ix_(seen, filters)]
+            fitted[np.ix_(seen, filters)] = _solve(squares, products)
         return fitted.reshape(self.kernel.shape)
 
     def mix(self, kernel: np.ndarray) -> np.ndarray:
@@ -79,7 +80,7 @@ class InputStatistics:
         return float(np.clip(left / total, 0, 1))
 
     def shift(self, kernel: np.ndarray) -> np.ndarray:
-        """Returns what responses lack, on average, filter by filter.
+        """Returns the mean of the responses that a kernel misses, filter by filter.
 
         Args:
             kernel: A kernel of the same shape.
@@ -111,31 +112,25 @@ def input_statistics(
         ValueError: Inputs are not finite.
     """
     rng = np.random.default_rng(seed)
-    sums = {name: [0, 0.0, 0.0] for name in names}
+    moments = {name: convolutions.Moments() for name in names}
     kernels = {}
 
     def call(name, operation, args, kwargs):
-        if name in sums:
+        if name in moments:
             chosen = convolutions.choose_positions(operation, args[0], _POSITIONS, rng)
-            seen = convolutions.patches_at(operation, args[0], chosen)
-            seen = seen.reshape(-1, *seen.shape[2:])
-            rows = seen.reshape(len(seen), -1)
-            convolutions.check_finite(name, rows)
-            each = sums[name]
-            each[0] += len(rows)
-            each[1] = each[1] + rows.sum(axis=0, dtype="float64")
-            each[2] = each[2] + rows.T @ rows
-            kernels[name] = operation.get_weights()[0]
+            patches = convolutions.patches_at(operation, args[0], chosen)
+            patches = patches.reshape(math.prod(patches.shape[:2]), 1, -1)
+            convolutions.check_finite(name, patches)
+            moments[name].add(patches)
+            kernels[name] = operation.get_weights()[0].astype("float64")
         return convolutions.infer(operation, args, kwargs)
 
     for batch in convolutions.batches(model, images, batch_size):
         graph.walk(model, batch, call)
-    found = {}
-    for name, (count, total, squares) in sums.items():
-        mean = total / count
-        covariance = squares / count - np.outer(mean, mean)
-        found[name] = InputStatistics(kernels[name].astype("float64"), mean, covariance)
-    return found
+    return {
+        name: InputStatistics(kernels[name], each.mean[0], each.covariance[0])
+        for name, each in moments.items()
+    }
 
 
 def _flat(kernel) -> np.ndarray:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_roots import convolutions, graph
+from keras_roots.convolutions import Layers
 from keras_roots.groups import carry_over as carrying
 from keras_roots.groups import channel_order, mixing, refit
 from keras_roots.groups.schedule import Root, check_root, requested_groups
@@ -106,7 +107,7 @@ def plan_rootify(
     model: keras.Model,
     root: Root = 64,
     topology: str = "root",
-    layers=None,
+    layers: Layers = None,
     *,
     mix: bool = False,
     carry_over: str | None = "energy",

@@ -1,4 +1,4 @@
-"""Kernels with groups, and what mixes them, fitted to what the dense ones answer."""
+"""Kernels with groups, and 1x1s behind them, fitted to responses without groups."""
 
 from collections.abc import Collection
 
@@ -8,7 +8,7 @@ import numpy as np
 from keras_roots import convolutions, graph
 from keras_roots.graph import symbolic_inputs
 
-_POSITIONS = 100  # of an image: neighbours see much alike
+_POSITIONS = 100  # of an image: neighbours are alike
 _RIDGE = 1e-4  # of the mean square of the inputs: what keeps the fit from noise
 
 
@@ -20,13 +20,13 @@ def refit(
     batch_size: int = 50,
     seed: int = 0,
 ) -> None:
-    """Fits convolutions with groups to the answers of those without, in place.
+    """Fits convolutions with groups to the responses of those without, in place.
 
     Layer by layer, by least squares on sample images: filters make up for the inputs
     that they do not see any more from those that they see, which are correlated with
     them; the 1x1s behind them make up for the rest, as far as other groups know it
     (as Zhang et al., Accelerating Very Deep Convolutional Networks, TPAMI 2016, section
-    3.2, fit low-rank layers to what the whole ones before them would have given).
+    3.2, fit low-rank layers to the responses of the whole network).
 
     Args:
         dense: The model without groups.
@@ -37,8 +37,8 @@ def refit(
         seed: Seed of the choice of positions.
 
     Raises:
-        ValueError: There are no images, or they do not fit the model, whose layers
-            must answer them with finite numbers.
+        ValueError: There are no images, they do not fit the model, or responses are not
+            finite.
     """
     images = convolutions.check_images(grouped, images)
     shape = images.shape[1:]
@@ -84,31 +84,31 @@ def _is_1x1(layer) -> bool:
 
 
 def _calls(model, batch, wanted) -> list[tuple]:
-    """Inputs and answers, before the activation, of every call of a convolution."""
+    """Inputs and responses, before the activation, of every call of a convolution."""
     found = []
 
     def call(name, operation, args, kwargs):
         if name == wanted:
-            found.append((args[0], _answers(operation, args[0])))
+            found.append((args[0], _responses(operation, args[0])))
         return convolutions.infer(operation, args, kwargs)
 
     graph.walk(model, batch, call)
     return found
 
 
-def _answers(layer, inputs):
-    """A convolution's answers in float32, whatever the dtype it computes in."""
+def _responses(layer, inputs):
+    """A convolution's responses in float32, whatever the dtype it computes in."""
     inputs, kernel = (keras.ops.cast(x, "float32") for x in (inputs, layer.kernel))
-    answers = layer.convolution_op(inputs, kernel)
+    responses = layer.convolution_op(inputs, kernel)
     if layer.use_bias:
         first = layer.data_format == "channels_first"
         shape = (1, -1, 1, 1) if first else (1, 1, 1, -1)
-        answers += keras.ops.cast(keras.ops.reshape(layer.bias, shape), "float32")
-    return answers
+        responses += keras.ops.cast(keras.ops.reshape(layer.bias, shape), "float32")
+    return responses
 
 
 def _add(moments, name, layer, inputs, answers, rng):
-    """Adds what the groups of a layer see, and should answer, at some positions."""
+    """Adds inputs of the groups of a layer, and responses to fit, at some positions."""
     chosen = convolutions.choose_positions(layer, inputs, _POSITIONS, rng)
     seen = convolutions.patches_at(layer, inputs, chosen)
     answers = convolutions.answers_at(layer, answers, chosen)

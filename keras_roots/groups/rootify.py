@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from keras_roots.convolutions import Layers
 from keras_roots.groups.plan import plan_rootify
 from keras_roots.groups.schedule import Root
 
@@ -13,7 +14,7 @@ def rootify(
     model: keras.Model,
     root: Root = 64,
     topology: str = "root",
-    layers=None,
+    layers: Layers = None,
     *,
     mix: bool = False,
     carry_over: str | None = "energy",
@@ -51,11 +52,11 @@ def rootify(
             channels too, and the kernels, as well as those of the 1x1s behind them,
             fitted by least squares to the responses of the dense network to `images`;
             loses least, and takes longest. `"slice"`: those of neighbouring channels
-            and filters. `None`: no weights of grouped
-            convolutions, which start from their initialisers.
+            and filters. `None`: none of grouped convolutions, which start from their
+            initialisers.
         images: Sample images, as the model takes them, for `carry_over="responses"`; a
             few hundred of the training set.
-        seed: Seed of the search for what belongs together.
+        seed: Seed of the search for channels that belong together.
         input_shape: Shape of one image, where the model's own has unknown sides.
 
     Returns:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from keras_roots.utils import kmeans
 
@@ -43,9 +44,6 @@ def choose(
 
     Returns:
         The group of each input and of each filter.
-
-    Raises:
-        ImportError: SciPy is not installed.
     """
     inputs, filters = labels
     if len(sizes) == 1:
@@ -93,12 +91,6 @@ def _balanced(scores, sizes) -> np.ndarray:
         scores: What each channel scores in each group, `[channels, groups]`.
         sizes: Channels of each group.
     """
-    try:
-        from scipy.optimize import linear_sum_assignment
-    except ImportError as error:
-        raise ImportError(
-            "Choosing filter groups needs SciPy: pip install 'keras_roots[rootify]'"
-        ) from error
     places = np.repeat(np.arange(len(sizes)), sizes)
     return places[linear_sum_assignment(scores[:, places], maximize=True)[1]]
 
@@ -177,7 +169,7 @@ class _Side:
 def _swap(energy, labels, groups, rng) -> Sequence[np.ndarray]:
     """Makes the best swap again and again, and returns the best groups on the way.
 
-    Where none gains, as after `_alternate`, the one that loses least leads on; channels
+    Where none gains, as after `_alternate`, the one that loses least is made; channels
     that have just moved are locked, or it would be undone (tabu search; Glover, ORSA
     Journal on Computing 1, 1989).
     """

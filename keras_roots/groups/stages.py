@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 
 from keras_roots import graph
+from keras_roots.convolutions import Layers
 from keras_roots.graph import Selection, symbolic_inputs
 from keras_roots.layers import GroupedConv2D
 
@@ -43,19 +44,19 @@ class Spatial:
 
 
 def spatial_convolutions(
-    model: keras.Model, layers=None, input_shape: Sequence | None = None
+    model: keras.Model, layers: Layers = None, input_shape: Sequence | None = None
 ) -> list[Spatial]:
     """Returns the convolutions of a model that may take filter groups.
 
     Those are all but convolutions that take the image, 1x1s, depthwise ones and those
-    that have groups already. A stage is what has one resolution, up to what unpadded
-    convolutions take off it: the largest maps are stage 0, those of about half their
+    that have groups already. Layers of one resolution, up to what unpadded convolutions
+    take off it, are a stage: the largest maps are stage 0, those of about half their
     sides the next (Ioannou et al., Deep Roots, CVPR 2017, section 4).
 
     Args:
         model: A functional or Sequential model, models within it included.
-        layers: Which of them to choose: names, or a function of the layer; `None` for
-            all. Stages are those of all.
+        layers: Which of them to choose: names, a function of the layer, `"pointwise"`,
+            `"spatial"`; `None` for all. Stages are those of all.
         input_shape: Shape of one image, where the model's own has unknown sides.
 
     Raises:
@@ -109,7 +110,7 @@ def groupable(
         return True
 
     graph.annotate(model, symbolic_inputs(model, input_shape), False, step)
-    # Of several names, that which everything else knows a layer by.
+    # A layer with several names goes by the first of them everywhere.
     names = {id(layer): name for name, layer in reversed([*graph.operations(model)])}
     return {key: (names[key], *rest) for key, (_, *rest) in found.items()}
 
@@ -126,7 +127,7 @@ def _sides(layer, spec) -> tuple[int, int]:
 
 
 def _halvings(outputs) -> dict[int, int]:
-    """How often sides were halved, about, from those of the largest map on."""
+    """How often, about, the sides of the largest map were halved for each layer."""
     areas = {key: max(map(math.prod, calls)) for key, calls in outputs.items()}
     if 0 in areas.values():
         raise ValueError(
