@@ -3,31 +3,26 @@
 from keras_roots.models.alexnet import RootAlexNet
 from keras_roots.models.builder import channel_axis
 from keras_roots.models.convnet import RootConvNet
+from keras_roots.models.create import create_model, list_models
 from keras_roots.models.googlenet import RootGoogLeNet
+from keras_roots.models.name import NetworkName
 from keras_roots.models.nin import RootNiN
-from keras_roots.models.preact_resnet import RootResNet200
 from keras_roots.models.predictions import CIFAR10 as CIFAR10_CLASSES
 from keras_roots.models.predictions import decode_predictions
-from keras_roots.models.registry import (
-    create_model,
-    get_constructor,
-    list_models,
-    parse_name,
-)
-from keras_roots.models.registry import groups as groups_in_name
+from keras_roots.models.registry import get_constructor
 from keras_roots.models.released import DATASETS as RELEASED_DATASETS
 from keras_roots.models.released import classes as released_classes
 from keras_roots.models.released import entry as released_entry
 from keras_roots.models.released import index as released_index
 from keras_roots.models.released import is_network, sha256
 from keras_roots.models.released import is_whole as is_whole_network
-from keras_roots.models.released import name as released_name
-from keras_roots.models.resnet import RootResNet50
+from keras_roots.models.resnet import RootResNet50, RootResNet200
 from keras_roots.models.resnet20 import RootResNet20
 from keras_roots.models.topology import TOPOLOGIES, groups_per_stage
 
 __all__ = [
     "CIFAR10_CLASSES",
+    "NetworkName",
     "RELEASED_DATASETS",
     "RootAlexNet",
     "RootConvNet",
@@ -41,15 +36,12 @@ __all__ = [
     "create_model",
     "decode_predictions",
     "get_constructor",
-    "groups_in_name",
     "groups_per_stage",
     "is_network",
     "is_whole_network",
     "list_models",
-    "parse_name",
     "released_classes",
     "released_entry",
     "released_index",
-    "released_name",
     "sha256",
 ]

@@ -50,7 +50,7 @@ def RootAlexNet(
     The output of convolution `k` is `conv{k}_relu`; `fc6` and `fc7` are the dense
     layers before the classifier.
     """
-    return builder.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
+    return builder.build_model(FAMILY, _features, _classifier, **locals())
 
 
 def preprocess_input(x):

@@ -9,7 +9,10 @@ import keras
 from keras_roots.layers import GroupedConv2D
 from keras_roots.models import released
 from keras_roots.models import weights as weight_files
-from keras_roots.models.topology import Grouped, assign_groups
+from keras_roots.models.name import NetworkName
+from keras_roots.models.registry import grouped_layers
+from keras_roots.models.topology import assign_groups
+from keras_roots.utils import checks
 
 # Per-channel mean and standard deviation of the training images, pixels 0 to 255.
 NORMALIZATION = {
@@ -127,7 +130,6 @@ def preprocess_input(x, dataset="imagenet"):
 
 def build_model(
     family: Family,
-    grouped: Sequence[Grouped],
     features: Callable,
     classifier: Callable,
     *,
@@ -146,8 +148,7 @@ def build_model(
     """Builds a model from its feature extractor and classifier.
 
     Args:
-        family: What the family's constructors share.
-        grouped: Every convolution that takes groups.
+        family: The registered family.
         features: Function `(images, groups)` from the normalised images and the groups
             of each stage to the last feature map.
         classifier: Function `(features, classes, activation)` to the predictions.
@@ -166,16 +167,11 @@ def build_model(
     Raises:
         ValueError: An argument is impossible; the message says what would work.
     """
-    groups = assign_groups(root, grouped, topology)
-    if pooling not in (None, "avg", "max"):
-        raise ValueError(
-            f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}"
-        )
-    if not isinstance(classes, int) or classes < 1:
-        raise ValueError(
-            f"`classes` must be a positive integer. Received: classes={classes!r}"
-        )
-    path = weight_files.find(family.name, groups, weights)
+    groups = assign_groups(root, grouped_layers(family.name), topology)
+    checks.choice("pooling", pooling, (None, "avg", "max"))
+    classes = checks.integer("classes", classes)
+    network = NetworkName(family.name, root, topology)
+    path = weight_files.find(network, weights)
     if path is not None and include_top:
         _check_classifier(weights, classes, classifier_activation)
     images = _images(family, input_tensor, input_shape, include_top, weights)
@@ -188,17 +184,10 @@ def build_model(
     elif pooling == "max":
         x = keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
     inputs = images if input_tensor is None else keras.utils.get_source_inputs(images)
-    model = keras.Model(inputs, x, name=name or _name(family, root, topology))
+    model = keras.Model(inputs, x, name=name or network.model_name)
     if path is not None:
         weight_files.load(model, path)
     return model
-
-
-def _name(family, root, topology):
-    size = "x".join(map(str, root)) if isinstance(root, Sequence) else root
-    return "_".join(
-        [family.name, *([topology] if topology != "root" else []), str(size)]
-    )
 
 
 def _check_classifier(weights, classes, activation):
@@ -270,11 +259,7 @@ def _check_shape(family, input_shape, include_top, weights):
 
 
 def _scale_and_offset(dataset, channels):
-    if dataset not in NORMALIZATION:
-        raise ValueError(
-            f"`dataset` must be one of {sorted(NORMALIZATION)}. "
-            f"Received: dataset={dataset!r}"
-        )
+    checks.choice("dataset", dataset, sorted(NORMALIZATION))
     mean, std = NORMALIZATION[dataset]
     if channels != len(mean):
         mean, std = ([sum(values) / len(values)] * channels for values in (mean, std))

@@ -45,7 +45,7 @@ def RootConvNet(
     convolution `k` is `conv{k}_relu`, and after pooling and normalisation
     `conv{k}_norm`.
     """
-    return builder.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
+    return builder.build_model(FAMILY, _features, _classifier, **locals())
 
 
 def preprocess_input(x):

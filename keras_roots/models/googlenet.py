@@ -88,7 +88,6 @@ def RootGoogLeNet(
     modules = {}
     return builder.build_model(
         FAMILY,
-        GROUPED,
         lambda x, groups: _features(x, groups, modules),
         lambda x, *top: _classifier(x, *top, modules if aux_heads else None),
         **arguments,

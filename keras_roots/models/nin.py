@@ -43,7 +43,7 @@ def RootNiN(
     Features are reachable by layer name: the outputs of stage `k` are `conv{k}a_relu`,
     `conv{k}b_relu`, `conv{k}c_relu`.
     """
-    return builder.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
+    return builder.build_model(FAMILY, _features, _classifier, **locals())
 
 
 def preprocess_input(x):

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_roots.utils import checks
+
 CIFAR10 = (
     "airplane",
     "automobile",
@@ -65,8 +67,7 @@ def decode_predictions(preds, dataset: str, top: int = 5) -> list[list[tuple]]:
             f"(batch, {columns}), from a model with its classifier. "
             f"Received: preds of shape {preds.shape}"
         )
-    if top < 1:
-        raise ValueError(f"`top` must be a positive integer. Received: top={top!r}")
+    top = checks.integer("top", top)
     names = names_of[preds.shape[1]]
     if names is None:
         return keras.applications.imagenet_utils.decode_predictions(preds, top=top)

@@ -8,6 +8,7 @@ from importlib import resources
 
 import keras
 
+from keras_roots.models.name import NetworkName
 from keras_roots.utils import load_model
 
 DATASETS = {"cifar10": 10, "imagenette": 10}  # that weights are released for: classes
@@ -26,23 +27,17 @@ def index() -> list[dict]:
     return json.loads(path.read_text())["released"]
 
 
-def name(entry: dict) -> str:
-    """Returns the name by which `create_model` builds the network of an entry.
-
-    Args:
-        entry: An entry of `index()`.
-    """
-    topology = "" if entry["topology"] == "root" else f":{entry['topology']}"
-    return f"{entry['model']}:{_join(entry['root'])}{topology}"
-
-
 def names(weights: str) -> list[str]:
     """Returns the names of the networks that are released as `weights`.
 
     Raises:
         ValueError: There are none.
     """
-    found = [name(entry) for entry in index() if entry["weights"] == weights]
+    found = [
+        str(NetworkName.of_entry(entry))
+        for entry in index()
+        if entry["weights"] == weights
+    ]
     if not found:
         known = ", ".join(dict.fromkeys(entry["weights"] for entry in index()))
         raise ValueError(
@@ -64,15 +59,17 @@ def classes(weights) -> int | None:
     return DATASETS.get(weights.partition("-")[0])
 
 
-def entry(model: str, groups: tuple[int, ...], weights) -> dict | None:
+def entry(name: NetworkName, weights) -> dict | None:
     """Returns the entry of a network, `None` if it is not released.
 
     Args:
-        model: Registry name of the model.
-        groups: Filter groups of each of its stages.
+        name: Name of the network.
         weights: Name that it is released as.
+
+    Raises:
+        ValueError: No model has this name, or its layers cannot have these groups.
     """
-    wanted = model, list(groups), weights
+    wanted = name.model, list(name.groups), weights
     for found in index():
         if (found["model"], found["groups"], found["weights"]) == wanted:
             return found
@@ -94,18 +91,12 @@ def is_network(weights) -> bool:
 
 
 def load_network(
-    model: str,
-    groups: tuple[int, ...],
-    *,
-    weights: str,
-    classes: int | None = None,
-    **others,
+    name: NetworkName, *, weights: str, classes: int | None = None, **others
 ) -> keras.Model:
     """Loads a released network that no constructor builds, a decomposed one.
 
     Args:
-        model: Registry name of the model that it was made from.
-        groups: Filter groups of each stage of that model.
+        name: Name of the network that it was made from.
         weights: Name that it is released as.
         classes: Its classes, if given.
         **others: Nothing else can be chosen.
@@ -119,11 +110,11 @@ def load_network(
             f"`weights={weights!r}` is a whole network, which takes `root`, `topology` "
             f"and `classes` only. Received: {', '.join(others)}"
         )
-    found = entry(model, groups, weights)
+    found = entry(name, weights)
     if found is None:
         raise ValueError(
             f"`weights={weights!r}` is released as {', '.join(names(weights))}. "
-            f"Received: {model} with groups {groups}"
+            f"Received: {name.model} with groups {name.groups}"
         )
     network = load_model(verified(found))
     if classes not in (None, network.output_shape[-1]):
@@ -160,7 +151,3 @@ def sha256(path: str | os.PathLike) -> str:
     """Returns the SHA-256 of a file, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _join(root) -> str:
-    return "x".join(map(str, [root] if isinstance(root, int) else root))

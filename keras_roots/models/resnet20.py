@@ -54,7 +54,7 @@ def RootResNet20(
     block `b` of stage `s` is `conv{s}_block{b}_out`, its 3x3 convolutions are
     `conv{s}_block{b}_1_conv` and `conv{s}_block{b}_2_conv`.
     """
-    return builder.build_model(FAMILY, GROUPED, _features, _classifier, **locals())
+    return builder.build_model(FAMILY, _features, _classifier, **locals())
 
 
 def preprocess_input(x):

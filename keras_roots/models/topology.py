@@ -8,6 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from keras_roots.utils import checks
+
 TOPOLOGIES = {
     "root": lambda root, stage: max(1, root >> stage),
     "column": lambda root, stage: root,
@@ -46,11 +48,7 @@ def groups_per_stage(
         ValueError: `root` is not a positive integer or a sequence of `stages` of
             them, or `topology` is unknown.
     """
-    if topology not in TOPOLOGIES:
-        raise ValueError(
-            f"`topology` must be one of {sorted(TOPOLOGIES)}. "
-            f"Received: topology={topology!r}"
-        )
+    checks.choice("topology", topology, sorted(TOPOLOGIES))
     if isinstance(root, Sequence) and not isinstance(root, str):
         if len(root) != stages or not all(map(_is_count, root)):
             raise ValueError(
@@ -95,9 +93,7 @@ def assign_groups(
 
 
 def _is_count(value) -> bool:
-    return (
-        hasattr(value, "__index__") and not isinstance(value, bool) and int(value) >= 1
-    )
+    return checks.is_integer(value) and value >= 1
 
 
 def _common_channels(layer: Grouped) -> int:

@@ -5,14 +5,14 @@ import os
 import keras
 
 from keras_roots.models import released
+from keras_roots.models.name import NetworkName
 
 
-def find(model: str, groups: tuple[int, ...], weights) -> str | None:
+def find(name: NetworkName, weights) -> str | None:
     """Returns the path of a weights file.
 
     Args:
-        model: Registry name of the model.
-        groups: Filter groups of each of its stages.
+        name: Name of the network.
         weights: `None`, the name of a data set with released weights, or a path.
 
     Raises:
@@ -24,23 +24,23 @@ def find(model: str, groups: tuple[int, ...], weights) -> str | None:
         return os.fspath(weights)
     if released.is_network(weights):
         raise ValueError(
-            f"`weights={weights!r}` are whole networks, not weights of {model}: build "
-            f"one with `keras_roots.create_model(name, weights={weights!r})`, where "
-            f"`name` is one of {released.names(weights)}"
+            f"`weights={weights!r}` are whole networks, not weights of {name.model}: "
+            f"build one with `keras_roots.create_model(name, weights={weights!r})`, "
+            f"where `name` is one of {released.names(weights)}"
         )
-    entry = released.entry(model, groups, weights)
+    entry = released.entry(name, weights)
     if entry is not None:
         return released.verified(entry)
     available = [
-        f"{entry['weights']!r} as {released.name(entry)}"
+        f"{entry['weights']!r} as {NetworkName.of_entry(entry)}"
         for entry in released.index()
-        if entry["model"] == model and not released.is_whole(entry)
+        if entry["model"] == name.model and not released.is_whole(entry)
     ]
     raise ValueError(
         "`weights` should be None (random initialisation), the name of released "
         "weights, or the path of an existing weights file. "
-        f"Received: weights={weights!r} for {model} with groups {groups}. "
-        f"Released for {model}: {', '.join(available) or 'none'}"
+        f"Received: weights={weights!r} for {name.model} with groups "
+        f"{name.groups}. Released for {name.model}: {', '.join(available) or 'none'}"
     )
 
 

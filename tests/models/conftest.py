@@ -6,8 +6,8 @@ import keras
 import pytest
 from keras.initializers import VarianceScaling
 
-from keras_roots import list_models
-from keras_roots.models import googlenet, preact_resnet, resnet
+from keras_roots import create_model, list_models
+from keras_roots.models import googlenet, resnet
 
 
 class Facts(NamedTuple):
@@ -23,6 +23,8 @@ class Facts(NamedTuple):
         roots: Every root that works, for the default topology.
         grouped: The first layer with groups.
         module: Module of the family.
+        mean: Mean of each channel of its data set's pixels.
+        std: What these are divided by: their deviation.
     """
 
     constructor: str
@@ -34,18 +36,50 @@ class Facts(NamedTuple):
     roots: list[int]
     grouped: str
     module: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 _POWERS = [1, 2, 4, 8, 16, 32, 64]
+_CIFAR10 = (125.307, 122.950, 113.865), (62.993, 62.089, 66.705)
+_IMAGENET = (123.675, 116.280, 103.530), (58.395, 57.120, 57.375)
 FACTS = {
     "root_alexnet": Facts(
-        "RootAlexNet", 256, 1000, 227, 67, 2, _POWERS[:6], "conv2", "alexnet"
+        "RootAlexNet",
+        256,
+        1000,
+        227,
+        67,
+        2,
+        _POWERS[:6],
+        "conv2",
+        "alexnet",
+        *_IMAGENET,
     ),
     "root_convnet": Facts(
-        "RootConvNet", 64, 10, 32, 8, 4, _POWERS[:6], "conv2", "convnet"
+        "RootConvNet",
+        64,
+        10,
+        32,
+        8,
+        4,
+        _POWERS[:6],
+        "conv2",
+        "convnet",
+        _CIFAR10[0],
+        (1, 1, 1),
     ),
     "root_googlenet": Facts(
-        "RootGoogLeNet", 1024, 1000, 224, 32, 8, _POWERS[:6], "conv2", "googlenet"
+        "RootGoogLeNet",
+        1024,
+        1000,
+        224,
+        32,
+        8,
+        _POWERS[:6],
+        "conv2",
+        "googlenet",
+        *_IMAGENET,
     ),
     "root_nin": Facts(
         "RootNiN",
@@ -57,6 +91,7 @@ FACTS = {
         [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 96],
         "conv2a",
         "nin",
+        *_CIFAR10,
     ),
     "root_resnet20": Facts(
         "RootResNet20",
@@ -68,6 +103,7 @@ FACTS = {
         _POWERS[:5],
         "conv2_block1_1_conv",
         "resnet20",
+        *_CIFAR10,
     ),
     "root_resnet50": Facts(
         "RootResNet50",
@@ -79,6 +115,7 @@ FACTS = {
         _POWERS,
         "conv2_block1_2_conv",
         "resnet",
+        *_IMAGENET,
     ),
     "root_resnet200": Facts(
         "RootResNet200",
@@ -89,7 +126,8 @@ FACTS = {
         16,
         _POWERS,
         "conv2_block1_2_conv",
-        "preact_resnet",
+        "resnet",
+        *_IMAGENET,
     ),
 }
 
@@ -113,9 +151,7 @@ def all_facts():
 @pytest.fixture
 def shallow(monkeypatch):
     """Leaves out most blocks of the deep networks: the same code, sooner built."""
-    for page in (resnet, preact_resnet):
-        stages = {name: (1, *rest) for name, (_, *rest) in page.STAGES.items()}
-        monkeypatch.setattr(page, "STAGES", stages)
+    monkeypatch.setattr(resnet, "BLOCKS", dict.fromkeys(resnet.BLOCKS, (1, 1, 1, 1)))
     kept = ("inception_4a", "inception_4d", "inception_5a", "inception_5b")
     modules = {name: googlenet.MODULES[name] for name in kept}
     monkeypatch.setattr(googlenet, "MODULES", modules)
@@ -129,3 +165,26 @@ def zero_weights(monkeypatch):
         "__call__",
         lambda self, shape, dtype=None: keras.ops.zeros(shape, dtype),
     )
+
+
+@pytest.fixture
+def feature_shapes(zero_weights):
+    """Function `(name, features)` to the shapes of a model's features, by layer."""
+
+    def shapes(name, features):
+        model = create_model(name)
+        return {each: model.get_layer(each).output.shape[1:] for each in features}
+
+    return shapes
+
+
+@pytest.fixture
+def dropout_rates(shallow, zero_weights):
+    """Function `(name, **arguments)` to the rates of a model's dropout, sorted."""
+
+    def rates(name, **arguments):
+        model = create_model(name, **arguments)
+        layers = [x for x in model.layers if isinstance(x, keras.layers.Dropout)]
+        return sorted(layer.rate for layer in layers)
+
+    return rates

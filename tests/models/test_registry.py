@@ -1,4 +1,4 @@
-"""The registry: models by name."""
+"""The registry of constructors."""
 
 import pytest
 
@@ -6,69 +6,14 @@ import keras_roots
 from keras_roots.models import registry
 
 
-@pytest.mark.parametrize(
-    ("pattern", "names"),
-    [
-        ("root_resnet*", ["root_resnet20", "root_resnet200", "root_resnet50"]),
-        ("*net", ["root_alexnet", "root_convnet", "root_googlenet"]),
-        ("root_nin", ["root_nin"]),
-        ("vgg*", []),
-    ],
-)
-def test_list_models(pattern, names):
-    assert keras_roots.list_models(pattern) == names
+def test_every_model_is_registered_with_its_constructor(model_name, facts):
+    assert model_name in registry.model_names()
+    constructor = registry.get_constructor(model_name)
+    assert constructor is getattr(keras_roots, facts.constructor)
+    assert facts.grouped in [each.name for each in registry.grouped_layers(model_name)]
 
 
-def test_create_model_is_the_constructor():
-    made = keras_roots.create_model("root_nin", root=4, topology="column", classes=3)
-    assert made.name == "root_nin_column_4"
-    assert made.output_shape == (None, 3)
-    assert made.get_layer("conv3a").groups == 4
-    assert registry.get_constructor("root_nin") is keras_roots.RootNiN
-
-
-def test_unknown_model():
-    with pytest.raises(ValueError, match="'root_nin'.*Received: name='resnet50'"):
-        keras_roots.create_model("resnet50")
-
-
-def test_names_say_what_was_asked_for():
-    assert keras_roots.RootNiN(root=(8, 2)).name == "root_nin_8x2"
-    assert keras_roots.RootNiN(root=8, name="mine").name == "mine"
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "groups"),
-    [
-        ("root_nin:1", "root_nin_1", (1, 1)),
-        ("root_nin:8", "root_nin_8", (8, 4)),
-        ("root_nin:8:tree", "root_nin_tree_8", (8, 16)),
-        ("root_nin:8:column", "root_nin_column_8", (8, 8)),
-        ("root_nin:8x2", "root_nin_8x2", (8, 2)),
-    ],
-)
-def test_names_with_groups(text, name, groups):
-    assert registry.groups(text) == groups
-    model = keras_roots.create_model(text, input_shape=(8, 8, 3))
-    assert model.name == name
-    assert model.get_layer("conv2a").groups == groups[0]
-    assert model.get_layer("conv3a").groups == groups[1]
-
-
-@pytest.mark.parametrize(
-    "text", ["", "root_nin:", "root_nin:a", "root_nin:8:tree:1", "root_nin:8x", "a-b"]
-)
-def test_texts_that_are_no_names(text):
-    with pytest.raises(ValueError, match="`name` must be a model's, alone or as"):
-        keras_roots.create_model(text)
-
-
-def test_impossible_names():
-    with pytest.raises(ValueError, match="`name` must be one of"):
-        keras_roots.create_model("no_model:8")
-    with pytest.raises(ValueError, match="`topology` must be one of"):
-        keras_roots.create_model("root_nin:8:bush")
-    with pytest.raises(ValueError, match="`root` is in the name.*root=4"):
-        keras_roots.create_model("root_nin:8", root=4)
-    with pytest.raises(ValueError, match="`root` must give every layer groups"):
-        registry.groups("root_nin:7")
+def test_other_names():
+    for function in (registry.get_constructor, registry.grouped_layers):
+        with pytest.raises(ValueError, match="'root_nin'.*Received: name='resnet50'"):
+            function("resnet50")

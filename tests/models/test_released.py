@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import pixels
 
 from keras_roots import RootResNet20, create_model, list_models, profile
-from keras_roots.models import released
+from keras_roots.models import NetworkName, released
 
 INDEX = {
-    f"{released.name(entry)}-{entry['weights']}": entry for entry in released.index()
+    f"{NetworkName.of_entry(entry)}-{entry['weights']}": entry
+    for entry in released.index()
 }
 WHOLE = "cifar10-force-l2-decomposed"
 ENTRY = {
@@ -24,20 +26,16 @@ ENTRY = {
 }
 
 
-def pixels():
-    return np.random.default_rng(1).uniform(0, 255, (2, 32, 32, 3)).astype("f")
-
-
 @pytest.mark.parametrize("key", INDEX)
 def test_networks_load_and_are_what_the_index_says(key):
     entry = INDEX[key]
-    model = create_model(released.name(entry), weights=entry["weights"])
+    model = create_model(str(NetworkName.of_entry(entry)), weights=entry["weights"])
     assert profile(model).macs == entry["macs"]
     assert profile(model).params == entry["params"]
     assert Path(released.verified(entry)).stat().st_size == entry["bytes"]
     assert model.output_shape == (None, released.classes(entry["weights"]))
-    plain = create_model(released.name(entry))
-    images = pixels()
+    plain = create_model(str(NetworkName.of_entry(entry)))
+    images = pixels(2, 32)
     assert np.abs(np.asarray(model(images)) - np.asarray(plain(images))).max() > 1e-3
 
 
@@ -77,7 +75,7 @@ def test_a_damaged_file_is_not_loaded(monkeypatch, tmp_path, cut):
     assert released.verified(entry) == str(path)
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(ValueError, match="is damaged.*Install keras_roots again"):
-        create_model(released.name(entry), weights=entry["weights"])
+        create_model(str(NetworkName.of_entry(entry)), weights=entry["weights"])
 
 
 def test_a_missing_file_is_said_to_be_missing(monkeypatch):

@@ -6,36 +6,17 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from helpers import pixels
 
 from keras_roots import create_model, list_models
-from keras_roots.models import builder, weights
+from keras_roots.models import weights
 
 pytestmark = pytest.mark.usefixtures("shallow")
-
-MEAN = {
-    "cifar10": [125.307, 122.950, 113.865],
-    "imagenet": [123.675, 116.280, 103.530],
-}
-STD = {"cifar10": [62.993, 62.089, 66.705], "imagenet": [58.395, 57.120, 57.375]}
-# Family's module: mean and deviation of its data set's pixels.
-NORMALIZATION = {
-    "alexnet": (MEAN["imagenet"], STD["imagenet"]),
-    "convnet": (MEAN["cifar10"], [1, 1, 1]),
-    "googlenet": (MEAN["imagenet"], STD["imagenet"]),
-    "nin": (MEAN["cifar10"], STD["cifar10"]),
-    "preact_resnet": (MEAN["imagenet"], STD["imagenet"]),
-    "resnet": (MEAN["imagenet"], STD["imagenet"]),
-    "resnet20": (MEAN["cifar10"], STD["cifar10"]),
-}
 
 
 def small(model_name, facts, **kwargs):
     shape = (facts.side, facts.side, 3)
     return create_model(model_name, **{"input_shape": shape, "classes": 7, **kwargs})
-
-
-def pixels(side):
-    return np.random.default_rng(1).uniform(0, 255, (2, side, side, 3)).astype("f")
 
 
 _SAVED = {}
@@ -56,7 +37,7 @@ def test_round_trip(saved, model_name, facts):
     """Into a model without normalisation, whose input is normalised outside."""
     model, path = saved
     page = importlib.import_module(f"keras_roots.models.{facts.module}")
-    images = pixels(facts.side)
+    images = pixels(2, facts.side)
     expected = np.asarray(model(images))
     again = small(model_name, facts, root=facts.root, weights=path)
     np.testing.assert_array_equal(again(images), expected)
@@ -64,8 +45,7 @@ def test_round_trip(saved, model_name, facts):
         model_name, facts, root=facts.root, weights=path, include_preprocessing=False
     )
     assert "normalization" not in [layer.name for layer in bare.layers]
-    mean, std = NORMALIZATION[facts.module]
-    normalised = (images - np.array(mean)) / np.array(std)
+    normalised = (images - np.array(facts.mean)) / np.array(facts.std)
     np.testing.assert_allclose(page.preprocess_input(images), normalised, atol=1e-4)
     np.testing.assert_allclose(bare(normalised), expected, rtol=1e-3, atol=1e-5)
 
@@ -104,7 +84,7 @@ def test_keras_file_round_trip(name, all_facts, tmp_path):
     model = small(name, facts, root=facts.root)
     path = str(tmp_path / "model.keras")
     model.save(path)
-    images = pixels(facts.side)
+    images = pixels(2, facts.side)
     expected = np.asarray(model(images))
     loaded = keras.saving.load_model(path)
     np.testing.assert_allclose(loaded(images), expected, rtol=1e-5, atol=1e-6)
@@ -167,25 +147,3 @@ def test_released_weights_and_another_classifier(monkeypatch, arguments, message
     monkeypatch.setattr(weights, "find", lambda *_: "some.weights.h5")
     with pytest.raises(ValueError, match=message):
         create_model("root_nin", weights="cifar10", **arguments)
-
-
-def test_unknown_normalisation():
-    with pytest.raises(ValueError, match="`dataset` must be one of .*'mnist'"):
-        builder.preprocess_input(np.zeros((1, 4, 4, 3)), "mnist")
-
-
-def test_preprocess_input_channels_first():
-    keras.config.set_image_data_format("channels_first")
-    images = np.full((1, 3, 2, 2), 100.0)
-    found = np.asarray(builder.preprocess_input(images, "imagenet"))
-    mean, std = np.array(MEAN["imagenet"]), np.array(STD["imagenet"])
-    np.testing.assert_allclose(found[0, :, 0, 0], (100 - mean) / std, rtol=1e-5)
-
-
-@pytest.mark.parametrize("channels", [1, 4])
-def test_other_channels_take_the_mean_colour(channels):
-    x = np.full((1, 2, 2, channels), 100.0)
-    mean, std = np.mean(MEAN["cifar10"]), np.mean(STD["cifar10"])
-    expected = np.full_like(x, (100 - mean) / std)
-    found = builder.preprocess_input(x, "cifar10")
-    np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_roots import models, utils
+from keras_roots.models import NetworkName
 from keras_roots.utils import markdown_table
 
 FOLDER = "cards"
@@ -206,7 +207,7 @@ def _usage(family, entries) -> str:
     whole = [entry for entry in entries if models.is_whole_network(entry)]
     if whole:
         arguments = (
-            f'"{models.released_name(whole[0])}", weights="{whole[0]["weights"]}"'
+            f'"{NetworkName.of_entry(whole[0])}", weights="{whole[0]["weights"]}"'
         )
         lines += ["small = keras_roots.create_model(", f"    {arguments}", ")"]
     lines.append("scores = model.predict(images)  # pixels 0 to 255, (n, 32, 32, 3)")
@@ -216,7 +217,7 @@ def _usage(family, entries) -> str:
 def _figures(entry) -> list[str]:
     top1, sizes = entry["top1"], entry["litert_bytes"]
     return [
-        f"`{models.released_name(entry)}`",
+        f"`{NetworkName.of_entry(entry)}`",
         f"`{entry['weights']}`",
         f"{entry['macs']:,}",
         f"{entry['params']:,}",
@@ -231,7 +232,7 @@ def _training(entries) -> str:
         validation = entry["validation_top1"]
         held_out = "" if validation is None else f", {validation:.2%} on validation"
         lines.append(
-            f"* `{models.released_name(entry)}`, `{entry['weights']}`: "
+            f"* `{NetworkName.of_entry(entry)}`, `{entry['weights']}`: "
             f"{_variant(entry)}. {entry['training_seconds']:,.0f} s on "
             f"{entry['hardware']}, {entry['date']}, {entry['versions']}; one run"
             f"{held_out}.\n\n  ```sh\n  {entry['command']}\n  ```"

@@ -122,29 +122,29 @@ def figure6(conditions: Conditions) -> list[Path]:
         ImportError: matplotlib is not installed.
     """
     found = {
-        models.released_name(entry): entry
+        str(models.NetworkName.of_entry(entry)): entry
         for entry in evaluation.find_entries(MODEL, WEIGHTS)
     }
     chosen = [name for name in CORRELATED if name in found]
-    blocks = sorted({models.groups_in_name(name)[1] for name in chosen} - {1})
+    groups_of = {name: models.NetworkName.parse(name).groups[1] for name in chosen}
+    blocks = sorted(set(groups_of.values()) - {1})
     matrices, rows = {}, []
     for name in chosen:
         model = models.create_model(name, weights=WEIGHTS)
         size = model.input_shape[1]
         batches = conditions.dataset.test.batches(100, size)
         matrices[name] = analysis.filter_correlation(model, *LAYERS, batches)
-        groups = models.groups_in_name(name)[1]
         rows += [
             {
                 "network": name,
-                "groups": groups,
+                "groups": groups_of[name],
                 "blocks": count,
                 "block_structure": round(
                     analysis.block_structure(matrices[name], count), 4
                 ),
                 "images": conditions.dataset.test.count,
             }
-            for count in (blocks if groups == 1 else [groups])
+            for count in (blocks if groups_of[name] == 1 else [groups_of[name]])
         ]
         conditions.say(f"{name}: correlated {' and '.join(LAYERS)}")
     folder = _folder(conditions)
@@ -211,7 +211,7 @@ def _comparison(dense, network) -> dict:
 
 
 def _title(name) -> str:
-    root = models.parse_name(name)[1]["root"]
+    root = models.NetworkName.parse(name).root
     return "dense" if root == 1 else f"root-{root}"
 
 

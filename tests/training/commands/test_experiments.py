@@ -5,12 +5,11 @@ import json
 import helpers
 import pytest
 
-from keras_roots.models import registry
+from keras_roots.models import list_models
 from keras_roots.training.commands import experiments
 from keras_roots.training.commands import flags_new as flags
-from keras_roots.training.data import Location
 from keras_roots.training.experiments import TABLES
-from keras_roots.training.stages import TrainingRun, stage
+from keras_roots.training.stages import stage
 
 ROWS = [
     pytest.param(row, id=f"{name}-{row.name}")
@@ -29,7 +28,7 @@ def test_rows_have_names_of_their_own(name):
 @pytest.mark.parametrize("row", ROWS)
 def test_rows_start_from_released_networks(row):
     weights = row.weights or "cifar10"
-    assert row.network in registry.list_models(weights=weights)
+    assert row.network in list_models(weights=weights)
     stages = [each.name for each in row.stages]
     assert stages == sorted(set(stages), key=stages.index)
     json.dumps(row.labels)
@@ -76,7 +75,6 @@ experiments.run()
 )
 def test_flags_that_are_impossible(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    classes = (Location, TrainingRun, experiments.Choice)
-    given = flags.parse(classes, ["--table=pointwise", *arguments])
+    given = flags.parse(experiments.run.classes, ["--table=pointwise", *arguments])
     with pytest.raises(ValueError, match=message):
         experiments.main(given)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from keras_roots.models import released
+from keras_roots.models import NetworkName
 from keras_roots.training import evaluation
 from keras_roots.training.data import datasets
 from keras_roots.training.evaluation import zoo
@@ -28,8 +28,12 @@ def test_table_2(monkeypatch, conditions, entry, measured):
     asked = []
 
     def measure(entries, conditions):
-        asked.extend(map(released.name, entries))
-        return [measured(e, networks[released.name(e)], 0.5) for e in entries]
+        names = [str(NetworkName.of_entry(entry)) for entry in entries]
+        asked.extend(names)
+        return [
+            measured(entry, networks[name], 0.5)
+            for name, entry in zip(names, entries, strict=True)
+        ]
 
     monkeypatch.setattr(zoo, "released_index", lambda: entries)
     monkeypatch.setattr(evaluation, "measure_released", measure)

@@ -1,4 +1,4 @@
-"""Every model takes its arguments as keras.applications does."""
+"""What every constructor shares: arguments as keras.applications takes them."""
 
 import inspect
 import re
@@ -9,6 +9,7 @@ import pytest
 
 import keras_roots
 from keras_roots import create_model
+from keras_roots.models import builder
 
 pytestmark = pytest.mark.usefixtures("shallow", "zero_weights")
 
@@ -169,6 +170,7 @@ def test_groups_of_a_stage_that_do_not_divide():
         ({"topology": "star"}, r"`topology` must be one of .*topology='star'"),
         ({"pooling": "sum"}, r"`pooling` must be .*pooling='sum'"),
         ({"classes": 0}, r"`classes` must be .*classes=0"),
+        ({"classes": True}, r"`classes` must be .*classes=True"),
         ({"classes": 2.5}, r"`classes` must be .*classes=2.5"),
         ({"input_shape": (32, 32)}, r"`input_shape` must be a tuple of three"),
         ({"input_shape": (1, 32, 32, 3)}, r"`input_shape` must be a tuple of three"),
@@ -210,3 +212,27 @@ def test_weights_need_three_channels(tmp_path):
     create_model("root_nin").save_weights(path)
     with pytest.raises(ValueError, match="must have 3 channels"):
         create_model("root_nin", weights=path, input_shape=(8, 8, 1))
+
+
+def test_unknown_normalisation():
+    with pytest.raises(ValueError, match="`dataset` must be one of .*'mnist'"):
+        builder.preprocess_input(np.zeros((1, 4, 4, 3)), "mnist")
+
+
+def test_preprocess_input_channels_first(all_facts):
+    keras.config.set_image_data_format("channels_first")
+    images = np.full((1, 3, 2, 2), 100.0)
+    found = np.asarray(builder.preprocess_input(images, "imagenet"))
+    facts = all_facts["root_resnet50"]
+    mean, std = np.array(facts.mean), np.array(facts.std)
+    np.testing.assert_allclose(found[0, :, 0, 0], (100 - mean) / std, rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_other_channels_take_the_mean_colour(channels, all_facts):
+    x = np.full((1, 2, 2, channels), 100.0)
+    facts = all_facts["root_nin"]
+    mean, std = np.mean(facts.mean), np.mean(facts.std)
+    expected = np.full_like(x, (100 - mean) / std)
+    found = builder.preprocess_input(x, "cifar10")
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
