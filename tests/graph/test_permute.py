@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from helpers import assign_random, random_images
 from keras import layers
 
 import keras_roots
@@ -13,36 +14,10 @@ from keras_roots.layers.grouped_conv2d import GroupedConv2D
 from keras_roots.layers.local_response_normalization import LocalResponseNormalization
 from keras_roots.sparsity.pruning import prune
 
-# Weights that Keras starts with one value for all channels, which hides their order.
-_EVEN = {
-    "bias": (0.0, 1.0),
-    "beta": (0.0, 1.0),
-    "gamma": (1.0, 0.3),
-    "moving_mean": (0.0, 0.3),
-    "alpha": (0.0, 1.0),
-}
-
-
-def _randomise(model):
-    rng = np.random.default_rng(1)
-    for layer in model._flatten_layers(include_self=False):
-        if isinstance(layer, keras.Model):
-            continue
-        for weight in layer.weights:
-            if weight.name in _EVEN:
-                weight.assign(rng.normal(*_EVEN[weight.name], weight.shape))
-            elif weight.name == "moving_variance":
-                weight.assign(rng.uniform(0.5, 1.5, weight.shape))
-
-
-def _images(model, count=2):
-    shape = (count, *model.input_shape[1:])
-    return np.random.default_rng(0).normal(size=shape).astype("float32")
-
 
 def _difference(model, other):
     """Returns the largest difference of the outputs, to the range of the model's."""
-    want, got = (np.asarray(x(_images(model))) for x in (model, other))
+    want, got = (np.asarray(x(random_images(model))) for x in (model, other))
     assert np.isfinite(want).all()
     return np.abs(got - want).max() / np.ptp(want)
 
@@ -59,7 +34,7 @@ def _permutations(spaces):
 
 
 def _check_permuted(model):
-    _randomise(model)
+    assign_random(model)
     before = model.get_weights()
     spaces = channel_spaces(model)
     permutations = _permutations(spaces)
@@ -254,7 +229,7 @@ def test_every_free_space_of_a_network(make, count):
 
 def test_the_new_channel_is_the_old_one_at_the_index():
     model = _chain(layers.Conv2D(4, 3, name="b"))
-    _randomise(model)
+    assign_random(model)
     spaces = channel_spaces(model)
     order = np.array([4, 2, 0, 1, 5, 3])
     copy = permute_channels(model, spaces, {spaces.output(model.layers[0]): order})
@@ -271,7 +246,7 @@ def test_the_new_channel_is_the_old_one_at_the_index():
 def test_one_space_alone():
     """Other parts of a composition, and other spaces of a layer, stay."""
     model = _concatenated()
-    _randomise(model)
+    assign_random(model)
     spaces = channel_spaces(model)
     for space, order in _permutations(spaces).items():
         copy = permute_channels(model, spaces, {space: order})
@@ -280,7 +255,7 @@ def test_one_space_alone():
 
 def test_pruned_weights_go_along():
     model = _inverted_residual()
-    _randomise(model)
+    assign_random(model)
     model = prune(model, 0.5)
     spaces = channel_spaces(model)
     copy = permute_channels(model, spaces, _permutations(spaces))
