@@ -3,10 +3,10 @@
 from keras_roots.convolutions.description import (
     Convolution,
     Cost,
-    break_even_rank,
-    factors_cost,
+    KernelShape,
+    Pair,
     input_sides,
-    theoretical_speedup,
+    total_cost,
 )
 from keras_roots.convolutions.find import Layers
 from keras_roots.convolutions.find import convolutions as find_convolutions
@@ -17,6 +17,8 @@ from keras_roots.convolutions.kernels import (
 )
 from keras_roots.convolutions.kernels import read as read_kernels
 from keras_roots.convolutions.knapsack import best_options, log_loss
+from keras_roots.convolutions.measured_times import ARITHMETIC, MeasuredTimes
+from keras_roots.convolutions.measured_times import COLUMNS as TIME_COLUMNS
 from keras_roots.convolutions.moments import Moments
 from keras_roots.convolutions.patches import (
     answers_at,
@@ -28,28 +30,26 @@ from keras_roots.convolutions.plan import LayerPlan, Plan
 from keras_roots.convolutions.recalibrate import recalibrate
 from keras_roots.convolutions.responses import ResponseStatistics, layer_responses
 from keras_roots.convolutions.samples import batches, check_images, infer, runnable
-from keras_roots.convolutions.schemes import CROSS_FILTER, SEPARABLE, Scheme
 
 __all__ = [
-    "break_even_rank",
-    "theoretical_speedup",
-    "CROSS_FILTER",
+    "ARITHMETIC",
     "Convolution",
     "Cost",
+    "KernelShape",
     "LayerPlan",
     "Layers",
+    "MeasuredTimes",
     "Moments",
+    "Pair",
     "Plan",
     "ResponseStatistics",
-    "SEPARABLE",
-    "Scheme",
+    "TIME_COLUMNS",
     "answers_at",
     "batches",
     "best_options",
     "check_finite",
     "check_images",
     "choose_positions",
-    "factors_cost",
     "find_convolutions",
     "from_matrices",
     "infer",
@@ -62,4 +62,5 @@ __all__ = [
     "runnable",
     "to_matrices",
     "to_separable_matrices",
+    "total_cost",
 ]

@@ -1,14 +1,25 @@
-"""Counted cost of convolutions, and of the two that take the place of one."""
+"""What the cost and the time of a convolution depend on."""
 
 import dataclasses
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import keras
 
 from keras_roots import graph
-from keras_roots.convolutions.schemes import KernelShape, Pair, Scheme
+from keras_roots.layers import GroupedConv2D
+from keras_roots.utils import checks
+
+Pair = tuple[int, int]
+KernelShape = tuple[int, int, int, int]
+
+# The text of a convolution with one call.
+_TEXT = re.compile(
+    r"(\d+)x(\d+) on (\d+)x(\d+)x(\d+), filters (\d+), groups (\d+), "
+    r"strides (\d+)x(\d+), dilation (\d+)x(\d+), (same|valid)(, bias)?"
+)
 
 
 class Cost(NamedTuple):
@@ -25,7 +36,7 @@ class Cost(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Convolution:
-    """What the cost of a convolution depends on.
+    """What the cost and the time of a convolution depend on; prints as one line.
 
     Attributes:
         kernel_shape: `(height, width, channels / groups, N)`.
@@ -47,7 +58,22 @@ class Convolution:
 
     @classmethod
     def of(cls, layer: keras.layers.Conv2D, inputs: Sequence[Pair]) -> "Convolution":
-        """Describes a layer that is called on maps of these heights and widths."""
+        """Describes a layer.
+
+        Args:
+            layer: A 2D convolution that is built.
+            inputs: Height and width of its input, for every call.
+
+        Raises:
+            ValueError: A side of an input is unknown.
+        """
+        for sides in inputs:
+            if len(sides) != 2 or not all(map(checks.is_integer, sides)):
+                raise ValueError(
+                    "`inputs` must be the height and width that layer "
+                    f"{layer.name!r} gets in every call: its cost depends on them. "
+                    f"Received: inputs={inputs!r}"
+                )
         return cls(
             kernel_shape=tuple(layer.kernel.shape),
             groups=layer.groups,
@@ -56,6 +82,47 @@ class Convolution:
             dilation=tuple(layer.dilation_rate),
             use_bias=layer.use_bias,
             inputs=tuple(inputs),
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> "Convolution":
+        """Returns the convolution, with one call, that prints as a text.
+
+        Raises:
+            ValueError: None does.
+        """
+        found = _TEXT.fullmatch(text)
+        if not found:
+            raise ValueError(f"`text` must describe a convolution. Received: {text!r}")
+        height, width, *inputs, channels, filters, groups = map(int, found.groups()[:7])
+        strides, dilation = (
+            tuple(map(int, found.group(*ij))) for ij in ((8, 9), (10, 11))
+        )
+        return cls(
+            (height, width, channels // groups, filters),
+            groups,
+            strides,
+            found[12],
+            dilation,
+            found[13] is not None,
+            (tuple(inputs),),
+        )
+
+    @property
+    def channels(self) -> int:
+        """Input channels, of all groups."""
+        return self.kernel_shape[2] * self.groups
+
+    @property
+    def filters(self) -> int:
+        """Output channels."""
+        return self.kernel_shape[3]
+
+    @property
+    def calls(self) -> tuple["Convolution", ...]:
+        """The same convolution once for every call of it."""
+        return tuple(
+            dataclasses.replace(self, inputs=(sides,)) for sides in self.inputs
         )
 
     @property
@@ -77,34 +144,32 @@ class Convolution:
             weights + biases,
         )
 
-    def factors(
-        self, scheme: Scheme, rank: int, use_bias: bool | None = None
-    ) -> tuple["Convolution", "Convolution"]:
-        """Describes the two convolutions that would take its place.
+    def layer(self) -> keras.layers.Conv2D:
+        """Returns such a layer, not built yet, with random weights."""
+        return GroupedConv2D(
+            self.filters,
+            self.kernel_shape[:2],
+            strides=self.strides,
+            padding=self.padding,
+            dilation_rate=self.dilation,
+            groups=self.groups,
+            use_bias=self.use_bias,
+            bias_initializer="random_normal",  # zeros might be left out
+            data_format="channels_last",
+            dtype="float32",
+        )
 
-        Args:
-            scheme: Which two.
-            rank: M, over all groups.
-            use_bias: Whether the second has biases; `None` if this one has.
-        """
-        shapes = scheme.shapes(self.kernel_shape, self.groups, rank)
-        strides, dilations = scheme.split(self.strides), scheme.split(self.dilation)
-        first = dataclasses.replace(
-            self,
-            kernel_shape=shapes[0],
-            strides=strides[0],
-            dilation=dilations[0],
-            use_bias=False,
-        )
-        second = dataclasses.replace(
-            self,
-            kernel_shape=shapes[1],
-            strides=strides[1],
-            dilation=dilations[1],
-            use_bias=self.use_bias if use_bias is None else use_bias,
-            inputs=first.outputs,
-        )
-        return first, second
+    def __str__(self) -> str:
+        inputs = " and ".join(_by(*sides, self.channels) for sides in self.inputs)
+        parts = [
+            f"{_by(*self.kernel_shape[:2])} on {inputs}",
+            f"filters {self.filters}",
+            f"groups {self.groups}",
+            f"strides {_by(*self.strides)}",
+            f"dilation {_by(*self.dilation)}",
+            self.padding,
+        ]
+        return ", ".join(parts + ["bias"] * self.use_bias)
 
     def _side(self, side, size, stride, dilation) -> int:
         if self.padding == "valid":
@@ -112,45 +177,10 @@ class Convolution:
         return -(-side // stride)
 
 
-def factors_cost(factors: Sequence[Convolution]) -> Cost:
+def total_cost(chain: Iterable[Convolution]) -> Cost:
     """Returns the cost of convolutions together."""
-    costs = [factor.cost for factor in factors]
+    costs = [convolution.cost for convolution in chain]
     return Cost(sum(cost.macs for cost in costs), sum(cost.params for cost in costs))
-
-
-def theoretical_speedup(kernel_shape: KernelShape, groups: int, rank: int) -> float:
-    """Returns how many times fewer weights a cross-filter decomposition applies.
-
-    Force Regularization, Table 4: basis filters and the 1x1, both with the groups of
-    the layer, biases aside.
-
-    Args:
-        kernel_shape: `(height, width, channels / groups, N)`.
-        groups: Filter groups.
-        rank: M, over all groups; it need not be a multiple of them.
-
-    Example:
-        >>> round(theoretical_speedup((3, 3, 256, 384), 1, 184), 2)  # AlexNet conv3
-        1.79
-    """
-    *size, filters = kernel_shape
-    weights = math.prod(size)
-    return weights * filters / (rank * (weights + filters / groups))
-
-
-def break_even_rank(kernel_shape: KernelShape, groups: int) -> int:
-    """Returns the highest rank M at which a cross-filter decomposition pays.
-
-    The greatest multiple of the groups with `theoretical_speedup` above 1; 0 if there
-    is none.
-
-    Args:
-        kernel_shape: `(height, width, channels / groups, N)`.
-        groups: Filter groups.
-    """
-    *size, filters = kernel_shape
-    weights, per_group = math.prod(size), filters // groups
-    return groups * ((weights * per_group - 1) // (weights + per_group))
 
 
 def input_sides(
@@ -176,3 +206,7 @@ def input_sides(
 
     graph.walk(model, graph.symbolic_inputs(model, input_shape), call)
     return sides
+
+
+def _by(*sides) -> str:
+    return "x".join(map(str, sides))

@@ -4,26 +4,24 @@ from keras_roots.lowrank.candidates import Candidate
 from keras_roots.lowrank.choices import check_arguments, choose_methods
 from keras_roots.lowrank.decompose import decompose
 from keras_roots.lowrank.methods import ALEXNET_LRA, METHODS, Target
-from keras_roots.lowrank.plan import LayerPlan, Plan, plan_decomposition
-from keras_roots.lowrank.ranks import (
-    LayerRank,
-    RankAnalysis,
-    check_error,
-    rank_analysis,
+from keras_roots.lowrank.plan import (
+    DecompositionPlan,
+    LayerDecomposition,
+    plan_decomposition,
 )
+from keras_roots.lowrank.ranks import LayerRank, RankAnalysis, rank_analysis
 from keras_roots.lowrank.shrink import shrink
 
 __all__ = [
     "ALEXNET_LRA",
     "Candidate",
-    "LayerPlan",
+    "DecompositionPlan",
+    "LayerDecomposition",
     "LayerRank",
     "METHODS",
-    "Plan",
     "RankAnalysis",
     "Target",
     "check_arguments",
-    "check_error",
     "choose_methods",
     "decompose",
     "plan_decomposition",

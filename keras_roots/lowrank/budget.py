@@ -1,21 +1,24 @@
-"""Ranks of all layers together, for a budget of multiply-adds."""
+"""Ranks of all layers together, for a budget of multiply-adds or of measured time."""
 
-import numbers
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from keras_roots import convolutions
-from keras_roots.convolutions import Cost
+from keras_roots.benchmarking import LatencyTable
 from keras_roots.lowrank.candidates import Candidate
+
+_MOST_TIMED = 8  # ranks of a layer to measure
 
 
 def ranks_within(
     candidates: Mapping[str, Candidate],
-    total: int,
-    macs: float | int,
+    budget: float,
     cost: str | None,
+    total: float,
     multiple: int,
+    table: LatencyTable | None = None,
 ) -> dict[str, int | None]:
     """Chooses the ranks of all layers for a budget.
 
@@ -25,55 +28,67 @@ def ranks_within(
 
     Args:
         candidates: The layers to choose for, by name.
-        total: Multiply-adds of the whole model.
-        macs: Those that it may have: a number, or a part of them.
-        cost: `None` if every layer must be decomposed.
+        budget: Part of the model's cost that it may keep.
+        cost: `"macs"`, `"latency"`, or `None` for multiply-adds where every layer must
+            be decomposed.
+        total: Cost of the whole model.
         multiple: What ranks per group are multiples of.
+        table: Measured times, for `"latency"`.
 
     Returns:
         Rank over all groups by name, `None` for a layer that stays whole.
 
     Raises:
-        ValueError: `macs` is no number or part, or cannot be reached.
+        ValueError: `budget` cannot be reached.
     """
-    limit = _limit(macs, total)
-    options, errors, counts = [], [], []
-    for candidate in candidates.values():
-        ranks: list[int | None] = candidate.options(multiple)
-        if cost is not None:
-            ranks = [None, *filter(candidate.pays, ranks)]
-        options.append(ranks)
-        errors.append(np.array([_loss(candidate, rank) for rank in ranks]))
-        counts.append(np.array([_cost(candidate, rank).macs for rank in ranks]))
-    rest = total - sum(_cost(candidate, None).macs for candidate in candidates.values())
-    least = rest + sum(int(count.min()) for count in counts)
-    if limit < least:
+    options = {
+        name: _options(candidate, cost, multiple)
+        for name, candidate in candidates.items()
+    }
+    costs = [
+        _costs(candidate, options[name], table)
+        for name, candidate in candidates.items()
+    ]
+    wholes = sum(
+        float(_costs(candidate, [None], table)[0]) for candidate in candidates.values()
+    )
+    rest = total - wholes
+    least = rest + sum(float(each.min()) for each in costs)
+    if budget * total < least:
         raise ValueError(
-            f"`macs` must be at least {least:,} ({least / total:.3f} of the model's "
-            f"{total:,}), with the lowest ranks of the layers considered. "
-            f"Received: macs={macs!r}"
+            f"`budget` must be at least {math.ceil(1000 * least / total) / 1000}: with "
+            "the lowest ranks of the layers considered, that part of the model's "
+            f"{cost or 'macs'} is left. Received: budget={budget!r}"
         )
-    indices = convolutions.best_options(errors, counts, limit - rest)
+    errors = [
+        np.array([_loss(candidate, rank) for rank in options[name]])
+        for name, candidate in candidates.items()
+    ]
+    indices = convolutions.best_options(errors, costs, budget * total - rest)
     return {
         name: ranks[index]
-        for name, ranks, index in zip(candidates, options, indices, strict=True)
+        for (name, ranks), index in zip(options.items(), indices, strict=True)
     }
 
 
-def _limit(macs, total) -> int:
-    if isinstance(macs, numbers.Integral) and not isinstance(macs, bool) and macs > 0:
-        return int(macs)
-    if isinstance(macs, numbers.Real) and 0 < macs < 1:
-        return int(macs * total)
-    raise ValueError(
-        "`macs` must be a positive integer, the multiply-adds of the whole model, or a "
-        f"part of them as a float between 0 and 1. Received: macs={macs!r}"
+def _options(candidate, cost, multiple) -> list[int | None]:
+    if cost is None:
+        return candidate.options(multiple)
+    if cost == "macs":
+        return [None, *filter(candidate.pays, candidate.options(multiple))]
+    paying = list(filter(candidate.pays, candidate.options(multiple)))
+    chosen = np.linspace(0, len(paying) - 1, min(len(paying), _MOST_TIMED))
+    return [None, *(paying[index] for index in chosen.round().astype(int))]
+
+
+def _costs(candidate, ranks, table) -> np.ndarray:
+    chains = [candidate.chain(rank) for rank in ranks]
+    if table is not None:
+        return np.array(table.ms(chains))
+    return np.array(
+        [convolutions.total_cost(chain).macs for chain in chains], "float64"
     )
 
 
 def _loss(candidate, rank) -> float:
     return 0.0 if rank is None else float(convolutions.log_loss(candidate.error(rank)))
-
-
-def _cost(candidate, rank) -> Cost:
-    return candidate.convolution.cost if rank is None else candidate.cost(rank)

@@ -3,7 +3,6 @@
 import bisect
 import dataclasses
 import functools
-import numbers
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from keras_roots import convolutions
 from keras_roots.convolutions import Convolution, Cost
 from keras_roots.lowrank import ranks
 from keras_roots.lowrank.methods import METHODS, Errors, Method, Target
+from keras_roots.utils import checks
 
 _FEW = 16  # ranks to try where each one takes its own factorisation
 _MANY = 256
@@ -59,11 +59,15 @@ class Candidate:
     def factors(self, rank: int) -> tuple[Convolution, Convolution]:
         """Returns what would take its place."""
         use_bias = self.convolution.use_bias or self.method.by_responses
-        return self.convolution.factors(self.method.scheme, rank, use_bias)
+        return self.method.scheme.factors(self.convolution, rank, use_bias)
 
-    def cost(self, rank: int) -> Cost:
+    def chain(self, rank: int | None) -> tuple[Convolution, ...]:
+        """Returns the convolutions that take its place; `None` leaves it whole."""
+        return (self.convolution,) if rank is None else self.factors(rank)
+
+    def cost(self, rank: int | None) -> Cost:
         """Returns the cost of what would take its place."""
-        return convolutions.factors_cost(self.factors(rank))
+        return convolutions.total_cost(self.chain(rank))
 
     def pays(self, rank: int) -> bool:
         """Tells whether that has fewer multiply-adds."""
@@ -85,7 +89,11 @@ class Candidate:
         return up[-1] if not paying else up[paying - 1]
 
     def options(self, multiple: int) -> list[int]:
-        """Returns ranks to choose among, evenly spread over all."""
+        """Returns ranks to choose among, evenly spread over all.
+
+        Args:
+            multiple: What ranks per group are multiples of.
+        """
         step = multiple * self.groups
         every = [*range(step, self.full_rank, step), self.full_rank]
         most = _MANY if self.method.every_rank else _FEW
@@ -99,8 +107,7 @@ class Candidate:
             ValueError: It is no multiple of the groups up to the full rank.
         """
         if (
-            not isinstance(rank, numbers.Integral)
-            or isinstance(rank, bool)
+            not checks.is_integer(rank)
             or rank % self.groups
             or not self.groups <= rank <= self.full_rank
         ):

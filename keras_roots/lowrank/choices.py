@@ -1,53 +1,40 @@
 """Which method each convolution of a model is decomposed by."""
 
-import numbers
 from collections.abc import Callable, Collection, Mapping
 
 import keras
 
 from keras_roots.layers import GroupedConv2D
 from keras_roots.lowrank.methods import METHODS
-from keras_roots.lowrank.ranks import check_error
+from keras_roots.utils import checks
 
 Methods = str | Mapping[str, str] | Callable[[keras.Layer], str | None]
 
 COSTS = ("macs", "latency", None)
 
 
-def check_arguments(error, method, ranks, cost, macs, rank_multiple) -> None:
+def check_arguments(error, method, ranks, cost, budget, rank_multiple) -> None:
     """Checks the arguments of `plan_decomposition` that can be without the model.
 
     Raises:
         ValueError: One is impossible, or two exclude each other.
     """
-    if ranks is not None and macs is not None:
+    if ranks is not None and budget is not None:
         raise ValueError(
-            "`ranks` and `macs` exclude each other: give the ranks, or have them "
-            f"chosen for a budget. Received: ranks={ranks!r}, macs={macs!r}"
+            "`ranks` and `budget` exclude each other: give the ranks, or have them "
+            f"chosen for a budget. Received: ranks={ranks!r}, budget={budget!r}"
         )
-    if ranks is None and macs is None:
-        check_error(error)
-    if ranks is not None and not isinstance(ranks, Mapping):
+    if budget is not None:
+        checks.part("budget", budget)
+    elif ranks is None:
+        checks.part("error", error)
+    elif not isinstance(ranks, Mapping):
         raise ValueError(
             "`ranks` must map names of layers to ranks, such as {'conv2': 8}. "
             f"Received: ranks={ranks!r}"
         )
-    if cost not in COSTS:
-        raise ValueError(f"`cost` must be one of {COSTS}. Received: cost={cost!r}")
-    if macs is not None and cost == "latency":
-        raise ValueError(
-            "`macs` is a budget of counted multiply-adds: use it with cost='macs' or "
-            f"cost=None. Received: macs={macs!r}, cost={cost!r}"
-        )
-    if (
-        not isinstance(rank_multiple, numbers.Integral)
-        or isinstance(rank_multiple, bool)
-        or rank_multiple < 1
-    ):
-        raise ValueError(
-            "`rank_multiple` must be a positive integer. "
-            f"Received: rank_multiple={rank_multiple!r}"
-        )
+    checks.choice("cost", cost, COSTS)
+    checks.integer("rank_multiple", rank_multiple)
     if isinstance(method, str):
         _check_method(method)
     elif not isinstance(method, Mapping) and not callable(method):

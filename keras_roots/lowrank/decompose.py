@@ -19,7 +19,7 @@ def decompose(
     ranks: Mapping[str, int] | None = None,
     cost: str | None = "macs",
     *,
-    macs: float | int | None = None,
+    budget: float | None = None,
     layers: Layers = None,
     images: np.ndarray | None = None,
     latency_table: str | os.PathLike | LatencyTable | None = None,
@@ -30,7 +30,7 @@ def decompose(
 
     Wen et al., Force Regularization (ICCV 2017), section 3.1 and Fig. 3. Outputs differ
     by the approximation only; at full rank they are the same. See `plan_decomposition`
-    for the arguments, and for what it would save.
+    for the arguments, and for what it saves.
 
     Args:
         model: A functional or Sequential model, models within it included. It stays as
@@ -39,7 +39,7 @@ def decompose(
         method: How, for all layers or by layer.
         ranks: Ranks by layer.
         cost: What decides whether a layer is worth it.
-        macs: Multiply-adds that the whole model may have.
+        budget: Part of the model's cost that it may keep.
         layers: Which convolutions.
         images: Sample images for the method `"responses"`.
         latency_table: Measured times for `cost="latency"`.
@@ -66,7 +66,7 @@ def decompose(
         method,
         ranks,
         cost,
-        macs=macs,
+        budget=budget,
         layers=layers,
         images=images,
         latency_table=latency_table,

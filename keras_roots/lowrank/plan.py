@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -10,97 +11,63 @@ import numpy as np
 from keras_roots.benchmarking import LatencyTable
 from keras_roots.convolutions import (
     Convolution,
-    Cost,
+    LayerPlan,
     Layers,
+    Plan,
     ResponseStatistics,
     find_convolutions,
     input_sides,
     layer_responses,
     read_kernels,
+    total_cost,
 )
-from keras_roots.lowrank import timing
 from keras_roots.lowrank.budget import ranks_within
 from keras_roots.lowrank.candidates import Candidate
 from keras_roots.lowrank.choices import Methods, check_arguments, choose_methods
 from keras_roots.lowrank.methods import METHODS, Target
 from keras_roots.lowrank.replacement import replace_layers
 from keras_roots.profiling import profile
-from keras_roots.utils import format_table
 
 
-@dataclasses.dataclass(frozen=True)
-class LayerPlan:
-    """What becomes of one convolution.
+def _rank(row) -> str:
+    return "" if row.rank is None else f"{row.rank}/{row.full_rank}"
+
+
+def _error(row) -> str:
+    return "" if row.error is None else f"{row.error:.2%}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LayerDecomposition(LayerPlan):
+    """What a plan makes of one convolution: two, or what it is.
+
+    Rank and error are given as well where a layer stays because that saves too little.
 
     Attributes:
-        name: Name of the layer, after those of the models that it is nested in.
         method: How it would be decomposed; `None` if that was not considered.
-        groups: Filter groups.
-        rank: M, over all groups, that it would have; `None` if it stays for sure.
         full_rank: The rank at which the method loses nothing.
-        error: Relative squared error at that rank: of the kernel, or with the method
-            `"responses"` of the responses.
-        macs: Multiply-adds for one input, over all calls of the layer.
-        macs_after: Those of what takes its place.
-        params: Weights and biases.
-        params_after: Those of what takes its place.
-        ms: Measured milliseconds, if latency decides.
-        ms_after: Those of the two convolutions that would take its place.
-        decomposed: Whether it is decomposed.
-        reason: Why it is not; empty if it is.
     """
 
-    name: str
-    method: str | None
-    groups: int
-    rank: int | None
-    full_rank: int | None
-    error: float | None
-    macs: int
-    macs_after: int
-    params: int
-    params_after: int
-    ms: float | None
-    ms_after: float | None
-    decomposed: bool
-    reason: str
+    method: str | None = None
+    full_rank: int | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecompositionPlan(Plan):
     """What decomposing a model would save; prints as a table.
 
     Attributes:
-        model: The model.
-        layers: What becomes of each of its convolutions.
-        before: Cost of the whole model, as `profile` counts it.
         responses: Statistics of layers that are decomposed by their responses.
     """
 
-    model: keras.Model = dataclasses.field(repr=False)
-    layers: tuple[LayerPlan, ...]
-    before: Cost
     responses: Mapping[str, ResponseStatistics] = dataclasses.field(repr=False)
 
-    @property
-    def macs(self) -> int:
-        """Multiply-adds of the model for one input."""
-        return self.before.macs
-
-    @property
-    def macs_after(self) -> int:
-        """Multiply-adds of the decomposed model."""
-        return self.macs + sum(row.macs_after - row.macs for row in self.layers)
-
-    @property
-    def params(self) -> int:
-        """Weights and biases of the model's convolution and dense layers."""
-        return self.before.params
-
-    @property
-    def params_after(self) -> int:
-        """Those of the decomposed model."""
-        return self.params + sum(row.params_after - row.params for row in self.layers)
+    columns: ClassVar = (
+        ("method", lambda row: row.method or ""),
+        ("groups", lambda row: str(row.groups)),
+        ("rank", _rank),
+        ("error", _error),
+    )
 
     def apply(self) -> keras.Model:
         """Returns a copy of the model, decomposed with the weights that it has now."""
@@ -114,20 +81,8 @@ class Plan:
                     _target(row.name, found[row.name], self.responses),
                 )
                 for row in self.layers
-                if row.decomposed
+                if row.way == "rank"
             },
-        )
-
-    def __str__(self) -> str:
-        timed = any(row.ms is not None for row in self.layers)
-        header = ["layer", "method", "groups", "rank", "error"]
-        header += ["MACs", "after", "part", "params", "after"]
-        header += ["ms", "after"] * timed + ["left whole"]
-        total = ["whole model", "", "", "", ""]
-        total += _counts(self.macs, self.macs_after, self.params, self.params_after)
-        total += ["", ""] * timed + [""]
-        return format_table(
-            header, [_cells(row, timed) for row in self.layers], total, left=2
         )
 
 
@@ -138,13 +93,13 @@ def plan_decomposition(
     ranks: Mapping[str, int] | None = None,
     cost: str | None = "macs",
     *,
-    macs: float | int | None = None,
+    budget: float | None = None,
     layers: Layers = None,
     images: np.ndarray | None = None,
     latency_table: str | os.PathLike | LatencyTable | None = None,
     rank_multiple: int = 1,
     input_shape: Sequence | None = None,
-) -> Plan:
+) -> DecompositionPlan:
     """Decides which convolutions to decompose, and to what ranks.
 
     Wen et al., Force Regularization (ICCV 2017), section 3.1: a convolution becomes one
@@ -154,7 +109,7 @@ def plan_decomposition(
     Args:
         model: A functional or Sequential model, models within it included.
         error: Bound on each layer's squared error relative to its energy, between 0 and
-            1; not used with `ranks` or `macs`.
+            1; not used with `ranks` or `budget`.
         method: One of `METHODS`, a mapping from names of layers to them (such as
             `ALEXNET_LRA`), or a function of a layer that returns one or `None`.
 
@@ -167,12 +122,13 @@ def plan_decomposition(
         ranks: Ranks M by name of layer, over all groups, to decompose these only.
         cost: What decomposing a layer must save: `"macs"`, counted, or `"latency"`,
             measured in LiteRT on this machine; `None` for nothing.
-        macs: Instead of `error`, multiply-adds of the whole model: a number, or a part
-            of what it has as a float below 1. Ranks are chosen for the largest
-            product of the energies, `1 - error`, that layers keep (Zhang et al., TPAMI
-            2016, section 3.3).
+        budget: Instead of `error`, the part of the model's `cost` that it may keep,
+            between 0 and 1 (of its multiply-adds with `None`). Ranks are chosen for the
+            largest product of the energies, `1 - error`, that layers keep (Zhang et
+            al., TPAMI 2016, section 3.3).
         layers: Which convolutions to consider: names, a function of the layer,
-            `"pointwise"` (the 1x1s, which filter groups leave whole) or `"spatial"`.
+            `"pointwise"` (the 1x1s, which filter groups leave whole), `"spatial"` or
+            `None` for all.
         images: Sample images, as the model takes them, for the method `"responses"`.
         latency_table: For `cost="latency"`, a `LatencyTable`, or the path of its file,
             which need not exist; `None` to measure and not keep it.
@@ -181,8 +137,8 @@ def plan_decomposition(
         input_shape: Shape of one input, where the model's own has unknown sides.
 
     Returns:
-        A `Plan`: per layer rank, error, multiply-adds and parameters before and after.
-        It prints as a table, and `apply()` returns the decomposed model.
+        A `DecompositionPlan`: per layer rank, error, multiply-adds and parameters
+        before and after. It prints as a table; `apply()` returns the decomposed model.
 
     Raises:
         ValueError: An argument is impossible, the model is subclassed or has none of
@@ -194,7 +150,7 @@ def plan_decomposition(
         >>> plan.macs - plan.macs_after
         4849664
     """
-    check_arguments(error, method, ranks, cost, macs, rank_multiple)
+    check_arguments(error, method, ranks, cost, budget, rank_multiple)
     before = profile(model, input_shape)
     every = find_convolutions(model)
     sides = input_sides(model, input_shape)
@@ -211,31 +167,33 @@ def plan_decomposition(
         )
         for name in methods
     }
+    table = LatencyTable.open(latency_table) if cost == "latency" else None
     if ranks is not None:
         for name, rank in ranks.items():
             candidates[name].check_rank(rank)
         chosen = {name: int(ranks[name]) for name in candidates}
-    elif macs is not None:
-        chosen = ranks_within(candidates, before.macs, macs, cost, rank_multiple)
+    elif budget is not None:
+        total = before.macs if table is None else table.network_ms(model, input_shape)
+        chosen = ranks_within(candidates, budget, cost, total, rank_multiple, table)
     else:
         chosen = {
             name: candidate.rounded(candidate.least_rank(error), rank_multiple)
             for name, candidate in candidates.items()
         }
-    times = {}
-    if cost == "latency":
-        times = timing.measure(candidates, chosen, latency_table)
     rows = tuple(
-        _considered(candidates[name], chosen[name], cost, times.get(name))
-        if chosen.get(name)
-        else _left_whole(
-            name,
-            described[name],
-            reasons.get(name, "the budget has room for it"),
-        )
+        _considered(candidates[name], chosen[name], cost, table)
+        if name in candidates
+        else _left_whole(name, described[name], reasons[name])
         for name in every
     )
-    return Plan(model, rows, Cost(before.macs, before.params), responses)
+    return DecompositionPlan(
+        model=model,
+        layers=rows,
+        macs=before.macs,
+        params=before.params,
+        ms=total if budget is not None and cost == "latency" else None,
+        responses=responses,
+    )
 
 
 def _responses(model, methods, images) -> dict[str, ResponseStatistics]:
@@ -254,68 +212,51 @@ def _target(name, layer, responses) -> Target:
     return Target(read_kernels(name, layer), layer.groups, responses.get(name))
 
 
-def _considered(candidate, rank, cost, times) -> LayerPlan:
-    before, after = candidate.convolution.cost, candidate.cost(rank)
-    ms, ms_after = times or (None, None)
+def _considered(candidate, rank, cost, table) -> LayerDecomposition:
+    whole, after = candidate.chain(None), candidate.chain(rank)
+    ms = ms_after = None
+    if table is not None:
+        ms, ms_after = table.ms([whole, after])
     reason = ""
-    if cost == "macs" and after.macs >= before.macs:
+    if rank is None:
+        reason = "the budget has room for it"
+    elif cost == "macs" and candidate.cost(rank).macs >= candidate.cost(None).macs:
         reason = "no fewer MACs"
     elif cost == "latency" and ms_after >= ms:
-        reason = "not faster"
+        reason = f"not faster: {ms_after:.3f} ms"
     if reason:
-        after = before
-    return LayerPlan(
+        after, ms_after = whole, ms
+    return LayerDecomposition(
         name=candidate.name,
-        method=candidate.method_name,
+        way=None if reason else "rank",
         groups=candidate.groups,
         rank=rank,
-        full_rank=candidate.full_rank,
-        error=candidate.error(rank),
-        macs=before.macs,
-        macs_after=after.macs,
-        params=before.params,
-        params_after=after.params,
+        error=None if rank is None else candidate.error(rank),
+        **_counts(whole, after),
         ms=ms,
         ms_after=ms_after,
-        decomposed=not reason,
         reason=reason,
+        method=None if rank is None else candidate.method_name,
+        full_rank=None if rank is None else candidate.full_rank,
     )
 
 
-def _left_whole(name, convolution, reason) -> LayerPlan:
-    cost = convolution.cost
-    return LayerPlan(
+def _left_whole(name, convolution, reason) -> LayerDecomposition:
+    chain = (convolution,)
+    return LayerDecomposition(
         name=name,
-        method=None,
+        way=None,
         groups=convolution.groups,
-        rank=None,
-        full_rank=None,
-        error=None,
-        macs=cost.macs,
-        macs_after=cost.macs,
-        params=cost.params,
-        params_after=cost.params,
-        ms=None,
-        ms_after=None,
-        decomposed=False,
+        **_counts(chain, chain),
         reason=reason,
     )
 
 
-def _cells(row, timed) -> list[str]:
-    considered = row.rank is not None
-    return [
-        row.name,
-        row.method if considered else "",
-        str(row.groups),
-        f"{row.rank}/{row.full_rank}" if considered else "",
-        f"{row.error:.2%}" if considered else "",
-        *_counts(row.macs, row.macs_after, row.params, row.params_after),
-        *[f"{ms:.3f}" if ms else "" for ms in (row.ms, row.ms_after)] * timed,
-        row.reason,
-    ]
-
-
-def _counts(macs, macs_after, params, params_after) -> list[str]:
-    part = f"{macs_after / macs:.3f}"
-    return [f"{macs:,}", f"{macs_after:,}", part, f"{params:,}", f"{params_after:,}"]
+def _counts(before, after) -> dict[str, int]:
+    before, after = total_cost(before), total_cost(after)
+    return {
+        "macs": before.macs,
+        "macs_after": after.macs,
+        "params": before.params,
+        "params_after": after.params,
+    }

@@ -1,7 +1,6 @@
 """Ranks of convolutions by principal component analysis of their filters."""
 
 import dataclasses
-import numbers
 
 import keras
 import numpy as np
@@ -12,7 +11,7 @@ from keras_roots.convolutions import (
     read_kernels,
     to_matrices,
 )
-from keras_roots.utils import format_table
+from keras_roots.utils import checks, format_table
 
 # Rounding must not add one to a rank whose energy is exactly the bound.
 _FUZZ = 1e-12
@@ -102,8 +101,8 @@ def rank_analysis(
         model: A functional or Sequential model, models within it included.
         error: Bound on the squared error of reconstruction relative to the energy,
             between 0 and 1.
-        layers: Which convolutions: their names, or a function of the layer; `None` for
-            all but depthwise ones.
+        layers: Which convolutions: names, a function of the layer, `"pointwise"`,
+            `"spatial"`, or `None` for all but depthwise ones.
 
     Returns:
         A `RankAnalysis`: `.layers`, `.mean_ratio`, and a table when printed.
@@ -117,23 +116,14 @@ def rank_analysis(
         >>> rank_analysis(RootConvNet()).layers[0].full
         32
     """
-    check_error(error)
+    error = checks.part("error", error)
     return RankAnalysis(
         tuple(
             _layer_rank(name, layer, error)
             for name, layer in find_convolutions(model, layers).items()
         ),
-        float(error),
+        error,
     )
-
-
-def check_error(error) -> None:
-    """Raises a ValueError unless an error bound is a number between 0 and 1."""
-    if not isinstance(error, numbers.Real) or not 0 < error < 1:
-        raise ValueError(
-            "`error` must be between 0 and 1: the relative squared error, such as "
-            f"0.05. Received: error={error!r}"
-        )
 
 
 def spectrum(matrices: np.ndarray) -> np.ndarray:

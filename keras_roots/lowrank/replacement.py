@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from keras_roots import graph
-from keras_roots.convolutions import Scheme
 from keras_roots.layers import GroupedConv2D
 from keras_roots.lowrank.methods import METHODS, Factors, Target
+from keras_roots.lowrank.schemes import Scheme
 
 # Settings of what is not a kernel go to the second convolution alone.
 _FIRST_HAS_NO = {

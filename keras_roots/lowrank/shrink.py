@@ -4,11 +4,12 @@ import keras
 import numpy as np
 
 from keras_roots import convolutions, graph
-from keras_roots.convolutions import CROSS_FILTER, SEPARABLE
 from keras_roots.graph import symbolic_inputs
 from keras_roots.layers import GroupedConv2D
 from keras_roots.lowrank import ranks
 from keras_roots.lowrank.optimizer_state import Change, carry_over
+from keras_roots.lowrank.schemes import CROSS_FILTER, SEPARABLE
+from keras_roots.utils import checks
 
 
 def shrink(model: keras.Model, error: float) -> keras.Model:
@@ -44,7 +45,7 @@ def shrink(model: keras.Model, error: float) -> keras.Model:
         >>> shrink(small, 0.5).get_layer("conv2_basis").filters < 12
         True
     """
-    ranks.check_error(error)
+    error = checks.part("error", error)
     pairs = [pair for pair in find_pairs(model) if pair[0].trainable]
     if not pairs:
         raise ValueError(
@@ -147,7 +148,7 @@ def _are_pair(first, second) -> bool:
 
 
 def _change(first, second, error) -> tuple[Change, Change] | None:
-    """Returns what becomes of the two, `None` if the rank stays."""
+    """Returns the changes of both kernels, `None` if the rank stays."""
     groups = first.groups
     basis = convolutions.to_matrices(
         convolutions.read_kernels(first.name, first), groups

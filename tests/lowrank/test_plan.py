@@ -1,15 +1,13 @@
 """Plans: ranks by error, by hand and by budget, and what is worth it."""
 
-import itertools
-
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
 from keras_roots import RootAlexNet, RootConvNet, plan_decomposition
+from keras_roots.benchmarking import latency_table
 from keras_roots.benchmarking.latency_table import LatencyTable
-from keras_roots.convolutions.knapsack import least_error, use_up
 from keras_roots.lowrank.methods import ALEXNET_LRA, METHODS
 
 
@@ -52,7 +50,7 @@ def test_costs_by_hand(model):
         )
         assert row.params_after == after[name] + biases
         assert row.macs_after == after[name] * positions + biases
-        assert row.decomposed and not row.reason
+        assert row.way == "rank" and not row.reason
     head = 72 * 24 * 3 + 3
     assert plan.macs == sum(w * p + b for w, b, p in COUNTS.values()) + head
     assert plan.params_after == sum(after.values()) + 40 + head
@@ -74,7 +72,7 @@ def test_least_rank_within_the_error(model, error):
 def test_what_does_not_pay_stays(model):
     plan = plan_decomposition(model, 0.05)
     row = _rows(plan)["pointwise"]
-    assert (row.decomposed, row.reason) == (False, "no fewer MACs")
+    assert (row.way, row.reason) == (None, "no fewer MACs")
     assert (row.macs_after, row.params_after) == (row.macs, row.params)
     assert row.rank > 12  # break-even
     assert all(row.macs_after <= row.macs for row in plan.layers)
@@ -84,10 +82,10 @@ def test_what_does_not_pay_stays(model):
 
 def test_layers(model):
     plan = plan_decomposition(model, 0.6, layers=["grouped"], cost=None)
-    assert [row.decomposed for row in plan.layers] == [False, True, False]
+    assert [row.way for row in plan.layers] == [None, "rank", None]
     assert plan.layers[0].reason == "not chosen"
     plan = plan_decomposition(model, ranks={"dense": 4})
-    assert [row.decomposed for row in plan.layers] == [True, False, False]
+    assert [row.way for row in plan.layers] == ["rank", None, None]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +105,7 @@ def test_methods_by_layer(model, method):
 
 def test_separable_leaves_1x1s_alone(model):
     plan = plan_decomposition(model, 0.5, "separable", cost=None)
-    assert [row.decomposed for row in plan.layers] == [True, True, False]
+    assert [row.way for row in plan.layers] == ["rank", "rank", None]
     assert plan.layers[2].reason == "a 1x1 is not separable"
 
 
@@ -141,7 +139,7 @@ def test_no_multiple_beyond_break_even(model):
             model, error, layers=["dense"], rank_multiple=multiple
         )
         assert plan.layers[0].rank == rank
-        assert plan.layers[0].decomposed
+        assert plan.layers[0].way == "rank"
 
 
 def _at(model, ranks):
@@ -154,10 +152,10 @@ def _at(model, ranks):
 @pytest.mark.parametrize("method", ["pca", "kmeans"])
 @pytest.mark.parametrize("part", [0.5, 0.8])
 def test_budget(model, part, method):
-    plan = plan_decomposition(model, method=method, macs=part)
+    plan = plan_decomposition(model, method=method, budget=part)
     assert 0.85 * part < plan.macs_after / plan.macs <= part
-    same = plan_decomposition(model, method=method, macs=int(part * plan.macs))
-    assert [row.rank for row in same.layers] == [row.rank for row in plan.layers]
+    whole = plan_decomposition(model, method=method, budget=part, cost=None)
+    assert len(whole.ranks) == 3 and whole.macs_after / whole.macs <= part
 
 
 def test_a_budget_starves_no_layer(conv):
@@ -167,7 +165,7 @@ def test_a_budget_starves_no_layer(conv):
     x = conv(32, 5, name="large", padding="same", strides=2)(x)
     x = conv(64, 5, name="last", padding="same", strides=2)(x)
     model = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
-    plan = plan_decomposition(model, macs=0.5)
+    plan = plan_decomposition(model, budget=0.5)
     kept = np.prod([1 - (row.error or 0.0) for row in plan.layers])
     spectra = {
         name: np.linalg.svd(
@@ -193,41 +191,19 @@ def test_a_budget_starves_no_layer(conv):
     assert max(row.error or 0.0 for row in plan.layers) < 0.9
 
 
-def test_ample_budget_changes_nothing(model):
-    plan = plan_decomposition(model, macs=10 * 10**9)
-    assert plan.macs_after == plan.macs
-    assert {row.reason for row in plan.layers} == {"the budget has room for it"}
+def test_an_ample_budget_leaves_layers_whole(model):
+    plan = plan_decomposition(model, budget=0.9999)
+    assert len(plan.ranks) == 1
+    for row in plan.layers:
+        if row.way is None:
+            assert row.reason == "the budget has room for it"
+            assert (row.macs_after, row.params_after) == (row.macs, row.params)
 
 
 def test_budget_in_multiples(model):
-    plan = plan_decomposition(model, macs=0.6, rank_multiple=4)
+    plan = plan_decomposition(model, budget=0.6, rank_multiple=4)
     for row in plan.layers:
-        assert not row.decomposed or row.rank // row.groups % 4 == 0
-
-
-def test_least_error_of_all_choices():
-    """Every choice with as many multiply-adds or fewer has no lower error."""
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        macs = [rng.integers(1, 100, size=5) for _ in range(3)]
-        errors = [rng.uniform(size=5) for _ in range(3)]
-        limit = int(sum(m.min() for m in macs) + rng.integers(0, 100))
-        chosen = least_error(errors, macs, limit)
-        used = sum(m[i] for m, i in zip(macs, chosen, strict=True))
-        error = sum(e[i] for e, i in zip(errors, chosen, strict=True))
-        assert used <= limit
-        for other in itertools.product(range(5), repeat=3):
-            if sum(m[i] for m, i in zip(macs, other, strict=True)) <= used:
-                found = sum(e[i] for e, i in zip(errors, other, strict=True))
-                assert found >= error - 1e-12
-
-
-def test_the_rest_of_the_budget():
-    errors = [np.array([0.0, 0.5, 0.9]), np.array([0.0, 0.3, 0.4])]
-    macs = [np.array([100, 30, 10]), np.array([50, 20, 10])]
-    assert use_up([2, 2], errors, macs, 45) == [1, 2]  # 5 remain, and no option fits
-    assert use_up([2, 2], errors, macs, 50) == [1, 1]
-    assert use_up([2, 2], errors, macs, 1000) == [0, 0]
+        assert row.way is None or row.rank // row.groups % 4 == 0
 
 
 class _Clock:
@@ -237,29 +213,56 @@ class _Clock:
         self.slow = slow
         self.chains = []
 
-    def __call__(self, chains, dtype, threads, runs):
+    def __call__(self, chains, quantize, threads, runs):
         self.chains += chains
         return [
-            sum(5.0 if self.slow(spec) else 1.0 for spec in chain) for chain in chains
+            sum(5.0 if self.slow(part) else 1.0 for part in chain) for chain in chains
         ]
 
 
 def test_latency_decides(model):
-    clock = _Clock(lambda spec: spec.kernel == (3, 3) and spec.filters == 16)
+    clock = _Clock(lambda part: part.kernel_shape[:2] == (3, 3) and part.filters == 16)
     table = LatencyTable(measure=clock)
     plan = plan_decomposition(model, 0.3, cost="latency", latency_table=table)
     rows = _rows(plan)
     assert (rows["dense"].ms, rows["dense"].ms_after) == (5.0, 2.0)
-    assert rows["dense"].decomposed
-    assert (rows["grouped"].ms, rows["grouped"].ms_after) == (1.0, 2.0)
-    assert (rows["grouped"].decomposed, rows["grouped"].reason) == (False, "not faster")
-    whole, (first, second) = clock.chains[2:4]
-    assert whole[0].input_shape == (12, 12, 16)
-    assert (whole[0].kernel, whole[0].strides) == ((3, 5), (1, 2))
+    assert rows["dense"].way == "rank"
+    assert (rows["grouped"].ms, rows["grouped"].ms_after) == (1.0, 1.0)
+    assert rows["grouped"].way is None
+    assert rows["grouped"].reason == "not faster: 2.000 ms"
+    (whole,), (first, second) = clock.chains[2:4]
+    assert (whole.inputs, whole.channels) == (((12, 12),), 16)
+    assert (whole.kernel_shape[:2], whole.strides) == ((3, 5), (1, 2))
     assert (first.filters, first.use_bias) == (rows["grouped"].rank, False)
-    assert second.input_shape == (12, 6, rows["grouped"].rank)
-    assert (second.kernel, second.groups, second.use_bias) == ((1, 1), 2, True)
-    assert "not faster" in str(plan)
+    assert (second.inputs, second.channels) == (((12, 6),), rows["grouped"].rank)
+    assert second.kernel_shape[:2] == (1, 1)
+    assert (second.groups, second.use_bias) == (2, True)
+    assert plan.ms is None and "not faster" in str(plan)
+
+
+def test_a_budget_of_time(model, monkeypatch):
+    """A machine that takes a millisecond per thousand multiply-adds, and 100 more."""
+
+    def measure(chains, quantize, threads, runs):
+        return [sum(part.cost.macs for part in chain) / 1e3 for chain in chains]
+
+    def measure_network(network, quantize, threads, input_shape):
+        return 100 + plan_decomposition(network, 0.5).macs / 1e3
+
+    monkeypatch.setattr(latency_table, "measure_network", measure_network)
+    table = LatencyTable(measure=measure)
+    arguments = {"cost": "latency", "latency_table": table}
+    plan = plan_decomposition(model, budget=0.6, **arguments)
+    assert plan.ms == pytest.approx(100 + plan.macs / 1e3)
+    assert plan.ms_after == pytest.approx(100 + plan.macs_after / 1e3)
+    assert 0.5 < plan.ms_after / plan.ms <= 0.6
+    assert plan.ranks
+    lines = str(plan).splitlines()
+    assert f"{plan.ms:.3f}" in lines[-1] and f"{plan.ms_after:.3f}" in lines[-1]
+    with pytest.raises(
+        ValueError, match="`budget` must be at least 0.[0-9]+: .*latency"
+    ):
+        plan_decomposition(model, budget=0.05, **arguments)
 
 
 def test_every_call_is_timed_and_counted(conv, tmp_path):
@@ -267,12 +270,12 @@ def test_every_call_is_timed_and_counted(conv, tmp_path):
     inputs = keras.Input((12, 12, 6))
     model = keras.Model(inputs, shared(shared(inputs)))
     path = tmp_path / "times.csv"
-    clock = _Clock(lambda spec: False)
+    clock = _Clock(lambda part: False)
     arguments = {"ranks": {"shared": 2}, "cost": "latency"}
     table = LatencyTable(path, measure=clock)
     plan_decomposition(model, latency_table=table, **arguments)
     (row,) = plan_decomposition(model, latency_table=path, **arguments).layers
-    assert (row.ms, row.ms_after) == (2.0, 4.0)
+    assert (row.ms, row.ms_after, row.reason) == (2.0, 2.0, "not faster: 4.000 ms")
     assert row.macs == 2 * (144 * 54 * 6 + 6)
 
 
@@ -302,8 +305,8 @@ class _Subclassed(keras.Model):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"error": 0}, "`error` must be between 0 and 1"),
-        ({"error": 1.5}, "`error` must be between 0 and 1"),
+        ({"error": 0}, "`error` must be a number above 0 and below 1"),
+        ({"error": 1.5}, "`error` must be a number above 0 and below 1"),
         ({"method": "magic"}, "`method` must be one of .*'pca'.*method='magic'"),
         ({"method": {"dense": "magic"}}, "layer 'dense'.*method='magic'"),
         ({"method": {"other": "pca"}}, "`method` must name.*dense.*'other'"),
@@ -318,14 +321,15 @@ class _Subclassed(keras.Model):
         ({"ranks": {"dense": 2.5}}, "an integer from 1 to 16"),
         ({"ranks": {"grouped": 7}}, "a multiple of its 2 groups"),
         ({"ranks": {"pointwise": 4}, "method": "separable"}, "'pointwise' cannot"),
-        ({"ranks": {"dense": 4}, "macs": 0.5}, "exclude each other"),
-        ({"macs": 0.01}, "`macs` must be at least [0-9,]+ .*Received: macs=0.01"),
-        ({"macs": 10}, "`macs` must be at least"),
-        ({"macs": 0}, "`macs` must be a positive integer"),
-        ({"macs": 1.5}, "`macs` must be a positive integer"),
-        ({"macs": True}, "`macs` must be a positive integer"),
-        ({"macs": 0.5, "cost": "latency"}, "`macs` is a budget of counted"),
-        ({"rank_multiple": 0}, "`rank_multiple` must be a positive integer"),
+        ({"ranks": {"dense": 4}, "budget": 0.5}, "exclude each other"),
+        ({"budget": 0.01}, "`budget` must be at least 0.[0-9]+: .*budget=0.01"),
+        ({"budget": 0}, "`budget` must be a number above 0 and below 1"),
+        ({"budget": 1}, "`budget` must be a number"),
+        ({"budget": 100000}, "`budget` must be a number"),
+        ({"budget": True}, "`budget` must be a number"),
+        ({"budget": 1.5, "ranks": None}, "`budget` must be a number"),
+        ({"rank_multiple": 0}, "`rank_multiple` must be an integer, 1 or more"),
+        ({"rank_multiple": True}, "`rank_multiple` must be an integer"),
         ({"method": "responses"}, "`images` must be given"),
         ({"layers": ["other"]}, "`layers` must name.*Received: other"),
     ],
@@ -341,8 +345,9 @@ def test_weights_that_are_not_finite(model, method):
     kernel[0, 0, 0, 0] = np.nan
     model.get_layer("dense").set_weights([kernel, bias])
     images = np.zeros((1, 12, 12, 6)) if method == "responses" else None
-    with pytest.raises(ValueError, match="'dense'.*Received"):
+    with pytest.raises(ValueError, match="Received: ") as raised:
         plan_decomposition(model, method=method, images=images)
+    assert "'dense'" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -365,7 +370,7 @@ class _Scaled(layers.Conv2D):
 def test_a_convolution_of_another_class_stays():
     model = keras.Sequential([keras.Input((8, 8, 3)), _Scaled(16, 3, name="scaled")])
     (row,) = plan_decomposition(model, 0.5, cost=None).layers
-    assert (row.decomposed, row.reason) == (False, "a _Scaled")
+    assert (row.way, row.reason) == (None, "a _Scaled")
     with pytest.raises(ValueError, match="'scaled' cannot be decomposed"):
         plan_decomposition(model, ranks={"scaled": 2})
 

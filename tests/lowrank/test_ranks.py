@@ -115,7 +115,9 @@ def test_table(conv):
 
 @pytest.mark.parametrize("error", [0, 1, -0.1, 5, "much", None, float("nan")])
 def test_error_out_of_bounds(one_layer, conv, error):
-    with pytest.raises(ValueError, match="`error` must be between 0 and 1.*Received"):
+    with pytest.raises(
+        ValueError, match="`error` must be a number above 0 and below 1.*Received"
+    ):
         rank_analysis(one_layer(conv(4, 3)), error)
 
 

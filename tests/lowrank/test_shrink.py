@@ -125,7 +125,9 @@ def test_what_is_a_pair(conv):
 
 @pytest.mark.parametrize("error", [0, 1, -1, "little"])
 def test_error_out_of_bounds(conv, kernel_of, error):
-    with pytest.raises(ValueError, match="`error` must be between 0 and 1"):
+    with pytest.raises(
+        ValueError, match="`error` must be a number above 0 and below 1"
+    ):
         shrink(_model(conv, kernel_of), error)
 
 

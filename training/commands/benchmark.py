@@ -8,9 +8,7 @@ Examples:
   keras-roots-benchmark --models=keras.applications.VGG16 --decompose=0.5
   keras-roots-benchmark --measure=training --models=root_nin:1,root_nin:8
   keras-roots-benchmark --measure=training --models=root_nin:8 --dataset=cifar10
-  keras-roots-benchmark --measure=layers
   keras-roots-benchmark --profile --models=root_nin:1,root_nin:8 --csv=operations.csv
-  keras-roots-benchmark --cost_table=costs.csv
 
 Networks of --models are untrained: that makes no difference to their speed.
 --decompose measures each also with its convolutions decomposed to that part of its
@@ -19,335 +17,245 @@ multiply-adds (keras_roots.decompose).
 with filter groups also as keras.layers.Conv2D computes them. With --dataset (one, or
 one per network) it trains by the networks' recipes for that, also on its augmented
 batches, and makes those alone too, which shows whether the input keeps up.
---measure=layers times single convolutions in TensorFlow, forward and with gradient: the
-native grouped operation, one convolution per group, keras.layers.Conv2D and the dense
-layer. --profile tells how long each operation of --models and --files takes on LiteRT,
-in place. --cost_table writes the table by which keras-roots-export
---optimize=pack_groups chooses, for this machine.
+--profile gives the time of each operation of --models and --files on LiteRT, in place.
 """
 
 import contextlib
-import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
 
 import keras
-from absl import flags
 
 import keras_roots
-from keras_roots import benchmarking, utils
-from keras_roots.benchmarking import QUANTIZATIONS, RUNTIMES, Case
-from keras_roots.export import REWRITE_CHOICES
-from keras_roots.training import networks
-from keras_roots.training.commands import flags as shared
-from keras_roots.training.commands import (
-    layer_benchmark,
-    operation_benchmark,
-    throughput,
-)
-from keras_roots.training.commands.export import QUANTIZE
+from keras_roots import benchmarking, export, utils
+from keras_roots.training import data, networks, reports
+from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.options import option, options
 from keras_roots.training.trainer import PRECISIONS
 
-_SHARED_FLAGS = ("csv", "dataset", "data_dir", "image_size")
+_QUANTIZE = {name or "none": name for name in export.QUANTIZATIONS}
+_OPTIMIZE = ("none", *export.REWRITE_CHOICES)
 
 
-def with_decomposed(
-    models: Iterable[keras.Model], macs: float | None
-) -> list[keras.Model]:
-    """Returns models, each followed by its decomposition.
+def _integers(flag):
+    """Returns the parser of a flag of one or more positive integers."""
 
-    Args:
-        models: Keras models.
-        macs: Part of the multiply-adds that a decomposition has; `None` for none.
-    """
-    if macs is None:
-        return list(models)
-    every = []
-    for model in models:
-        small = keras_roots.decompose(model, macs=macs)
-        small.name = f"{model.name}_decomposed_{macs:g}"
-        every += [model, small]
-    return every
+    def parse(text):
+        if not re.fullmatch("0*[1-9][0-9]*(,0*[1-9][0-9]*)*", text):
+            raise ValueError(
+                f"--{flag} must be positive integers, separated by commas. "
+                f"Received: {text!r}"
+            )
+        return tuple(map(int, text.split(",")))
+
+    return parse
 
 
-def make_cases(
-    models: Sequence[keras.Model],
-    paths: Sequence[str],
-    *,
-    runtimes: Sequence[str] = ("litert",),
-    quantize: Sequence[str | None] = (None,),
-    threads: Sequence[int] = (1,),
-    batch_sizes: Sequence[int] = (1,),
-    optimize: Sequence[str | None] = (None,),
-) -> dict[str, Case]:
-    """Returns every combination that can be measured, by a name of its own.
+@options
+class Targets:
+    """What is measured."""
 
-    Models run on every runtime, a `.keras` file too, a `.tflite` file on LiteRT and a
-    SavedModel on TensorFlow. Only models and `.keras` files are quantised, where the
-    runtime can.
+    models: tuple[str, ...] = option(
+        (),
+        "Models to measure, name:root or name:root:topology "
+        "(keras_roots.list_models() names them), or keras.applications.NAME.",
+    )
+    decompose: float | None = option(
+        None,
+        "Measure --models also decomposed to this part of their multiply-adds.",
+        least=0,
+        most=1,
+    )
+    files: tuple[str, ...] = option((), "LiteRT files, Keras files and SavedModels.")
 
-    Args:
-        models: Keras models.
-        paths: Paths of files.
-        runtimes: Runtimes of models and `.keras` files.
-        quantize: Quantisations of models and `.keras` files; a runtime leaves out what
-            it does not know.
-        threads: Numbers of threads.
-        batch_sizes: Numbers of images per call.
-        optimize: Rewrites of models and `.keras` files on LiteRT, one for each case.
-    """
-    targets = [(model.name, model) for model in models]
-    targets += [(os.path.basename(os.path.normpath(path)), path) for path in paths]
-    cases = [
-        Case(target, threads=count, batch_size=size, label=label, **how)
-        for label, target in targets
-        for how in _ways(target, runtimes, quantize, optimize)
-        for count in threads
-        for size in batch_sizes
-    ]
-    return {str(index): case for index, case in enumerate(cases)}
+    def build(self) -> list[keras.Model]:
+        """Returns the models, each followed by its decomposition if there is one."""
+        models = []
+        for text in self.models:
+            models.append(networks.parse_model(text))
+            if self.decompose:
+                small = keras_roots.decompose(models[-1], budget=self.decompose)
+                small.name = f"{models[-1].name}_decomposed_{self.decompose:g}"
+                models.append(small)
+        return models
 
 
-def main(argv) -> None:
+@options
+class Ways:
+    """How the networks run; each combination is measured."""
+
+    runtime: tuple[str, ...] = option(
+        ("litert",),
+        f"Runtimes of models and Keras files, among {','.join(benchmarking.RUNTIMES)}; "
+        "LiteRT files and SavedModels run on their own.",
+        choices=benchmarking.RUNTIMES,
+    )
+    quantize: tuple[str, ...] = option(
+        ("none",),
+        f"Quantisations of models and Keras files, among {','.join(_QUANTIZE)}; "
+        "onnxruntime and openvino have none and int8, tensorflow and keras none.",
+        choices=_QUANTIZE,
+    )
+    optimize: tuple[str, ...] = option(
+        ("none",),
+        f"Rewrites for LiteRT, each measured for itself: among {','.join(_OPTIMIZE)}.",
+        choices=_OPTIMIZE,
+    )
+    threads: tuple[int, ...] | None = option(
+        None,
+        "Numbers of threads; by default 1, for --measure=training TensorFlow's choice.",
+        parse=_integers("threads"),
+    )
+    batch_sizes: tuple[int, ...] | None = option(
+        None,
+        "Images per call; by default 1, for --measure=training 128 or the recipe's.",
+        parse=_integers("batch_sizes"),
+    )
+
+    def cases(self, targets: Targets) -> dict[str, benchmarking.Case]:
+        """Returns every combination that can be measured.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if not targets.models and not targets.files:
+            raise ValueError("Give --models or --files")
+        self._report_left_out()
+        return benchmarking.make_cases(
+            targets.build(),
+            targets.files,
+            runtimes=self.runtime,
+            quantize=[_QUANTIZE[name] for name in self.quantize],
+            threads=self.threads or (1,),
+            batch_sizes=self.batch_sizes or (1,),
+            optimize=[None if name == "none" else name for name in self.optimize],
+        )
+
+    def _report_left_out(self):
+        """Prints which runtimes lack which quantisation.
+
+        Raises:
+            ValueError: All lack all.
+        """
+        missing = [
+            (runtime, name)
+            for runtime in self.runtime
+            for name in self.quantize
+            if _QUANTIZE[name] not in benchmarking.QUANTIZATIONS[runtime]
+        ]
+        for runtime, name in missing:
+            _progress(f"--quantize={name} is left out for --runtime={runtime}")
+        if len(missing) == len(self.runtime) * len(self.quantize):
+            raise ValueError(
+                "--quantize must have a value that one of --runtime has. Received: "
+                f"--quantize={','.join(self.quantize)} "
+                f"--runtime={','.join(self.runtime)}"
+            )
+
+
+@options
+class Measurement:
+    """What is measured of the networks."""
+
+    measure: str = option(
+        "latency",
+        "Latency of networks and files, or training steps of networks.",
+        choices=("latency", "training"),
+    )
+    profile: bool = option(False, "Measure the time of every operation, on LiteRT.")
+    memory: bool = option(
+        False, "Measure also memory and load time, in a process for each network."
+    )
+    runs: int = option(50, "Timed calls of each.", least=1)
+    warmup: int = option(5, "Calls before them.", least=0)
+    csv: str | None = option(None, "File to write the table to as well.")
+
+    def __post_init__(self):
+        if self.memory and (self.measure != "latency" or self.profile):
+            raise ValueError("--memory is for the latency of --models and --files")
+        if self.profile and self.measure != "latency":
+            raise ValueError("--profile takes no --measure")
+
+
+@options
+class Training:
+    """How --measure=training trains, besides the data set."""
+
+    precision: tuple[str, ...] = option(
+        ("float32",),
+        f"Arithmetic for --measure=training, among {','.join(PRECISIONS)}.",
+        choices=PRECISIONS,
+    )
+    image_size: int | None = option(
+        None,
+        "Height and width of the images, in pixels; by default the model's own.",
+        least=1,
+    )
+
+
+def main(given) -> None:
     """Measures as the flags say, and prints and writes the results."""
-    del argv
-    values = shared.FLAGS
-    threads = _counts("threads", values.threads)
-    batch_sizes = _counts("batch_sizes", values.batch_sizes)
-    if values.decompose and (values.measure != "latency" or not values.models):
-        raise ValueError("--decompose is for the latency of --models")
-    if values.memory and (values.measure != "latency" or values.profile):
-        raise ValueError("--memory is for the latency of --models and --files")
-    if values.profile and values.measure != "latency":
-        raise ValueError("--profile takes no --measure")
-    if values.cost_table:
-        with utils.replacing(values.cost_table) as temporary:
-            table = layer_benchmark.measure_costs(progress=_progress)
-            with open(temporary, "w") as file:
-                file.write(table)
-        return
+    how = given[Measurement]
     with contextlib.ExitStack() as stack:
-        csv = values.csv and stack.enter_context(utils.replacing(values.csv))
-        measure = _profile if values.profile else _MEASURES[values.measure]
-        rows, table = measure(values, threads, batch_sizes)
+        csv = how.csv and stack.enter_context(utils.replacing(how.csv))
+        measure = _training if how.measure == "training" else _latency
+        rows, table = measure(given, how)
         print(table)
         if csv:
             benchmarking.write_csv(rows, csv)
 
 
-def define_flags() -> tuple[str, ...]:
-    """Defines the binary's flags and returns their names."""
-    shared.define(*_SHARED_FLAGS)
-    own = (
-        flags.DEFINE_list(
-            "models",
-            [],
-            "Models to measure, name:root or name:root:topology "
-            "(keras_roots.list_models() names them), or keras.applications.NAME.",
-        ),
-        flags.DEFINE_float(
-            "decompose",
-            None,
-            "Measure --models also decomposed to this part of their multiply-adds.",
-            lower_bound=0,
-            upper_bound=1,
-        ),
-        flags.DEFINE_list("files", [], "LiteRT files, Keras files and SavedModels."),
-        flags.DEFINE_list(
-            "runtime",
-            ["litert"],
-            f"Runtimes of models and Keras files, among {','.join(RUNTIMES)}; LiteRT "
-            "files and SavedModels run on their own.",
-        ),
-        flags.DEFINE_list(
-            "quantize",
-            ["none"],
-            f"Quantisations of models and Keras files, among {','.join(QUANTIZE)}; "
-            "onnxruntime and openvino know none and int8, tensorflow and keras none.",
-        ),
-        flags.DEFINE_list(
-            "optimize",
-            ["none"],
-            "Rewrites for LiteRT, each measured for itself: among none,"
-            f"{','.join(REWRITE_CHOICES)}.",
-        ),
-        flags.DEFINE_list("threads", ["1"], "Numbers of threads."),
-        flags.DEFINE_list(
-            "batch_sizes",
-            ["1"],
-            "Images per call; by default 128 for --measure=training, 8 for layers.",
-        ),
-        flags.DEFINE_integer("runs", 50, "Timed calls of each.", lower_bound=1),
-        flags.DEFINE_integer("warmup", 5, "Calls before them.", lower_bound=0),
-        flags.DEFINE_enum(
-            "measure",
-            "latency",
-            list(_MEASURES),
-            "Latency of networks and files, training steps of networks, or times of "
-            "single convolutions.",
-        ),
-        flags.DEFINE_bool(
-            "memory",
-            False,
-            "Measure also memory and load time, in a process for each network.",
-        ),
-        flags.DEFINE_bool(
-            "profile", False, "Tell the time of every operation, on LiteRT."
-        ),
-        flags.DEFINE_list(
-            "precision",
-            ["float32"],
-            f"Arithmetic for --measure=training, among {','.join(PRECISIONS)}.",
-        ),
-        flags.DEFINE_string(
-            "cost_table", None, "File to write the cost table of this machine to."
-        ),
-    )
-    return (*_SHARED_FLAGS, *(flag.name for flag in own))
+def _latency(given, how):
+    """Returns the rows and the table of latencies, or of operations."""
+    targets = given[Targets]
+    if targets.decompose and not targets.models:
+        raise ValueError("--decompose is for the latency of --models")
+    cases = given[Ways].cases(targets)
+    calls = {"runs": how.runs, "warmup": how.warmup, "progress": _progress}
+    if how.profile:
+        profiles = benchmarking.profile_cases(cases, **calls)
+        rows = [row for profile in profiles for row in profile.rows()]
+        return rows, benchmarking.format_profiles(profiles)
+    rows = benchmarking.compare(cases, memory=how.memory, **calls)
+    return rows, benchmarking.format_latencies(rows)
 
 
-def run() -> None:
-    """Runs the binary."""
-    shared.launch(main, __doc__, define_flags())
-
-
-def _latency(values, threads, batch_sizes):
-    rows = benchmarking.compare(
-        _cases(values, threads, batch_sizes),
-        warmup=values.warmup,
-        runs=values.runs,
-        memory=values.memory,
-        progress=_progress,
-    )
-    return rows, benchmarking.latency_rows(rows)
-
-
-def _profile(values, threads, batch_sizes):
-    profiled = operation_benchmark.profile_cases(
-        _cases(values, threads, batch_sizes),
-        warmup=values.warmup,
-        runs=values.runs,
-        progress=_progress,
-    )
-    return operation_benchmark.rows(profiled), operation_benchmark.table(profiled)
-
-
-def _training(values, threads, batch_sizes):
-    if not values.models or values.files:
+def _training(given, how):
+    """Returns the rows and the table of training steps."""
+    targets, ways, training = given[Targets], given[Ways], given[Training]
+    source, on_data = given[data.Location], given.present("dataset")
+    if targets.decompose:
+        raise ValueError("--decompose is for the latency of --models")
+    if not targets.models or targets.files:
         raise ValueError("--measure=training takes --models and no --files")
-    if values["threads"].present:
-        layer_benchmark.use_threads(_only(threads, "threads"))
-    batch_size = _only(batch_sizes, "batch_sizes")
-    rows = throughput.compare(
-        throughput.make_cases(
-            values.models,
-            networks.parse_model,
-            values.dataset.split(",") if values["dataset"].present else [],
-            precisions=_choices("precision", values.precision, PRECISIONS),
-            batch_size=batch_size if values["batch_sizes"].present else None,
-            image_size=values.image_size,
-            data_dir=values.data_dir,
+    if ways.threads:
+        benchmarking.use_threads(_only(ways.threads, "threads"))
+    rows = reports.measure_throughput(
+        reports.make_trainees(
+            targets.models,
+            source.dataset.split(",") if on_data else [],
+            precisions=training.precision,
+            batch_size=ways.batch_sizes and _only(ways.batch_sizes, "batch_sizes"),
+            image_size=training.image_size,
+            data_dir=source.data_dir,
         ),
-        stock=not values["dataset"].present,
+        stock=not on_data,
         progress=_progress,
     )
-    return rows, throughput.table(rows)
-
-
-def _layers(values, threads, batch_sizes):
-    batch_size = _only(batch_sizes, "batch_sizes")
-    rows = layer_benchmark.time_layers(
-        values.runs,
-        batch_size if values["batch_sizes"].present else 8,
-        _only(threads, "threads"),
-        progress=_progress,
-    )
-    return rows, layer_benchmark.layer_table(rows)
-
-
-_MEASURES = {"latency": _latency, "training": _training, "layers": _layers}
+    return rows, reports.format_throughputs(rows)
 
 
 def _only(numbers, flag) -> int:
     if len(numbers) > 1:
         raise ValueError(
-            f"--measure=training and --measure=layers take one number of --{flag}. "
+            f"--measure=training takes one number of --{flag}. "
             f"Received: {','.join(map(str, numbers))}"
         )
     return numbers[0]
 
 
-def _cases(values, threads, batch_sizes) -> dict[str, Case]:
-    if not values.models and not values.files:
-        raise ValueError("Give --models, --files, --measure=layers or --cost_table")
-    runtimes = _choices("runtime", values.runtime, RUNTIMES)
-    quantize = _choices("quantize", values.quantize, QUANTIZE)
-    optimize = _choices("optimize", values.optimize, ("none", *REWRITE_CHOICES))
-    _tell_left_out(runtimes, quantize)
-    return make_cases(
-        with_decomposed(map(networks.parse_model, values.models), values.decompose),
-        values.files,
-        runtimes=runtimes,
-        quantize=[QUANTIZE[name] for name in quantize],
-        threads=threads,
-        batch_sizes=batch_sizes,
-        optimize=[None if name == "none" else name for name in optimize],
-    )
-
-
-def _tell_left_out(runtimes, quantize):
-    """Tells which runtimes know nothing of which quantisation.
-
-    Raises:
-        ValueError: None knows any.
-    """
-    unknown = [
-        (runtime, name)
-        for runtime in runtimes
-        for name in quantize
-        if QUANTIZE[name] not in QUANTIZATIONS[runtime]
-    ]
-    for runtime, name in unknown:
-        _progress(f"--quantize={name} is left out for --runtime={runtime}")
-    if len(unknown) == len(runtimes) * len(quantize):
-        raise ValueError(
-            "--quantize must have a value that one of --runtime knows. "
-            f"Received: --quantize={','.join(quantize)} --runtime={','.join(runtimes)}"
-        )
-
-
-def _ways(target, runtimes, quantize, optimize) -> list[dict]:
-    """Returns what `Case` needs to know of each way to run a target."""
-    converts = isinstance(target, keras.Model) or target.endswith(".keras")
-    if not converts:
-        return [{"runtime": "tensorflow" if os.path.isdir(target) else "litert"}]
-    return [
-        {"runtime": runtime, "quantize": kind, "optimize": rewrite}
-        for runtime in runtimes
-        for kind in quantize
-        if kind in QUANTIZATIONS[runtime]
-        for rewrite in (optimize if runtime == "litert" else (None,))
-    ]
-
-
-def _choices(flag, values, allowed) -> list[str]:
-    if not values or not set(values) <= set(allowed):
-        raise ValueError(
-            f"--{flag} must be among {','.join(allowed)}, separated by commas. "
-            f"Received: {','.join(values)!r}"
-        )
-    return values
-
-
-def _counts(flag, values) -> list[int]:
-    if not values or not all(re.fullmatch("0*[1-9][0-9]*", value) for value in values):
-        raise ValueError(
-            f"--{flag} must be positive integers, separated by commas. "
-            f"Received: {','.join(values)!r}"
-        )
-    return [int(value) for value in values]
-
-
 def _progress(line):
     print(line, file=sys.stderr, flush=True)
+
+
+run = flags.command(main, __doc__, Targets, Ways, Measurement, Training, data.Location)
