@@ -11,7 +11,15 @@ from keras_roots.analysis.correlation import (
     plot_correlation,
 )
 from keras_roots.analysis.curves import plot_curves, plot_tradeoff
-from keras_roots.analysis.figures import Style, panels, save, style_axes, styles
+from keras_roots.analysis.figures import (
+    Style,
+    handle,
+    legend,
+    panels,
+    save,
+    style_axes,
+    styles,
+)
 from keras_roots.analysis.filters import plot_filters, project_filters
 from keras_roots.analysis.paired import PairedComparison, compare_paired
 from keras_roots.analysis.pareto import plot_pareto
@@ -23,6 +31,8 @@ __all__ = [
     "block_structure",
     "compare_paired",
     "filter_correlation",
+    "handle",
+    "legend",
     "panels",
     "plot_correlation",
     "plot_curves",

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from keras_roots.utils import replacing
@@ -78,6 +78,32 @@ def style_axes(axes) -> None:
     axes.grid(color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def handle(label: str, look: Style):
+    """Returns a line with a marker, to show a style in a legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D(
+        [], [], color=look.color, marker=look.marker, linestyle=look.line, label=label
+    )
+
+
+def legend(figure, handles: Sequence, width: float) -> None:
+    """Draws a legend above the panels.
+
+    Args:
+        figure: A `matplotlib.figure.Figure`.
+        handles: Lines or patches with labels.
+        width: Of one of them with its label, in inches.
+    """
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=max(1, int(figure.get_figwidth() / width)),
+        fontsize=9,
+        frameon=False,
+    )
 
 
 def save(figure, path: str | os.PathLike) -> None:

@@ -66,16 +66,12 @@ def plot_spectra(analyses: dict[str, RankAnalysis], path: str | os.PathLike) -> 
         axes.set_ylim(0, 1.04)
         axes.tick_params(labelsize=8)
     handles = [
-        _handle(f"{network} (mean rank ratio {analyses[network].mean_ratio:.0%})", look)
+        figures.handle(
+            f"{network} (mean rank ratio {analyses[network].mean_ratio:.0%})", look
+        )
         for network, look in looks.items()
     ]
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=max(1, int(figure.get_figwidth() / 3.4)),
-        fontsize=9,
-        frameon=False,
-    )
+    figures.legend(figure, handles, 3.4)
     figure.supxlabel("directions / filters", fontsize=10)
     figure.supylabel("part of the energy", fontsize=10)
     figures.save(figure, path)
@@ -101,12 +97,4 @@ def _draw(axes, row, layer, look):
         transform=axes.transAxes,
         horizontalalignment="right",
         fontsize=9,
-    )
-
-
-def _handle(label, look):
-    from matplotlib.lines import Line2D
-
-    return Line2D(
-        [], [], color=look.color, marker=look.marker, linestyle=look.line, label=label
     )

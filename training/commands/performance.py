@@ -72,7 +72,7 @@ def main(given) -> None:
     suites = {name: performance.possible(s, _progress) for name, s in suites.items()}
     if asked.convert_only:
         for suite in suites.values():
-            performance.convert(suite.conversions(), asked.files_dir, None, _progress)
+            performance.convert(suite.trials(), asked.files_dir, None, _progress)
         return
     performance.run(suites, asked.output_dir, asked.files_dir, progress=_progress)
 

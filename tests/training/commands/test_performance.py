@@ -41,7 +41,7 @@ except SystemExit as end:
 """
     )
     converted, first, second = printed.splitlines()
-    assert converted.count("Conversion(model='root_resnet50:64'") == 4
+    assert converted.count("Trial(model='root_resnet50:64'") == 4
     assert "root_googlenet" not in converted and converted.endswith(" files")
     assert first == "ended with None"
     assert second.startswith("ended with error: `output_dir` must hold results")

@@ -61,7 +61,7 @@ def plot_lines(
 ) -> None:
     """Draws a line per series; `doubling` gives each factor of 2 in x the same room."""
     draw = functools.partial(_draw_lines, doubling=doubling)
-    _plot(panels, path, (3.7, 2.9), most_columns, draw, _line)
+    _plot(panels, path, (3.7, 2.9), most_columns, draw, analysis.handle)
 
 
 def plot_points(
@@ -70,7 +70,7 @@ def plot_points(
     """Draws points on logarithmic axes; those of one text are joined and named once."""
 
     def handle(name, look):
-        return _line(name, look._replace(line="none"))
+        return analysis.handle(name, look._replace(line="none"))
 
     _plot(panels, path, (5.2, 4.0), most_columns, _draw_points, handle)
 
@@ -105,13 +105,8 @@ def _plot(panels, path, size, most_columns, draw, handle):
         draw(axes, panel, looks)
     if len(looks) > 1:
         widest = 0.5 + 0.08 * max(map(len, looks))  # inches
-        figure.legend(
-            handles=[handle(name, look) for name, look in looks.items()],
-            loc="outside upper center",
-            ncols=max(1, int(figure.get_figwidth() / widest)),
-            fontsize=9,
-            frameon=False,
-        )
+        handles = [handle(name, look) for name, look in looks.items()]
+        analysis.legend(figure, handles, widest)
     analysis.save(figure, path)
 
 
@@ -221,11 +216,3 @@ def _patch(name, look):
     from matplotlib.patches import Patch
 
     return Patch(color=look.color, label=name)
-
-
-def _line(name, look):
-    from matplotlib.lines import Line2D
-
-    return Line2D(
-        [], [], color=look.color, marker=look.marker, linestyle=look.line, label=name
-    )

@@ -15,34 +15,12 @@ from pathlib import Path
 from keras_roots import export, utils
 from keras_roots.profiling import profile
 from keras_roots.training.networks import parse_model
+from keras_roots.training.reports.performance.trial import Trial
 from keras_roots.training.runs import quiet
 
 INDEX = "index.json"
 # Converting AlexNet or ResNet-200 takes 5 GB.
 _MOST_PROCESSES = 2
-
-
-@dataclasses.dataclass(frozen=True)
-class Conversion:
-    """A network, and the file to make of it.
-
-    Attributes:
-        model: The network, as for `networks.parse_model`.
-        side: Height and width of its images, for a network without its classifier,
-            whose weights would grow with them; `None` for the network as it is.
-        quantize: As for `export_tflite`.
-        optimize: As for `export_tflite`.
-        batch_size: As for `export_tflite`.
-        suffix: `".tflite"`, or `".keras"` for runtimes that convert for themselves; the
-            last three are for LiteRT only.
-    """
-
-    model: str
-    side: int | None = None
-    quantize: str | None = None
-    optimize: str | None = None
-    batch_size: int = 1
-    suffix: str = ".tflite"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,15 +43,15 @@ class Converted:
 
 
 def convert(
-    conversions: Iterable[Conversion],
+    trials: Iterable[Trial],
     folder: str | os.PathLike,
     processes: int | None = None,
     progress: Callable[[str], None] = lambda line: None,
-) -> dict[Conversion, Converted]:
-    """Converts networks; conversions with the same result share a file.
+) -> dict[Trial, Converted]:
+    """Converts networks; trials with the same result share a file.
 
     Args:
-        conversions: What to convert.
+        trials: The networks, and how they run.
         folder: Where to write the files and their index. Files that it holds already
             are taken as they are.
         processes: How many work at once; by default one per core, 2 at most. 1 converts
@@ -82,11 +60,11 @@ def convert(
             conversion that is impossible.
 
     Returns:
-        The file of each conversion that is possible.
+        The files that are possible, by the `conversion` of the trials.
     """
-    conversions = list(dict.fromkeys(conversions))
+    conversions = list(dict.fromkeys(trial.conversion for trial in trials))
     found = read_index(folder)
-    networks: dict[tuple, list[Conversion]] = {}
+    networks: dict[tuple, list[Trial]] = {}
     for conversion in conversions:
         if conversion not in found:
             key = conversion.model, conversion.side
@@ -109,8 +87,8 @@ def convert(
     return {key: found[key] for key in conversions if key in found}
 
 
-def read_index(folder: str | os.PathLike) -> dict[Conversion, Converted]:
-    """Returns the files that a folder holds, by how they were converted."""
+def read_index(folder: str | os.PathLike) -> dict[Trial, Converted]:
+    """Returns the files that a folder holds, by conversion."""
     path = Path(folder, INDEX)
     entries = json.loads(path.read_text()) if path.exists() else []
     index = {}
@@ -118,14 +96,15 @@ def read_index(folder: str | os.PathLike) -> dict[Conversion, Converted]:
         file = Path(folder, entry["file"]["path"])
         if file.exists():
             converted = Converted(**entry["file"] | {"path": os.fspath(file)})
-            index[Conversion(**entry["conversion"])] = converted
+            index[Trial(**entry["conversion"])] = converted
     return index
 
 
-def keep_only(folder: str | os.PathLike, conversions: Iterable[Conversion]) -> None:
-    """Removes the files of all other conversions from a folder."""
-    index = read_index(folder)
-    kept = {os.path.basename(index[key].path) for key in conversions if key in index}
+def keep_only(folder: str | os.PathLike, trials: Iterable[Trial]) -> None:
+    """Removes from a folder the files that none of the trials needs."""
+    needed = {trial.conversion for trial in trials}
+    index = read_index(folder).items()
+    kept = {os.path.basename(file.path) for key, file in index if key in needed}
     for path in Path(folder).iterdir():
         if path.name not in kept | {INDEX}:
             path.unlink()
@@ -165,12 +144,12 @@ def _start(log):
 
 
 def convert_network(
-    conversions: Sequence[Conversion], folder: str
-) -> dict[Conversion, Converted | str]:
+    conversions: Sequence[Trial], folder: str
+) -> dict[Trial, Converted | str]:
     """Converts one network in several ways.
 
     Args:
-        conversions: Conversions of the same model and side.
+        conversions: Trials of the same model and side.
         folder: As for `convert`.
 
     Returns:
@@ -208,7 +187,7 @@ def _arguments(side) -> dict:
 
 def _write(model, conversion, path) -> None:
     with utils.replacing(path) as temporary:
-        if conversion.suffix == ".keras":
+        if conversion.runtime == "keras":
             model.save(temporary)
             return
         export.write_for_timing(
@@ -224,4 +203,5 @@ def _file_name(conversion, changes) -> str:
         "+".join(changes) or "plain",
         f"x{conversion.batch_size}",
     )
-    return re.sub(r"[^\w+]+", "-", "-".join(parts)) + conversion.suffix
+    suffix = ".keras" if conversion.runtime == "keras" else ".tflite"
+    return re.sub(r"[^\w+]+", "-", "-".join(parts)) + suffix

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 
 from keras_roots import benchmarking
 from keras_roots.benchmarking import Case
-from keras_roots.training.reports.performance.conversions import Conversion, Converted
-from keras_roots.training.reports.performance.suites import Suite, Trial
+from keras_roots.training.reports.performance.conversions import Converted
+from keras_roots.training.reports.performance.suites import Suite
+from keras_roots.training.reports.performance.trial import Trial
 
 # Modules of runtimes that need not be installed.
 OTHER_RUNTIMES = ("onnxruntime", "openvino")
@@ -38,14 +39,15 @@ def possible(
 
 def measure(
     suite: Suite,
-    converted: Mapping[Conversion, Converted],
+    converted: Mapping[Trial, Converted],
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[dict]:
     """Measures a suite.
 
     Args:
         suite: What to measure.
-        converted: Its networks as files; trials without one are left out.
+        converted: Its networks as files, as from `convert`; trials without one are
+            left out.
         progress: Called with a line of text after each step.
 
     Returns:

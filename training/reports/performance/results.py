@@ -43,14 +43,14 @@ def run(
         for index, (name, suite) in enumerate(suites.items()):
             start = time.perf_counter()
             progress(f"{name}: {suite.title}")
-            converted = convert(suite.conversions(), folder, processes, progress)
+            converted = convert(suite.trials(), folder, processes, progress)
             rows = measure(suite, converted, progress)
             utils.write_csv(_csv(output_dir, name), rows)
             _show(name, output_dir, suite)
             progress(f"{name}: {time.perf_counter() - start:.0f} s")
             if files_dir is None:
                 rest = list(suites.values())[index + 1 :]
-                keep_only(folder, {key for each in rest for key in each.conversions()})
+                keep_only(folder, [trial for each in rest for trial in each.trials()])
 
 
 def show(suites: Mapping[str, Suite], output_dir: str | os.PathLike) -> None:

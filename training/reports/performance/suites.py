@@ -6,45 +6,9 @@ import os
 from collections.abc import Callable, Collection, Mapping
 
 from keras_roots.export import LATENCY, REWRITES
+from keras_roots.models import NetworkName
 from keras_roots.training.reports.performance import columns
-from keras_roots.training.reports.performance.conversions import Conversion
-
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """A network and how it runs: a row of the results.
-
-    The first four attributes and the last are those of `Conversion`, the others those
-    of `benchmarking.Case`.
-    """
-
-    model: str
-    side: int | None
-    quantize: str | None
-    optimize: str | None
-    runtime: str
-    threads: int
-    batch_size: int
-
-    @property
-    def family(self) -> str:
-        """Name of the model without the number of groups."""
-        return self.model.split(":")[0]
-
-    @property
-    def root(self) -> int | None:
-        """Groups of the first stage, `None` where the name does not tell."""
-        parts = self.model.split(":")
-        return int(parts[1].split("x")[0]) if len(parts) > 1 else None
-
-    @property
-    def conversion(self) -> Conversion:
-        """The file to measure."""
-        if self.runtime != "litert":
-            return Conversion(self.model, self.side, suffix=".keras")
-        return Conversion(
-            self.model, self.side, self.quantize, self.optimize, self.batch_size
-        )
+from keras_roots.training.reports.performance.trial import Trial
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,10 +68,6 @@ class Suite:
         """Returns the trials, in order."""
         return [trial for grid in self.grids for trial in grid.trials()]
 
-    def conversions(self) -> list[Conversion]:
-        """Returns the files to measure."""
-        return list(dict.fromkeys(trial.conversion for trial in self.trials()))
-
     def quick(self) -> "Suite":
         """Returns a small part, to see that it works; its times mean nothing.
 
@@ -138,12 +98,19 @@ ROOTS = {
     "root_convnet": 32,
     "root_resnet20": 16,
 }
-_TOPOLOGIES = {"root_alexnet": ":column"}
+_TOPOLOGIES = {"root_alexnet": "column"}
+
+
+def _named(family, *roots) -> tuple[str, ...]:
+    topology = _TOPOLOGIES.get(family)
+    return tuple(str(NetworkName(family, root, topology)) for root in roots)
+
+
 # Networks that take long to convert are measured only as they should be exported.
 _LARGE = ("root_resnet200", "root_alexnet")
 _SIDES = (96, 128, 160, 192, 224, 288, 352, 448)
-_RESNETS = tuple(f"root_resnet50:{root}" for root in (1, 16, 64))
-_GOOGLENETS = tuple(f"root_googlenet:{root}" for root in (1, 8))
+_RESNETS = _named("root_resnet50", 1, 16, 64)
+_GOOGLENETS = _named("root_googlenet", 1, 8)
 _APPLICATIONS = tuple(
     f"keras.applications.{name}"
     for name in ("ResNet50", "MobileNetV2", "EfficientNetV2B0")
@@ -157,9 +124,7 @@ def _powers(largest) -> list[int]:
 SUITES = {
     "ratios": Suite(
         "Time of networks with filter groups over that of the dense ones",
-        tuple(
-            Grid((f"{family}:1", f"{family}:{root}")) for family, root in _BEST.items()
-        ),
+        tuple(Grid(_named(family, 1, root)) for family, root in _BEST.items()),
         apart=("family", "quantize"),
         columns={"dense_ratio": columns.dense_ratio},
         memory=(1,),
@@ -168,7 +133,7 @@ SUITES = {
     "rewrites": Suite(
         "Each rewrite before the export alone, and all of them",
         tuple(
-            Grid((f"{family}:{root}",), optimize=(None, *REWRITES, LATENCY))
+            Grid(_named(family, root), optimize=(None, *REWRITES, LATENCY))
             for family, best in _BEST.items()
             for root in (1, best)
         ),
@@ -179,10 +144,7 @@ SUITES = {
         "Latency as the filter groups become more",
         tuple(
             Grid(
-                tuple(
-                    f"{family}:{root}{_TOPOLOGIES.get(family, '')}"
-                    for root in _powers(largest)
-                ),
+                _named(family, *_powers(largest)),
                 optimize=(LATENCY,) if family in _LARGE else (None, LATENCY),
             )
             for family, largest in ROOTS.items()
@@ -211,7 +173,7 @@ SUITES = {
     "sizes": Suite(
         "Latency and memory as the images become larger",
         tuple(
-            Grid((f"{family}:1", f"{family}:{root}"), _SIDES, optimize=(LATENCY,))
+            Grid(_named(family, 1, root), _SIDES, optimize=(LATENCY,))
             for family, root in (("root_googlenet", 8), ("root_resnet50", 64))
         ),
         apart=("family", "quantize"),
@@ -223,7 +185,7 @@ SUITES = {
         "Latency per image as the batches become larger",
         tuple(
             Grid(
-                (f"{family}:1", f"{family}:{root}"),
+                _named(family, 1, root),
                 optimize=(LATENCY,),
                 threads=_THREADS,
                 batch_size=(1, 2, 4, 8, 16, 32),

@@ -4,12 +4,12 @@ import pytest
 
 from keras_roots import create_model, profile
 from keras_roots.training.reports.performance import conversions
-from keras_roots.training.reports.performance.conversions import Conversion
+from keras_roots.training.reports.performance.trial import Trial
 
 
 def test_equal_conversions_share_a_file(tmp_path):
     wanted = [
-        Conversion("root_convnet:1", optimize=optimize, side=side, batch_size=size)
+        Trial("root_convnet:1", optimize=optimize, side=side, batch_size=size)
         for optimize, side, size in (
             (None, None, 1),
             ("merge_projections", None, 1),
@@ -31,7 +31,7 @@ def test_equal_conversions_share_a_file(tmp_path):
 
 
 def test_files_are_kept_and_found_again(tmp_path, monkeypatch):
-    wanted = [Conversion("root_convnet:1"), Conversion("root_convnet:1", batch_size=2)]
+    wanted = [Trial("root_convnet:1"), Trial("root_convnet:1", batch_size=2)]
     found = conversions.convert(wanted[:1], tmp_path, 1)
     moved = tmp_path.rename(f"{tmp_path}-moved")
     said = []
@@ -48,17 +48,17 @@ def test_files_are_kept_and_found_again(tmp_path, monkeypatch):
 
 
 def test_files_that_are_no_longer_needed_are_removed(tmp_path):
-    wanted = [Conversion("root_convnet:1"), Conversion("root_convnet:2")]
+    wanted = [Trial("root_convnet:1"), Trial("root_convnet:2")]
     found = conversions.convert(wanted, tmp_path, 1)
     (tmp_path / "log").write_text("")
-    conversions.keep_only(tmp_path, [*wanted[1:], Conversion("root_convnet:4")])
+    conversions.keep_only(tmp_path, [*wanted[1:], Trial("root_convnet:4")])
     assert conversions.read_index(tmp_path) == {wanted[1]: found[wanted[1]]}
     assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.slow
 def test_several_networks_at_once(tmp_path):
-    wanted = [Conversion("root_convnet:1"), Conversion("root_convnet:64")]
+    wanted = [Trial("root_convnet:1"), Trial("root_convnet:64")]
     said = []
     found = conversions.convert(wanted, tmp_path, 2, said.append)
     assert (tmp_path / "log").exists()

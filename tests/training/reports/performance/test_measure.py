@@ -15,7 +15,7 @@ def test_what_cannot_be_converted_is_left_out(tmp_path):
     grid = Grid(models, quantize=(None,), optimize=(None,))
     suite = Suite("", (grid,), apart=(), calls=1, rounds=1)
     said = []
-    converted = convert(suite.conversions(), tmp_path, 1, said.append)
+    converted = convert(suite.trials(), tmp_path, 1, said.append)
     assert [key.model for key in converted] == ["root_convnet:1"]
     refused = [line for line in said if line.startswith("cannot convert")]
     assert "Roots that work" in refused[0] and "root_none" in refused[1]
@@ -43,7 +43,7 @@ def test_a_runtime_that_refuses_leaves_the_others(monkeypatch, tmp_path):
         runtime=("litert", "onnxruntime"),
     )
     suite = Suite("", (grid,), apart=(), calls=1, rounds=1)
-    converted = convert(suite.conversions(), tmp_path, 1)
+    converted = convert(suite.trials(), tmp_path, 1)
     assert [file.path[-6:] for file in converted.values()] == ["tflite", ".keras"]
     compare = measuring.benchmarking.compare
 
