@@ -1,7 +1,6 @@
 """What every part of the package uses: files, tables of text, loading."""
 
 from keras_roots.utils import checks
-from keras_roots.utils.clustering import kmeans
 from keras_roots.utils.csv_files import read as read_csv
 from keras_roots.utils.files import replacing, write_csv, write_text
 from keras_roots.utils.files import size as file_size
@@ -18,7 +17,6 @@ __all__ = [
     "file_size",
     "format_rows",
     "format_table",
-    "kmeans",
     "load_model",
     "markdown_rows",
     "markdown_table",
