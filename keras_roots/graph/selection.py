@@ -1,4 +1,4 @@
-"""Which layers of a model are meant: by name, by a function, or all that qualify."""
+"""The choice of layers: names, a function of a layer, or a kind of convolutions."""
 
 from collections.abc import Callable, Iterable
 
@@ -9,7 +9,7 @@ def _size(layer) -> int:
     return max(getattr(layer, "kernel_size", ()), default=0)
 
 
-# Kinds of convolutions by what they are called.
+# Kinds of convolutions by name.
 KINDS = {
     "pointwise": lambda layer: _size(layer) == 1,
     "spatial": lambda layer: _size(layer) > 1,
@@ -17,17 +17,17 @@ KINDS = {
 
 
 class Selection:
-    """Chooses layers, one after the other, and knows at the end whether it met them.
+    """Chooses layers of a model, and checks that the choice is one of that model.
 
     Args:
         layers: Names of layers, or a function of a layer that says whether it is
             chosen; `"pointwise"` for the 1x1 convolutions, `"spatial"` for the others;
             `None` for all that qualify.
         qualifies: Function of a layer: whether it is of the kind that can be chosen.
-        kind: What that kind is called, for messages: `"convolutions"`.
+        kind: Plural of that kind, for messages: `"convolutions"`.
 
     Raises:
-        ValueError: `layers` is neither.
+        ValueError: `layers` is none of these.
     """
 
     def __init__(
@@ -37,33 +37,24 @@ class Selection:
         kind: str,
     ):
         self.names = None
-        if isinstance(layers, str):
-            layers = KINDS.get(layers, layers)
-        self.predicate = layers
-        iterable = isinstance(layers, Iterable)
-        if isinstance(layers, str) or not (
-            layers is None or callable(layers) or iterable
-        ):
+        self.predicate = None
+        if isinstance(layers, str) and layers in KINDS:
+            self.predicate = KINDS[layers]
+        elif isinstance(layers, keras.Layer):
+            raise ValueError(
+                "`layers` must be names of layers, such as "
+                f"[{layers.name!r}]. Received: the layer itself"
+            )
+        elif callable(layers):
+            self.predicate = layers
+        elif isinstance(layers, Iterable) and not isinstance(layers, str):
+            self.names = _checked(layers)
+        elif layers is not None:
             raise ValueError(
                 "`layers` must be a list of names, a function of a layer, "
                 f"{', '.join(map(repr, KINDS))} or None. "
                 f"Received: layers={layers!r}; a single layer is ['its name']"
             )
-        if isinstance(layers, keras.Layer):
-            raise ValueError(
-                "`layers` must be names of layers, such as "
-                f"[{layers.name!r}]. Received: the layer itself"
-            )
-        if layers is not None and not callable(layers):
-            layers = list(layers)
-            strange = [name for name in layers if not isinstance(name, str)]
-            if strange:
-                raise ValueError(
-                    "`layers` must be names of layers, such as ['conv2a']. Received: "
-                    f"{strange[0]!r} among them"
-                )
-            self.names = set(layers)
-            self.predicate = None
         self.qualifies = qualifies
         self.kind = kind
         self.candidates: list[str] = []
@@ -89,7 +80,7 @@ class Selection:
         return chosen
 
     def check(self) -> None:
-        """Checks, once every layer was asked about, that the choice makes sense.
+        """Checks the choice, after a call for every layer of the model.
 
         Raises:
             ValueError: No layer qualifies, none was chosen, or a name is not found.
@@ -103,3 +94,14 @@ class Selection:
                 f"{', '.join(self.candidates)}. Received: "
                 + (f"{', '.join(unknown)}" if unknown else "a choice of none of them")
             )
+
+
+def _checked(layers) -> set[str]:
+    names = list(layers)
+    strange = [name for name in names if not isinstance(name, str)]
+    if strange:
+        raise ValueError(
+            "`layers` must be names of layers, such as ['conv2a']. Received: "
+            f"{strange[0]!r} among them"
+        )
+    return set(names)

@@ -3,6 +3,7 @@
 import keras
 
 from keras_roots.layers import lowering as lowerings
+from keras_roots.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="keras_roots")
@@ -52,11 +53,7 @@ class GroupedConv2D(keras.layers.Conv2D):
         lowering="auto",
         **kwargs,
     ):
-        if lowering not in lowerings.LOWERINGS:
-            raise ValueError(
-                f"`lowering` must be one of {lowerings.LOWERINGS}. "
-                f"Received: lowering={lowering!r}"
-            )
+        checks.choice("lowering", lowering, lowerings.LOWERINGS)
         super().__init__(
             filters,
             kernel_size,

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_roots.utils import checks
+
 REGIONS = ("across_channels", "within_channel")
 
 
@@ -31,16 +33,11 @@ class LocalResponseNormalization(keras.layers.Layer):
     """
 
     def __init__(self, size, alpha, region="across_channels", **kwargs):
-        if not isinstance(size, int) or size < 1 or size % 2 == 0:
-            raise ValueError(
-                f"`size` must be an odd positive integer. Received: size={size!r}"
-            )
-        if region not in REGIONS:
-            raise ValueError(
-                f"`region` must be one of {REGIONS}. Received: region={region!r}"
-            )
+        if checks.integer("size", size) % 2 == 0:
+            raise ValueError(f"`size` must be odd. Received: size={size!r}")
+        checks.choice("region", region, REGIONS)
         super().__init__(**kwargs)
-        self.size = size
+        self.size = int(size)
         self.alpha = alpha
         self.region = region
         self.data_format = keras.config.image_data_format()

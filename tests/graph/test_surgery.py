@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from helpers import Subclassed
 from keras import layers
 
 from keras_roots.graph import surgery
@@ -199,15 +200,10 @@ def test_moving_statistics_are_carried_over():
         np.testing.assert_array_equal(one, other)
 
 
-class _Subclassed(keras.Model):
-    def call(self, inputs):
-        return inputs
-
-
 @pytest.mark.parametrize(
     "model,message",
     [
-        (_Subclassed(), "functional or Sequential"),
+        (Subclassed(), "functional or Sequential"),
         (keras.Sequential([layers.Conv2D(3, 3)]), "not built"),
         (layers.Conv2D(3, 3), "functional or Sequential"),
     ],

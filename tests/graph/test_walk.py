@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from helpers import Subclassed
 from keras import layers
 
 from keras_roots.graph.walk import operations, walk
@@ -143,11 +144,6 @@ def test_operations_are_named_once_in_order():
     assert found["stack/inner/conv"] is inner.get_layer("conv")
     names = [name for name, _ in operations(_shared())]
     assert sorted(names[:-1]) == ["inner/conv", "inner/relu", "twice"]
-
-
-class Subclassed(keras.Model):
-    def call(self, inputs):
-        return inputs
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_roots.layers.local_response_normalization import LocalResponseNormalization
+from keras_roots.layers import LocalResponseNormalization
 
 
 def mean_square(x, size, region):
@@ -55,11 +55,19 @@ def test_config_and_shape():
     assert layer(images).shape == (None, None, None, 4)
 
 
-@pytest.mark.parametrize("size", [0, 2, -3, 3.0, "3"])
-def test_bad_size(size):
-    with pytest.raises(ValueError, match=r"`size` must be an odd.*size=") as error:
+@pytest.mark.parametrize("size", [0, -3, 3.0, "3", True])
+def test_a_size_that_is_no_integer(size):
+    with pytest.raises(
+        ValueError, match="`size` must be an integer, 1.*size="
+    ) as error:
         LocalResponseNormalization(size, 1.0)
     assert repr(size) in str(error.value)
+
+
+def test_an_even_size():
+    with pytest.raises(ValueError, match="`size` must be odd. Received: size=2"):
+        LocalResponseNormalization(2, 1.0)
+    assert LocalResponseNormalization(np.int64(3), 1.0).get_config()["size"] == 3
 
 
 def test_bad_region():
