@@ -1,7 +1,6 @@
 """Augmentations: pure functions of a batch of images and of uniform random numbers.
 
-Being pure, they give the same images on every backend and device, and the same ones
-again when a run is resumed.
+They give the same images on every backend and device, and when a run is resumed.
 """
 
 import dataclasses
@@ -10,6 +9,8 @@ from collections.abc import Callable
 import keras
 import numpy as np
 from keras import ops
+
+from keras_roots.utils import checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,7 @@ def pad_crop(images, draws, fill, pad=4):
 
 
 def mirror(images, draws):
-    """Turns every other image left to right; `draws` is `(batch, 1)`."""
+    """Flips images left to right where their draw, `(batch, 1)`, is below a half."""
     height, width = images.shape[1:3]
     rows = ops.arange(height, dtype="int32")[None]
     columns = ops.arange(width, dtype="int32")
@@ -97,7 +98,7 @@ def colour(images, draws, strength=0.4, lighting=0.1):
     ) * contrast + ops.mean(grey, axis=(1, 2), keepdims=True)
     grey = _grey(images)
     images = (images - grey) * saturation + grey
-    # A uniform number of the same variance stands for the normal one.
+    # Uniform numbers of the same variance replace the normal ones of the paper.
     amounts = (2 * draws[:, 3:6] - 1) * (3**0.5 * lighting)
     light = ops.matmul(amounts * _COLOUR_EIGENVALUES, _COLOUR_EIGENVECTORS.T)
     return ops.clip(images + ops.reshape(light, (-1, 1, 1, 3)), 0.0, 255.0)
@@ -130,14 +131,9 @@ def get_augmentation(name: str) -> Augmentation:
     """Returns an augmentation by name.
 
     Raises:
-        ValueError: There is none of this name.
+        ValueError: There is no augmentation of this name.
     """
-    if name not in AUGMENTATIONS:
-        raise ValueError(
-            f"`augmentation` must be one of {sorted(AUGMENTATIONS)}. "
-            f"Received: augmentation={name!r}"
-        )
-    return AUGMENTATIONS[name]
+    return AUGMENTATIONS[checks.choice("augmentation", name, AUGMENTATIONS)]
 
 
 def resize(images, size: int):

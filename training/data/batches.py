@@ -1,7 +1,7 @@
-"""Batches for `fit`: shuffled, augmented, and the same again when a run is resumed.
+"""Batches for `fit`: shuffled, augmented, and the same when a run is resumed.
 
-Everything random comes from NumPy generators seeded by (seed, epoch), so that epoch 7
-sees the same images whether or not the run was stopped before it, on every backend.
+Random numbers come from generators seeded by (seed, epoch), so that epoch 7 has the
+same images whether or not the run was stopped before it, on every backend.
 """
 
 import os
@@ -18,7 +18,7 @@ def steps_per_epoch(split: Arrays | Photographs, batch_size: int) -> int:
     """Returns the number of whole batches in a split.
 
     Raises:
-        ValueError: There is not one.
+        ValueError: The split has fewer images than a batch.
     """
     if split.count < batch_size:
         raise ValueError(
@@ -43,14 +43,14 @@ def train_batches(
     """Returns augmented training batches over several epochs.
 
     Args:
-        split: Where the images come from.
+        split: The images.
         augmentation: How they are varied.
-        batch_size: Images per batch; what is left over at an epoch's end is dropped.
+        batch_size: Images per batch; an incomplete batch at an epoch's end is dropped.
         image_size: Height and width, in pixels.
         classes: Number of classes, for one-hot targets.
         fill: Colour of borders, one value per channel.
         seed: Seed of order and augmentation.
-        epochs: The epochs to go through, by number.
+        epochs: Numbers of the epochs.
         outputs: Outputs of the model; each gets the same targets.
 
     Returns:
@@ -83,7 +83,7 @@ def evaluation_batches(split, *, batch_size, image_size, classes, outputs=1):
     """Returns a whole split in order, for `fit(validation_data=...)`.
 
     Args:
-        split: Where the images come from.
+        split: The images.
         batch_size: Images per batch.
         image_size: Height and width, in pixels.
         classes: Number of classes, for one-hot targets.

@@ -4,13 +4,13 @@ Small data sets are arrays and need no TensorFlow; large ones are streamed by it
 """
 
 import os
-import zipfile
 
 import numpy as np
 
-from keras_roots.training.data import embedded, folders, tfds
-from keras_roots.training.data.splits import Arrays, Dataset, check_classes, in_memory
+from keras_roots.training.data import embedded, folders, npz, tfds
+from keras_roots.training.data.splits import Arrays, Dataset, in_memory
 from keras_roots.training.options import option, options
+from keras_roots.utils import checks
 
 
 @options
@@ -60,16 +60,17 @@ def open_dataset(name: str, data_dir: str | None = None, holdout: int = 0) -> Da
         data_dir: Where TensorFlow Datasets keeps its data sets; by default its own
             default.
         holdout: Number of training images to hold out and evaluate on instead of the
-            test split, chosen at random once and for all.
+            test split; the choice is random, and always the same.
 
     Raises:
         ValueError: There is no such data set, or its content is unusable.
     """
+    checks.integer("holdout", holdout, least=0)
     if name in embedded.DATASETS:
         names, *splits = embedded.DATASETS[name]()
         return in_memory(name, names, *(Arrays(*split) for split in splits), holdout)
     if name.endswith(".npz"):
-        return _npz(name, holdout)
+        return npz.open_npz(name, holdout)
     if os.path.isdir(name):
         return folders.open_folder(name, holdout)
     if os.sep in name and name.split("/")[0] in ("", ".", "..", "~"):
@@ -80,7 +81,7 @@ def open_dataset(name: str, data_dir: str | None = None, holdout: int = 0) -> Da
 
 
 def model_arguments(dataset: Dataset, image_size: int | None = None) -> dict:
-    """Returns the arguments of a model's constructor that a data set decides.
+    """Returns the arguments of a constructor that fit a model to a data set.
 
     Args:
         dataset: The data set.
@@ -113,54 +114,13 @@ def sample_images(
         seed: Seed of the choice.
 
     Returns:
-        float32 `(count, height, width, 3)`, pixels 0 to 255.
+        float32 `(count, height, width, 3)`, pixels 0 to 255; fewer where the split has
+        fewer.
+
+    Raises:
+        ValueError: There is no such data set or split, or its content is unusable.
     """
-    return getattr(open_dataset(dataset, data_dir), split).sample(
-        count, image_size, seed
-    )
-
-
-def _npz(path, holdout) -> Dataset:
-    if not os.path.exists(path):
-        raise ValueError(f"`dataset` is a file that does not exist: {path!r}")
-    try:
-        with np.load(path) as arrays:
-            splits = [
-                Arrays(arrays[f"x_{split}"], arrays[f"y_{split}"].reshape(-1))
-                for split in ("train", "test")
-            ]
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"`dataset` file {path!r} must be a NumPy .npz file with x_train, y_train, "
-            f"x_test and y_test. Reading it failed with: {error}"
-        ) from error
-    for split in splits:
-        shape = split.images.shape
-        if split.images.dtype != np.uint8 or len(shape) != 4 or shape[1] != shape[2]:
-            raise ValueError(
-                f"`dataset` file {path!r} must hold images as uint8 of shape (count, "
-                f"size, size, channels). Received: {split.images.dtype} {shape}"
-            )
-        if len(split.labels) != len(split.images) or not np.issubdtype(
-            split.labels.dtype, np.integer
-        ):
-            raise ValueError(
-                f"`dataset` file {path!r} must hold one integer label per image. "
-                f"Received: {split.labels.dtype} {split.labels.shape} labels for "
-                f"{len(split.images)} images"
-            )
-        if not len(split.labels) or split.labels.min() < 0:
-            least = split.labels.min() if len(split.labels) else "none"
-            raise ValueError(
-                f"`dataset` file {path!r} must hold images in both splits, and labels "
-                f"from 0. Received: {len(split.labels)} labels, the least {least}"
-            )
-    shapes = [split.images.shape[1:] for split in splits]
-    if shapes[0] != shapes[1]:
-        raise ValueError(
-            f"`dataset` file {path!r} must hold test images of the training images' "
-            f"shape, {shapes[0]}. Received: {shapes[1]}"
-        )
-    classes = 1 + max(int(split.labels.max()) for split in splits)
-    check_classes(path, classes)
-    return in_memory(path, tuple(map(str, range(classes))), *splits, holdout)
+    checks.choice("split", split, ("train", "test"))
+    checks.integer("count", count)
+    chosen = getattr(open_dataset(dataset, data_dir), split)
+    return chosen.sample(count, image_size, seed)

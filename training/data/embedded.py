@@ -1,4 +1,4 @@
-"""Data sets that need no download: scikit-learn's digits, a sample of CIFAR-10."""
+"""Embedded data sets: scikit-learn's digits, and a sample of CIFAR-10."""
 
 from importlib import resources
 
@@ -42,8 +42,8 @@ def digits() -> tuple[tuple[str, ...], Split, Split]:
 def cifar10_sample() -> tuple[tuple[str, ...], Split, Split]:
     """Returns a few images of CIFAR-10 (Krizhevsky, 2009), the same of every class.
 
-    Enough to calibrate a quantisation and to see that a network works; too few to tell
-    how accurate it is.
+    They suffice to calibrate a quantisation and to see that a network works, not to
+    measure its accuracy.
 
     Returns:
         As `digits`: 100 training and 400 test images.

@@ -1,4 +1,4 @@
-"""Data sets that are folders of class folders of images."""
+"""Data sets in folders: a folder of images per class."""
 
 import functools
 import os

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from keras_roots.training.data import augment
+from keras_roots.utils import checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +47,9 @@ class Photographs:
 
     Attributes:
         count: Number of images.
-        stream: Function of a shuffling seed, an integer or an int64 tensor, or `None`
-            for a fixed order, to a
-            `tf.data.Dataset` of (encoded image, label).
+        stream: Function of a seed, an integer or an int64 tensor that decides the
+            order, or `None` for a fixed order, to a `tf.data.Dataset` of (encoded
+            image, label).
     """
 
     count: int
@@ -82,8 +83,8 @@ class Dataset:
         name: Name it was opened by.
         class_names: Names of the classes, in the order of the labels.
         train: Training split.
-        evaluation: The split watched during training: held out of the training images,
-            or the test split.
+        evaluation: The split that training is monitored on: images held out of the
+            training images, or the test split.
         test: The data set's own test (or validation) split.
         image_size: Height and width of the images where all have one, else `None`.
     """
@@ -125,7 +126,8 @@ def in_memory(
 
 def check_holdout(holdout: int, count: int) -> None:
     """Raises a ValueError unless `holdout` leaves some of `count` training images."""
-    if not 0 <= holdout < count:
+    checks.integer("holdout", holdout, least=0)
+    if holdout >= count:
         raise ValueError(
             f"`holdout` must leave some of the {count} training images. "
             f"Received: holdout={holdout}"

@@ -1,4 +1,4 @@
-"""Data sets of TensorFlow Datasets, which prepares them."""
+"""Data sets of TensorFlow Datasets."""
 
 import functools
 import os
@@ -15,15 +15,15 @@ from keras_roots.training.data.splits import (
 
 
 def open_cifar10(data_dir: str | None = None, holdout: int = 0) -> Dataset:
-    """Opens CIFAR-10 in memory, without TensorFlow where it is prepared already.
+    """Opens CIFAR-10 in memory; needs no TensorFlow once it is prepared.
 
     Args:
         data_dir: As for `open_dataset`.
         holdout: As for `open_dataset`.
 
     Raises:
-        ValueError: It cannot be prepared, or as many images cannot be held out.
-        ImportError: TensorFlow Datasets would have to prepare it and is not installed.
+        ValueError: It cannot be prepared, or so many images cannot be held out.
+        ImportError: It is not prepared, and TensorFlow Datasets is not installed.
     """
     data_dir = os.path.expanduser(data_dir or "~/tensorflow_datasets")
     folder = tfrecords.prepared_version(data_dir, "cifar10")
@@ -40,7 +40,7 @@ def open_cifar10(data_dir: str | None = None, holdout: int = 0) -> Dataset:
 def open_photographs(
     name: str, data_dir: str | None = None, holdout: int = 0
 ) -> Dataset:
-    """Opens a data set of TensorFlow Datasets, which streams it.
+    """Opens a data set of TensorFlow Datasets as a stream of photographs.
 
     Args:
         name: As for `open_dataset`.
@@ -48,7 +48,7 @@ def open_photographs(
         holdout: As for `open_dataset`.
 
     Raises:
-        ValueError: There is no such data set, or it is of no use here.
+        ValueError: There is no such data set, or it holds no labelled images.
         ImportError: TensorFlow Datasets is not installed.
     """
     builder = _builder(name, data_dir)
@@ -111,7 +111,7 @@ def _builder(name, data_dir):
 
 
 def _stream(builder, split, seed):
-    """Reads the shards in an order of the seed, through a shuffling buffer."""
+    """Reads the shards in the order of a seed, through a shuffling buffer."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 

@@ -1,5 +1,8 @@
 """Reads data sets prepared by TensorFlow Datasets without TensorFlow.
 
+The reader of TensorFlow Datasets itself, `tfds.data_source` (4.9.10), needs TensorFlow
+to find a prepared data set, and refuses TFRecord files, its default format.
+
 A TFRecord file is a sequence of (length, checksum, bytes, checksum); each record is a
 `tf.train.Example` protocol buffer, of which images and labels are two features.
 """

@@ -10,7 +10,7 @@ import numpy as np
 from keras_roots import export
 from keras_roots.export import LiteRTModel
 from keras_roots.training import data
-from keras_roots.utils import load_model
+from keras_roots.utils import checks, load_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,15 +43,15 @@ def evaluate(predict: Callable, batches: Iterable[tuple]) -> Score:
 
 
 def rank_labels(predict: Callable, batches: Iterable[tuple]) -> np.ndarray:
-    """Returns how many classes score as high as each image's label: 1 where it is best.
+    """Returns how many classes score as high as each image's label: 1 if it is best.
 
     Args:
         predict: As for `evaluate`.
         batches: As for `evaluate`.
 
     Returns:
-        Integers `(images,)`. Ties count against the label, so that constant scores are
-        no success.
+        Integers `(images,)`. Ties count against the label, so that constant scores
+        never count as right.
 
     Raises:
         ValueError: There are no images.
@@ -67,7 +67,7 @@ def rank_labels(predict: Callable, batches: Iterable[tuple]) -> np.ndarray:
 
 
 def score(ranks: np.ndarray) -> Score:
-    """Returns the accuracy that ranks of labels are.
+    """Returns the accuracy from the ranks of the labels.
 
     Args:
         ranks: As `rank_labels` returns them.
@@ -79,7 +79,7 @@ def score(ranks: np.ndarray) -> Score:
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """Something that classifies images.
+    """A classifier of images: a model, or a file that is loaded.
 
     Attributes:
         predict: Function of images to scores, as for `evaluate`.
@@ -103,7 +103,7 @@ def evaluate_on(
     Args:
         predictor: What to measure.
         dataset: The data set.
-        split: `"test"` or `"train"`.
+        split: `"test"`, `"train"` or `"evaluation"`, the images held out.
         batch_size: Images per call.
 
     Raises:
@@ -134,6 +134,7 @@ def rank_labels_on(
             f"`dataset` {dataset.name!r} has {len(dataset.class_names)} classes. "
             f"Received: a model with {predictor.classes}"
         )
+    checks.choice("split", split, ("train", "evaluation", "test"))
     batches = getattr(dataset, split).batches(batch_size, predictor.image_size)
     return rank_labels(predictor.predict, batches)
 

@@ -119,7 +119,6 @@ def measure(
         >>> found = measure({"dense": dense, "root-8": root8}, dataset)
         >>> found["root-8"]["litert_int8"].columns("top1", "bytes", "ms", "ratio")
     """
-    checks.choice("split", split, ("train", "evaluation", "test"))
     checks.choice("against", against, ("first", "format"))
     checks.integer("runs", runs, least=0)
     with tempfile.TemporaryDirectory() as folder:

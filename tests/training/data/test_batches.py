@@ -1,0 +1,104 @@
+"""Batches of training images, and whole splits for evaluation."""
+
+import numpy as np
+import pytest
+
+from keras_roots.training.data import augment, batches, datasets
+
+
+def _epochs(split, epochs, augmentation="pad_crop_mirror", batch_size=6, **kwargs):
+    found = batches.train_batches(
+        split,
+        augmentation=augment.get_augmentation(augmentation),
+        batch_size=batch_size,
+        image_size=8,
+        classes=3,
+        fill=(0.0, 0.0, 0.0),
+        seed=7,
+        epochs=epochs,
+        **kwargs,
+    )
+    return [(np.asarray(images), np.asarray(y)) for images, y in found]
+
+
+@pytest.fixture
+def splits(folder, npz):
+    return {
+        "arrays": datasets.open_dataset(npz[0]).train,
+        "photographs": datasets.open_dataset(str(folder)).train,
+    }
+
+
+@pytest.mark.parametrize("kind", ["arrays", "photographs"])
+@pytest.mark.parametrize("augmentation", ["pad_crop_mirror", "scale_aspect_colour"])
+def test_an_epoch_is_the_same_whether_or_not_others_come_before(
+    splits, kind, augmentation
+):
+    split = splits[kind]
+    steps = batches.steps_per_epoch(split, 6)
+    whole = _epochs(split, range(0, 3), augmentation)
+    assert len(whole) == 3 * steps
+    for batch, again in zip(
+        whole[steps:], _epochs(split, range(1, 3), augmentation), strict=True
+    ):
+        np.testing.assert_array_equal(batch[0], again[0])
+        np.testing.assert_array_equal(batch[1], again[1])
+    assert not np.array_equal(whole[0][0], whole[steps][0])
+
+
+@pytest.mark.parametrize("kind", ["arrays", "photographs"])
+def test_an_epoch_takes_every_image_once_with_its_label(splits, kind, read_all):
+    split = splits[kind]
+    (images, targets), *rest = _epochs(
+        split, range(5, 6), "none", batch_size=split.count
+    )
+    assert not rest
+    plain, labels = read_all(split)
+    pairs = [
+        {(image.tobytes(), int(label)) for image, label in zip(x, y, strict=True)}
+        for x, y in ((images, targets.argmax(-1)), (plain, labels))
+    ]
+    assert pairs[0] == pairs[1]
+
+
+def test_outputs_share_their_targets(splits):
+    found = batches.train_batches(
+        splits["arrays"],
+        augmentation=augment.get_augmentation("none"),
+        batch_size=5,
+        image_size=8,
+        classes=3,
+        fill=None,
+        seed=0,
+        epochs=range(1),
+        outputs=3,
+    )
+    _, targets = next(iter(found))
+    assert len(targets) == 3
+    np.testing.assert_array_equal(targets[0], targets[2])
+
+
+def test_batches_larger_than_the_split_are_refused(splits):
+    with pytest.raises(ValueError, match="at most.* 20. Received: batch_size=21"):
+        batches.steps_per_epoch(splits["arrays"], 21)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "photographs"])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_whole_split_in_order(splits, kind, outputs, read_all):
+    split = splits[kind]
+    arguments = {"batch_size": 4, "image_size": 8, "classes": 3, "outputs": outputs}
+    found = batches.evaluation_batches(split, **arguments)
+    if kind == "photographs":
+        images, targets = zip(*found.as_numpy_iterator(), strict=True)
+        targets = list(zip(*targets, strict=True)) if outputs > 1 else [targets]
+        images = np.concatenate(images)
+        targets = [np.concatenate(each) for each in targets]
+    else:
+        images, targets = found
+        targets = targets if outputs > 1 else [targets]
+    plain, labels = read_all(split)
+    np.testing.assert_array_equal(images, plain)
+    assert len(targets) == outputs
+    for each in targets:
+        np.testing.assert_array_equal(np.asarray(each).argmax(-1), labels)

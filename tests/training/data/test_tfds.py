@@ -1,0 +1,78 @@
+"""Data sets of TensorFlow Datasets, made here without a download."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_roots.training.data import datasets
+
+
+def test_a_prepared_data_set_is_streamed(tmp_path, read_all):
+    tfds = pytest.importorskip("tensorflow_datasets")
+
+    class Toy(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            image = tfds.features.Image(shape=(None, None, 3), encoding_format="png")
+            label = tfds.features.ClassLabel(num_classes=3)
+            features = tfds.features.FeaturesDict({"image": image, "label": label})
+            return self.dataset_info_from_configs(features=features)
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._examples(12), "test": self._examples(5)}
+
+        def _examples(self, count):
+            for i in range(count):
+                image = np.full((16, 16, 3), 20 * i, "uint8")
+                yield i, {"image": image, "label": i % 3}
+
+        def _generate_examples(self):
+            raise AssertionError
+
+    Toy(data_dir=tmp_path).download_and_prepare()
+    opened = datasets.open_dataset("toy", str(tmp_path), holdout=2)
+    assert (opened.train.count, opened.evaluation.count) == (10, 2)
+    images, labels = read_all(opened.test, size=16)
+    assert sorted(images[:, 0, 0, 0]) == [0, 20, 40, 60, 80]
+    np.testing.assert_array_equal(images[:, 0, 0, 0] / 20 % 3, labels)
+
+
+@pytest.fixture
+def cifar10(tmp_path):
+    """Two images per split in the files that TensorFlow Datasets prepares."""
+    tf = pytest.importorskip("tensorflow")
+    folder = tmp_path / "cifar10" / "3.0.2"
+    folder.mkdir(parents=True)
+    (folder / "dataset_info.json").write_text("{}")
+    (folder / "label.labels.txt").write_text("airplane\ncat\n")
+    for split, shade in (("train", 10), ("test", 200)):
+        name = str(folder / f"cifar10-{split}.tfrecord-00000-of-00001")
+        with tf.io.TFRecordWriter(name) as writer:
+            for label in range(2):
+                stream = io.BytesIO()
+                image = Image.new("RGB", (32, 32), (shade, label, 0))
+                image.save(stream, format="PNG")
+                features = {
+                    "image": tf.train.Feature(
+                        bytes_list=tf.train.BytesList(value=[stream.getvalue()])
+                    ),
+                    "label": tf.train.Feature(
+                        int64_list=tf.train.Int64List(value=[label])
+                    ),
+                }
+                example = tf.train.Example(features=tf.train.Features(feature=features))
+                writer.write(example.SerializeToString())
+    return str(tmp_path)
+
+
+def test_cifar10_is_read_into_memory(cifar10):
+    opened = datasets.open_dataset("cifar10", cifar10)
+    assert opened.class_names == ("airplane", "cat")
+    assert opened.image_size == 32
+    for split, shade in ((opened.train, 10), (opened.test, 200)):
+        assert split.images.shape == (2, 32, 32, 3)
+        assert split.images[:, 0, 0].tolist() == [[shade, 0, 0], [shade, 1, 0]]
+        assert split.labels.tolist() == [0, 1]
