@@ -1,51 +1,40 @@
 """Measured time and memory of models and files, side by side."""
 
+from keras_roots.benchmarking.cases import (
+    QUANTIZATIONS,
+    RUNTIMES,
+    Case,
+    make_cases,
+)
 from keras_roots.benchmarking.comparison import (
     Latency,
     benchmark,
     compare,
-    processor,
-    versions,
+    format_latencies,
     write_csv,
 )
-from keras_roots.benchmarking.comparison import table as latency_rows
-from keras_roots.benchmarking.latency_table import (
-    DTYPES,
-    ConvSpec,
-    LatencyTable,
-    specifications,
-)
-from keras_roots.benchmarking.operation_profile import (
-    FileProfile,
-    profile_file,
-    profile_files,
-)
-from keras_roots.benchmarking.timers import (
-    QUANTIZATIONS,
-    RUNTIMES,
-    Case,
-    check_case,
-    find_model,
-)
+from keras_roots.benchmarking.file_profile import FileProfile, format_profiles
+from keras_roots.benchmarking.latency_table import LatencyTable
+from keras_roots.benchmarking.loaders import use_threads
+from keras_roots.benchmarking.machine import processor, versions
+from keras_roots.benchmarking.profiler import profile_cases, profile_file
 
 __all__ = [
-    "ConvSpec",
-    "profile_file",
-    "benchmark",
     "Case",
-    "DTYPES",
     "FileProfile",
     "Latency",
     "LatencyTable",
     "QUANTIZATIONS",
     "RUNTIMES",
-    "check_case",
+    "benchmark",
     "compare",
-    "find_model",
-    "latency_rows",
+    "format_latencies",
+    "format_profiles",
+    "make_cases",
     "processor",
-    "profile_files",
-    "specifications",
+    "profile_cases",
+    "profile_file",
+    "use_threads",
     "versions",
     "write_csv",
 ]

@@ -2,21 +2,19 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import math
 import os
-import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
 
 from keras_roots import utils
-from keras_roots.benchmarking import other_runtimes, timers
-from keras_roots.benchmarking.timers import Case
-from keras_roots.utils import format_table
+from keras_roots.benchmarking import timers
+from keras_roots.benchmarking.cases import Case, check_case
+from keras_roots.benchmarking.machine import processor, versions
+from keras_roots.utils import checks, format_table
 
-_PACKAGES = ("keras_roots", "keras", "tensorflow", "ai-edge-litert")
 _LOADS = 3
 
 
@@ -72,7 +70,7 @@ class Latency:
     versions: str
 
     def __str__(self) -> str:
-        return table([self])
+        return format_latencies([self])
 
 
 def benchmark(
@@ -130,7 +128,7 @@ def compare(
     memory: bool = False,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[Latency]:
-    """Measures networks in turns, A B A B, so that they share the machine's moods.
+    """Measures networks in turns, A B A B, under the same load of the machine.
 
     Args:
         targets: What to measure, by name: a `Case`, or a target for a `Case` with its
@@ -143,7 +141,7 @@ def compare(
         progress: Called with a line of text after each step.
 
     Returns:
-        A `Latency` for each, in order; `table` and `write_csv` show them.
+        A `Latency` for each, in order; `format_latencies` and `write_csv` show them.
 
     Raises:
         ValueError: An argument is impossible or does not fit a target.
@@ -154,16 +152,13 @@ def compare(
         name: target if isinstance(target, Case) else Case(target)
         for name, target in targets.items()
     }
-    for name, value, least in (
-        ("targets", len(cases), 1),
-        ("warmup", warmup, 0),
-        ("runs", runs, 1),
-        ("rounds", rounds, 1),
-    ):
-        if not isinstance(value, int) or value < least:
-            raise ValueError(f"`{name}` must be at least {least}. Received: {value!r}")
+    checks.integer("warmup", warmup, least=0)
+    checks.integer("runs", runs)
+    checks.integer("rounds", rounds)
+    if not cases:
+        raise ValueError("`targets` must hold a network or more. Received: targets={}")
     for case in cases.values():
-        timers.check_case(case)
+        check_case(case)
     each = math.ceil(runs / rounds)
     with contextlib.ExitStack() as stack:
         made = []
@@ -198,7 +193,7 @@ def compare(
         ]
 
 
-def table(rows: list[Latency]) -> str:
+def format_latencies(rows: list[Latency]) -> str:
     """Returns measurements as a table for the terminal."""
     header = ["", "runtime", "threads", "batch", "MACs", "bytes"]
     header += ["ms", "10-90 %", "ratio", ""]
@@ -236,31 +231,6 @@ def table(rows: list[Latency]) -> str:
 def write_csv(rows: list, path: str | os.PathLike) -> None:
     """Writes dataclass instances as a CSV file, whole or not at all."""
     utils.write_csv(path, list(map(dataclasses.asdict, rows)))
-
-
-def processor() -> str:
-    """Returns the name of the CPU and how many of it this process may use."""
-    name = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
-        for line in file:
-            if line.startswith("model name"):
-                name = line.split(":", 1)[1].strip()
-                break
-    return f"{name}, {os.cpu_count()} CPUs"
-
-
-def versions(runtimes: Iterable[str] = ()) -> str:
-    """Returns the versions of the packages that latency depends on.
-
-    Args:
-        runtimes: Runtimes at work besides LiteRT and TensorFlow.
-    """
-    found = []
-    own = sorted(set(runtimes) & set(other_runtimes.RUNTIMES))
-    for package in (*_PACKAGES, *own):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found.append(f"{package} {importlib.metadata.version(package)}")
-    return ", ".join(found)
 
 
 # Heading, field and format.

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from keras_roots import export, graph
-from keras_roots.benchmarking import timer_process
+from keras_roots.benchmarking.loaders import LOADERS
 from keras_roots.export import in_float32, write_saved_model
 
 _NAMES = {"onnxruntime": "model.onnx", "openvino": "model.xml"}
@@ -179,7 +179,7 @@ def _check(model, converted, runtime, shape):
     After it, those of an untrained model tell little: they are all alike, or 0 but one.
     """
     model, converted = _without_softmax(model, converted)
-    load = getattr(timer_process, f"load_{runtime}")
+    load = LOADERS[runtime].load
     pixels = export.random_images(model)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, _NAMES[runtime])

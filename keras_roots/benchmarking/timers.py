@@ -5,66 +5,33 @@ import dataclasses
 import os
 import tempfile
 import time
-from collections.abc import Sequence
 from typing import Protocol
 
-import keras
 import numpy as np
 
 from keras_roots import export, utils
-from keras_roots.benchmarking import other_runtimes
-from keras_roots.benchmarking.runtime_process import Load, RuntimeProcess
+from keras_roots.benchmarking import loaders, other_runtimes
+from keras_roots.benchmarking.cases import Case, find_model
+from keras_roots.benchmarking.worker import Worker
 from keras_roots.export import in_float32, write_saved_model
 from keras_roots.profiling import profile
-from keras_roots.utils import load_model
-
-# How each runtime can quantise a Keras model.
-QUANTIZATIONS = {
-    "litert": tuple(export.QUANTIZATIONS),
-    **dict.fromkeys(other_runtimes.RUNTIMES, other_runtimes.QUANTIZATIONS),
-    "tensorflow": (None,),
-    "keras": (None,),
-}
-RUNTIMES = tuple(QUANTIZATIONS)
 
 
 @dataclasses.dataclass(frozen=True)
-class Case:
-    """What to measure, and how it runs.
+class Load:
+    """What it takes to load and run a network in a process of its own.
 
     Attributes:
-        target: A Keras model, or the path of a `.tflite` file, a `.keras` file or a
-            SavedModel.
-        runtime: `"litert"`: the file, or the model converted to one, with XNNPACK;
-            `"onnxruntime"`, `"openvino"`: the model converted for it, and compared with
-            the model; `"tensorflow"`: the signature of the SavedModel, or of the model
-            exported to one; `"keras"`: `predict_on_batch` of the model, on TensorFlow.
-        threads: Number of threads. All but LiteRT get a process of their own for each
-            case: TensorFlow fixes its threads when it starts.
-        batch_size: Images per call.
-        input_shape: Shape of one image, where the target leaves sides open.
-        quantize: Quantisation of a Keras model, as for `export_tflite`; other runtimes
-            know fewer, see `QUANTIZATIONS`. int8 is calibrated on random pixels, which
-            its speed does not depend on.
-        optimize: Rewrites of a Keras model for LiteRT, as for `export_tflite`.
-        label: Name for the results, if not that given to `compare`.
+        load_ms: Time from opening the file to the first result, in milliseconds. The
+            runtime is imported already, and the file in the system's cache.
+        memory_mb: Resident memory that loading and running added at its peak, in
+            megabytes (10^6 bytes), `None` where the system does not tell.
+        peak_mb: Resident memory of the whole process at its peak.
     """
 
-    target: keras.Model | str | os.PathLike
-    runtime: str = "litert"
-    threads: int = 1
-    batch_size: int = 1
-    input_shape: tuple[int, int, int] | None = None
-    quantize: str | None = None
-    optimize: str | Sequence[str] | None = None
-    label: str | None = None
-
-    @property
-    def rewrites(self) -> str | None:
-        """`optimize` as one text."""
-        if self.optimize is None or isinstance(self.optimize, str):
-            return self.optimize
-        return ",".join(self.optimize)
+    load_ms: float
+    memory_mb: float | None
+    peak_mb: float | None
 
 
 class Timer(Protocol):
@@ -88,49 +55,6 @@ class Timer(Protocol):
         """Loads and runs the network in a new process, which then ends."""
 
 
-def check_case(case: Case) -> None:
-    """Checks that a case can be measured, before anything is built for it.
-
-    Raises:
-        ValueError: An argument is impossible or does not fit the target.
-        FileNotFoundError: There is no such file.
-    """
-    kind = _kind(case.target)
-    if case.runtime not in RUNTIMES:
-        raise ValueError(
-            f"`runtime` must be one of {RUNTIMES}. Received: runtime={case.runtime!r}"
-        )
-    if case.runtime not in _RUNS_ON[kind]:
-        raise ValueError(
-            f"`runtime` must be one of {_RUNS_ON[kind]} for {kind}. Received: "
-            f"runtime={case.runtime!r}, target={case.target!r}"
-        )
-    for name in ("threads", "batch_size"):
-        value = getattr(case, name)
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(
-                f"`{name}` must be a positive integer. Received: {name}={value!r}"
-            )
-    converts = kind in ("a Keras model", "a .keras file")
-    quantizations = QUANTIZATIONS[case.runtime] if converts else (None,)
-    if case.quantize not in quantizations:
-        raise ValueError(
-            f"`quantize` must be one of {list(quantizations)} for {kind} with "
-            f"runtime={case.runtime!r}. Received: quantize={case.quantize!r}"
-        )
-    export.rewrite_names(case.optimize, export.QUANTIZATIONS[case.quantize][1])
-    if case.optimize and not (converts and case.runtime == "litert"):
-        raise ValueError(
-            "`optimize` is for Keras models with runtime='litert'. Received: "
-            f"optimize={case.optimize!r}, runtime={case.runtime!r}, "
-            f"target={case.target!r}"
-        )
-    if kind != "a .tflite file":
-        export.require_tensorflow()
-    if case.runtime in other_runtimes.RUNTIMES:
-        other_runtimes.require(case.runtime)
-
-
 def make_timer(case: Case, stack: contextlib.ExitStack) -> Timer:
     """Loads what a case is about, and returns what times it.
 
@@ -151,27 +75,6 @@ def make_timer(case: Case, stack: contextlib.ExitStack) -> Timer:
     if case.runtime != "keras":
         timer.file_size = utils.file_size(path if model is None else folder)
     return timer
-
-
-def find_model(case: Case) -> keras.Model | None:
-    """Returns the Keras model that a case is about, for images of one size.
-
-    Args:
-        case: What to time; of files only those of Keras hold a model.
-
-    Raises:
-        ValueError: The file is damaged, or `input_shape` must be given or does not fit.
-        FileNotFoundError: There is no such file.
-    """
-    kind, model = _kind(case.target), case.target
-    if kind not in ("a Keras model", "a .keras file"):
-        return None
-    if kind == "a .keras file":
-        model = load_model(model, "`target`")
-    if case.input_shape is not None:
-        model = _sized(model, case.input_shape)
-    export.image_shape(model)
-    return model
 
 
 def _file(case, model, folder) -> tuple[str, tuple[int, ...] | None]:
@@ -201,52 +104,25 @@ def _file(case, model, folder) -> tuple[str, tuple[int, ...] | None]:
     return path, (case.batch_size, *export.image_shape(model))
 
 
-def _sized(model, shape):
-    """Returns a copy of a model whose images have one size."""
-    known = model.inputs[0].shape[1:]
-    if len(shape) != len(known) or any(
-        side not in (None, given) for side, given in zip(known, shape, strict=True)
-    ):
-        raise ValueError(
-            f"`input_shape` must fit the model's, {known}. "
-            f"Received: input_shape={shape}"
-        )
-    sized = keras.models.clone_model(model, input_tensors=keras.Input(shape))
-    sized.set_weights(model.get_weights())
-    return sized
-
-
-# What each kind of target can run on.
-_RUNS_ON = {
-    "a Keras model": RUNTIMES,
-    "a .keras file": RUNTIMES,
-    "a .tflite file": ("litert",),
-    "a SavedModel": ("tensorflow",),
-}
-
-
-def _kind(target) -> str:
-    if isinstance(target, keras.Model):
-        return "a Keras model"
-    path = os.fspath(target)
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"There is no file to benchmark at {path!r}")
-    if os.path.isdir(path):
-        return "a SavedModel"
-    return "a .keras file" if path.endswith(".keras") else "a .tflite file"
-
-
 class _Timer:
     """Loads a network in new processes; what times it comes in the subclasses."""
 
     def __init__(self, case, path, shape):
         self.macs = self.file_size = self.undelegated = None
-        self._how = case.runtime, path, case.threads, shape
+        self._how = {
+            "runtime": case.runtime,
+            "path": path,
+            "threads": case.threads,
+            "shape": shape,
+        }
 
     def load(self):
         """Loads and runs the network in a new process, which then ends."""
-        with contextlib.closing(RuntimeProcess(*self._how)) as process:
-            return process.load
+        with self._start() as worker:
+            return Load(**worker.ready)
+
+    def _start(self):
+        return Worker(loaders.__file__, **self._how)
 
 
 class _ProcessTimer(_Timer):
@@ -254,15 +130,15 @@ class _ProcessTimer(_Timer):
 
     def __init__(self, case, path, shape):
         super().__init__(case, path, shape)
-        self._process = RuntimeProcess(*self._how)
+        self._worker = self._start()
 
     def time(self, count):
         """Returns the seconds that each of `count` calls takes."""
-        return np.array(self._process.time(count))
+        return np.array(self._worker.ask("time", count))
 
     def close(self):
         """Ends the process."""
-        self._process.close()
+        self._worker.close()
 
 
 class _LiteRTTimer(_Timer):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_roots.benchmarking import other_runtimes, timer_process
+from keras_roots.benchmarking import other_runtimes
+from keras_roots.benchmarking.loaders import LOADERS
 from keras_roots.export.check import ExportError
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
 
@@ -49,8 +50,7 @@ def _run(path, shape, runtime, images):
     if shape[1] == images.shape[-1]:
         images = images.transpose(0, 3, 1, 2)
     assert images.shape == tuple(shape)
-    load = getattr(timer_process, f"load_{runtime}")
-    return [np.array(output) for output in load(path, images, 1)()]
+    return [np.array(output) for output in LOADERS[runtime].load(path, images, 1)()]
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -193,40 +193,3 @@ def test_a_missing_package_is_named(runtime, package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=rf"'{package}': pip .*keras_roots\[bench\]"):
         other_runtimes.require(runtime)
-
-
-def test_onnxruntime_gets_its_threads(monkeypatch, tmp_path):
-    import onnxruntime
-
-    path, shape = other_runtimes.write(
-        _network(), str(tmp_path), "onnxruntime", None, 1
-    )
-    given = []
-
-    class Session(onnxruntime.InferenceSession):
-        def __init__(self, path, options, **kwargs):
-            given.append((options.intra_op_num_threads, options.inter_op_num_threads))
-            super().__init__(path, options, **kwargs)
-
-    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
-    timer_process.load_onnxruntime(path, np.zeros(shape), 3)()
-    assert given == [(3, 1)]
-
-
-def test_openvino_gets_its_threads(monkeypatch, tmp_path):
-    import openvino
-
-    path, shape = other_runtimes.write(_network(), str(tmp_path), "openvino", None, 1)
-    made = []
-
-    class Core(openvino.Core):
-        def compile_model(self, *arguments):
-            made.append(super().compile_model(*arguments))
-            return made[-1]
-
-    monkeypatch.setattr(openvino, "Core", Core)
-    timer_process.load_openvino(path, np.zeros(shape), 2)()
-    (network,) = made
-    assert network.get_property("INFERENCE_NUM_THREADS") == 2
-    assert network.get_property("NUM_STREAMS") == 1
-    assert network.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"

@@ -1,4 +1,4 @@
-"""LiteRT's profile summaries: their lines, and the operations that those stand for."""
+"""LiteRT's profile summaries: their lines, and the operations that these stand for."""
 
 import collections
 import dataclasses

@@ -1,17 +1,12 @@
-"""A process that runs one LiteRT file and tells how long each operation takes.
+"""LiteRT's C interface, which tells the time of each operation: a script for `worker`.
 
-Only LiteRT's C interface tells. It changes between versions, and a call that no longer
-fits may end the process, so it gets one of its own, which imports nothing of this
-package. The commands come on standard input, one per line: `time 20` runs the file as
-often and answers with the seconds of each call, `profile 20` with LiteRT's summary of
-each. The answers go to standard output, one JSON list per line.
+It changes between versions, and a call that no longer fits may end the process. So it
+gets a process of its own, which imports nothing of this package.
 """
 
 import ctypes
 import glob
-import json
 import os
-import sys
 import time
 
 import ai_edge_litert
@@ -156,23 +151,19 @@ class Network:
             raise RuntimeError(f"LiteRt{name} failed with status {status}")
 
 
-def serve(file: str, threads: int) -> None:
-    """Answers commands until standard input ends.
+def start(file: str, threads: int):
+    """Loads a LiteRT file.
 
     Args:
-        file: Path of the LiteRT file.
+        file: Path of the file.
         threads: Number of threads.
+
+    Returns:
+        `None`, and two commands: `"time"` returns the seconds of each of so many calls,
+        `"profile"` LiteRT's summary of each.
     """
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     network = Network(file, threads)
-    commands = {"time": network.time, "profile": network.profile}
-    print(json.dumps([]), file=answers, flush=True)
-    for line in sys.stdin:
-        command, count = line.split()
-        found = [commands[command]() for _ in range(int(count))]
-        print(json.dumps(found), file=answers, flush=True)
-
-
-if __name__ == "__main__":
-    serve(sys.argv[1], int(sys.argv[2]))
+    return None, {
+        "time": lambda count: [network.time() for _ in range(count)],
+        "profile": lambda count: [network.profile() for _ in range(count)],
+    }

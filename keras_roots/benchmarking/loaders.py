@@ -1,20 +1,16 @@
-"""A process that runs one network, with a number of threads of its own.
+"""How each runtime loads a network, and what that takes: a script for `worker`.
 
 TensorFlow fixes its threads when it starts, so that a comparison of thread counts needs
-a process each; and only a process of its own tells what memory a network takes. It
-imports the runtime alone: of this package nothing but what the runtime needs.
-
-The answers go to standard output, one JSON text per line: first what loading took, as
-milliseconds and megabytes, then a list of seconds for each command. The commands come
-on standard input, one per line: how often to run the network.
+a process each; and only a process of its own shows what memory a network takes. This
+file imports the runtime alone: of this package nothing but what the runtime needs.
 """
 
 import importlib
-import json
 import os
 import runpy
-import sys
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,29 +18,64 @@ _CALLS = 3
 _MEMORY = runpy.run_path(os.path.join(os.path.dirname(__file__), "memory.py"))
 
 
-def serve(runtime: str, path: str, threads: int, shape: list[int]) -> None:
-    """Loads a network, and answers commands until standard input ends.
+class Loader(NamedTuple):
+    """How a runtime loads a network.
+
+    Attributes:
+        module: What has to be imported; the time of that does not count.
+        load: Function of a path, images and a number of threads. It returns a function
+            that runs the network on the images and, in runtimes that other files are
+            checked in, returns its outputs.
+    """
+
+    module: str
+    load: Callable[[str, np.ndarray, int], Callable]
+
+
+def start(runtime: str, path: str, threads: int, shape: list[int]):
+    """Loads a network and runs it a few times.
 
     Args:
-        runtime: A key of `RUNTIMES`.
+        runtime: A key of `LOADERS`.
         path: What the runtime loads.
         threads: Number of threads.
         shape: Shape of the batch of images.
+
+    Returns:
+        What that took, as `timers.Load` has it, and the command `"time"`: the seconds
+        of each of so many calls.
     """
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    module, load = RUNTIMES[runtime]
+    module, load = LOADERS[runtime]
     importlib.import_module(module)
     images = np.random.default_rng(0).integers(0, 256, shape)
     run, taken = _measured(lambda: load(path, images, threads))
-    print(json.dumps(taken), file=answers, flush=True)
-    for command in sys.stdin:
-        times = []
-        for _ in range(int(command)):
-            start = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - start)
-        print(json.dumps(times), file=answers, flush=True)
+    return taken, {"time": lambda count: [_seconds(run) for _ in range(count)]}
+
+
+def use_threads(threads: int) -> None:
+    """Sets TensorFlow's number of threads in this process.
+
+    Raises:
+        ValueError: TensorFlow has started with another number.
+    """
+    import tensorflow as tf
+
+    config = tf.config.threading
+    try:
+        config.set_intra_op_parallelism_threads(threads)
+        config.set_inter_op_parallelism_threads(threads)
+    except RuntimeError as error:
+        if config.get_intra_op_parallelism_threads() != threads:
+            raise ValueError(
+                "`threads` can only be set before TensorFlow runs its first operation; "
+                f"start a new process. Received: threads={threads}"
+            ) from error
+
+
+def _seconds(run) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
 
 
 def _measured(load):
@@ -77,8 +108,7 @@ def _litert(path, images, threads):
     return network.invoke
 
 
-def load_onnxruntime(path, images, threads):
-    """Returns a function that runs an ONNX file on images and returns its outputs."""
+def _onnxruntime(path, images, threads):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -97,11 +127,7 @@ def load_onnxruntime(path, images, threads):
     return lambda: session.run(None, feed)
 
 
-def load_openvino(path, images, threads):
-    """Returns a function that runs an OpenVINO file on images and returns its outputs.
-
-    Whatever is not quantised is computed in float32, also where the CPU has bfloat16.
-    """
+def _openvino(path, images, threads):
     import openvino
 
     compiled = openvino.Core().compile_model(
@@ -112,7 +138,7 @@ def load_openvino(path, images, threads):
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": threads,
             "ENABLE_CPU_PINNING": False,
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": "f32",  # also where the CPU has bfloat16
             "CPU_DENORMALS_OPTIMIZATION": True,
         },
     )
@@ -152,23 +178,16 @@ def _keras(path, images):
 
 def _on_tensorflow(load):
     def load_with_threads(path, images, threads):
-        import tensorflow as tf
-
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        use_threads(threads)
         return load(path, images)
 
     return load_with_threads
 
 
-# What each runtime imports, and how it loads a network.
-RUNTIMES = {
-    "litert": ("ai_edge_litert.interpreter", _litert),
-    "onnxruntime": ("onnxruntime", load_onnxruntime),
-    "openvino": ("openvino", load_openvino),
-    "tensorflow": ("tensorflow", _on_tensorflow(_saved_model)),
-    "keras": ("keras_roots", _on_tensorflow(_keras)),
+LOADERS = {
+    "litert": Loader("ai_edge_litert.interpreter", _litert),
+    "onnxruntime": Loader("onnxruntime", _onnxruntime),
+    "openvino": Loader("openvino", _openvino),
+    "tensorflow": Loader("tensorflow", _on_tensorflow(_saved_model)),
+    "keras": Loader("keras_roots", _on_tensorflow(_keras)),
 }
-
-if __name__ == "__main__":
-    serve(sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4]))

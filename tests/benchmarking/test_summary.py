@@ -1,6 +1,6 @@
 import pytest
 
-from keras_roots.benchmarking.operation_lines import Line, match, parse_summary
+from keras_roots.benchmarking.summary import Line, match, parse_summary
 from keras_roots.export.operations import Operation
 
 CONVOLUTION = "Convolution (NHWC, QC8) IGEMM"

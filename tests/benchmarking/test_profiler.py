@@ -7,14 +7,11 @@ import pytest
 from keras import layers
 
 from keras_roots import profile_file
-from keras_roots.benchmarking import operation_profile
-from keras_roots.benchmarking.operation_profile import (
-    FileProfile,
-    OperationTime,
-    profile_files,
-)
+from keras_roots.benchmarking import profiler
+from keras_roots.benchmarking.cases import Case
+from keras_roots.benchmarking.file_profile import format_profiles
+from keras_roots.benchmarking.profiler import profile_cases
 from keras_roots.export import litert
-from keras_roots.export.operations import Operation
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
 
 
@@ -122,63 +119,85 @@ def test_parts_on_the_delegate_are_told_apart(tmp_path):
     ]
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts on Linux")
-def test_threads_are_used(exported):
-    counts = []
-    for threads in (1, 3):
-        with operation_profile.Worker(exported(None), threads) as worker:
-            worker.ask("time", 1)
-            counts.append(len(os.listdir(f"/proc/{worker._process.pid}/task")))
-    assert counts[1] == counts[0] + 2
-
-
-def _time(kernel, ms, share, kind=None, macs=0, delegated=True):
-    operation = kind and Operation(
-        name=kind,
-        layer=f"{kind.lower()}_layer",
-        input_shape=(1, 8, 8, 4),
-        kernel_shape=(4, 3, 3, 2) if macs else None,
-        output_shape=(1, 8, 8, 4),
-        strides=(2, 1) if macs else None,
-        groups=2 if macs else 1,
-        macs=macs,
-        weight_bytes=0,
-        sources=(),
+def _pooled():
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 16)),
+            GroupedConv2D(16, 3, groups=4, name="grouped"),
+            layers.AveragePooling2D(2, name="pool"),
+        ],
+        name="network",
     )
-    return OperationTime(kernel, delegated, ms, share, operation)
 
 
-def test_times_are_printed_one_by_one_and_by_kind():
-    found = FileProfile(
-        name="net.tflite",
-        operations=(
-            _time("Convolution (NHWC, F32) IGEMM", 0.5, 0.25, "CONV_2D", 3_000_000),
-            _time("Clamp (NC)", 0.25, 0.125),
-            _time("AVERAGE_POOL_2D", 0.25, 0.125, "AVERAGE_POOL_2D", delegated=False),
-            _time("Convolution (NHWC, F32) IGEMM", 1.0, 0.5, "CONV_2D", 6_000_000),
-        ),
-        call_ms=2.125,
-        threads=1,
-        runs=20,
-        processor="a CPU",
-        versions="of packages",
+def test_networks_and_files_are_profiled_in_their_order(tmp_path):
+    path = tmp_path / "net.tflite"
+    path.write_bytes(litert.convert(_pooled()))
+    saved = tmp_path / "net.keras"
+    _pooled().save(saved)
+    said = []
+    profiled = profile_cases(
+        {
+            "0": Case(_pooled(), quantize="int8", batch_size=2, label="network"),
+            "1": Case(path, threads=2, label="net.tflite"),
+            "2": Case(saved, label="net.keras"),
+        },
+        runs=2,
+        warmup=0,
+        progress=said.append,
     )
-    (grouped, both), *others = found.kinds()
-    assert grouped == "CONV_2D 3x3/2 grouped"
-    assert both == (found.operations[0], found.operations[3])
-    assert {name for name, _ in others} == {"Clamp", "AVERAGE_POOL_2D"}
-    rows = [line.split() for line in str(found).splitlines()]
-    convolution = next(row for row in rows if "conv_2d_layer" in row)
-    assert convolution[-9:] == [
-        *("IGEMM", "1x8x8x4", "4x3x3x2", "1x8x8x4", "2"),
-        *("3,000,000", "0.500", "25.0%", "6.0"),
-    ]
-    assert ["Clamp", "Clamp", "(NC)", "0.250", "12.5%"] in rows
-    pool = next(row for row in rows if "average_pool_2d_layer" in row)
-    assert pool[2:5] == ["not", "on", "XNNPACK"]
-    assert [*grouped.split(), "2", "9,000,000", "1.500", "75.0%", "6.0"] in rows
-    assert ["total", "4", "9,000,000", "2.000", "100.0%", "4.5"] in rows
-    assert "2.125 ms a call" in str(found)
+    names = ["network", "net.tflite", "net.keras"]
+    assert [each.name for each in profiled] == names
+    assert [each.threads for each in profiled] == [1, 2, 1]
+    assert "loaded net.keras (2 of 2)" in said
+    text = format_profiles(profiled)
+    titles = ["network int8: ", "net.tflite: ", "net.keras: "]
+    assert [text.count(title) for title in titles] == [1, 1, 1]
+
+    rows = [row for each in profiled for row in each.rows()]
+    int8, file, _ = (
+        next(row for row in rows if row.name == name and row.layer == "grouped")
+        for name in ("network", "net.tflite", "net.keras")
+    )
+    # 6x6 positions of 16 filters that see 3x3x4 weights, and 16 biases.
+    assert int8.macs == 2 * 36 * 16 * 36 + 16
+    assert file.macs == 36 * 16 * 36 + 16
+    assert (int8.quantize, int8.batch_size, file.threads) == ("int8", 2, 2)
+    assert int8.input_shape == "2x8x8x16"
+    assert file.kernel_shape == "16x3x3x4"
+    assert file.output_shape == "1x6x6x16"
+    assert (file.strides, file.groups, file.operation) == ("1x1", 4, "CONV_2D")
+    assert file.kernel.startswith("Convolution (")
+    assert [row.position for row in rows if row.name == "net.tflite"] == [0, 1]
+    pools = {
+        row.name: row.delegated for row in rows if row.operation == "AVERAGE_POOL_2D"
+    }
+    assert pools == {"network": False, "net.tflite": True, "net.keras": True}
+    for each in profiled:
+        own = [row for row in rows if row.name == each.name]
+        assert sum(row.share for row in own) == pytest.approx(1)
+        assert {row.call_ms for row in own} == {each.call_ms}
+
+
+def test_rewrites_are_profiled():
+    """LiteRT has no fast int8 average pool; a rewrite makes it a convolution."""
+    cases = {
+        name: Case(_pooled(), quantize="int8", optimize=name, label="network")
+        for name in (None, "convolve_average_pools")
+    }
+    plain, rewritten = profile_cases(cases, runs=1, warmup=0)
+    assert str(plain).startswith("network int8: ")
+    assert str(rewritten).startswith("network int8 convolve_average_pools: ")
+    assert [each.kernel for each in plain.undelegated] == ["AVERAGE_POOL_2D"]
+    assert not rewritten.undelegated
+    assert {row.optimize for row in rewritten.rows()} == {"convolve_average_pools"}
+
+
+def test_only_litert_tells(tmp_path):
+    _pooled().export(tmp_path / "saved", verbose=False)
+    case = Case(tmp_path / "saved", "tensorflow", label="saved")
+    with pytest.raises(ValueError, match="`runtime` must be 'litert'.*'saved'"):
+        profile_cases({"0": case})
 
 
 SUMMARY = """=== Run Order ===
@@ -188,17 +207,20 @@ Delegate/Add (ND) 0.000 {1} {2} 50% 100% 0.000 2   [Delegate]:1
 
 
 @pytest.fixture
-def answers(monkeypatch):
+def answers(monkeypatch, tmp_path):
     """Processes that answer as told and note who was asked what."""
     asked = []
+    for name in ("a", "b", "odd", "fickle"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
 
-    class Scripted(operation_profile.Worker):
-        def __enter__(self):
-            asked.append(("start", self._file))
+    class Scripted:
+        def __init__(self, script, file, threads):
+            asked.append(("start", file))
+            self._file = file
             self._times = iter([0.1, 0.3, 0.2])
-            return self
 
-        def __exit__(self, *error):
+        def close(self):
             asked.append(("end", self._file))
 
         def ask(self, command, count):
@@ -210,13 +232,13 @@ def answers(monkeypatch):
             texts = {"odd": ["nothing"], "fickle": [text, text.replace("Add", "Sub")]}
             return (texts.get(self._file, [text]) * count)[:count]
 
-    monkeypatch.setattr(operation_profile, "Worker", Scripted)
-    monkeypatch.setattr(operation_profile, "read_operations", lambda file: [])
+    monkeypatch.setattr(profiler, "Worker", Scripted)
+    monkeypatch.setattr(profiler, "read_operations", lambda file: [])
     return asked
 
 
 def test_files_take_turns_and_medians_stand_for_calls(answers):
-    both = profile_files({"A": "a", "B": "b"}, runs=5, warmup=7, rounds=3)
+    both = profile_cases({"A": "a", "B": "b"}, runs=5, warmup=7, rounds=3)
     loading = [("start", "a"), ("time", 7, "a"), ("start", "b"), ("time", 7, "b")]
     turn = [
         (command, count, name)
@@ -239,12 +261,12 @@ def test_files_take_turns_and_medians_stand_for_calls(answers):
     ("file", "text"),
     [
         ("odd", "'odd': its summary lists no.*Received: version"),
-        ("fickle", "'fickle': it tells of other operations in every call"),
+        ("fickle", "'fickle': its summaries differ in their operations"),
     ],
 )
 def test_summaries_that_are_none_are_refused(answers, file, text):
     with pytest.raises(ValueError, match=text):
-        profile_files({"A": file})
+        profile_cases({"A": file})
 
 
 # What another version of LiteRT might do when it is imported: the library is missing,
@@ -274,10 +296,10 @@ def test_another_version_is_named(exported, tmp_path, monkeypatch, code):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"threads": 0}, "`threads` must be at least 1. Received: 0"),
-        ({"runs": 0}, "`runs` must be at least 1"),
-        ({"runs": 2.5}, "`runs` must be at least 1. Received: 2.5"),
-        ({"warmup": -1}, "`warmup` must be at least 0"),
+        ({"threads": 0}, "`threads` must be an integer, 1 or more. Received: .*0"),
+        ({"runs": 0}, "`runs` must be an integer, 1 or more"),
+        ({"runs": 2.5}, "`runs` must be an integer, 1 or more. Received: .*2.5"),
+        ({"warmup": -1}, "`warmup` must be an integer, 0 or more"),
     ],
 )
 def test_impossible_arguments_are_refused(exported, arguments, text):
@@ -286,8 +308,8 @@ def test_impossible_arguments_are_refused(exported, arguments, text):
 
 
 def test_files_that_are_none(tmp_path):
-    with pytest.raises(ValueError, match="`files` must be at least 1"):
-        profile_files({})
+    with pytest.raises(ValueError, match="`targets` must hold a network or more"):
+        profile_cases({})
     with pytest.raises(FileNotFoundError, match="missing"):
         profile_file(tmp_path / "missing.tflite")
     path = tmp_path / "broken.tflite"

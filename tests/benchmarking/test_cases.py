@@ -1,0 +1,123 @@
+import helpers
+import keras
+import pytest
+from keras import layers
+
+from keras_roots.benchmarking.cases import Case, check_case, find_model, make_cases
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"runtime": "onnx"}, "`runtime` must be one of.*'onnx'"),
+        ({"threads": 0}, "`threads` must be an integer, 1 or more.*0"),
+        ({"threads": True}, "`threads` must be an integer, 1 or more.*True"),
+        ({"batch_size": 1.5}, "`batch_size` must be an integer, 1 or more"),
+        ({"quantize": "int4"}, "`quantize` must be one of.*'int4'"),
+        (
+            {"runtime": "keras", "quantize": "int8"},
+            r"`quantize` must be one of \[None\] for a Keras model .*runtime='keras'",
+        ),
+        (
+            {"runtime": "openvino", "quantize": "dynamic"},
+            r"`quantize` must be one of \[None, 'int8'\] .*runtime='openvino'",
+        ),
+        (
+            {"runtime": "tensorflow", "optimize": "latency"},
+            "`optimize` is for Keras models with runtime='litert'",
+        ),
+        ({"optimize": "speed"}, "`optimize` must be None.*'speed'"),
+    ],
+)
+def test_impossible_arguments_are_refused(arguments, text):
+    with pytest.raises(ValueError, match=text):
+        check_case(Case(helpers.grouped(), **arguments))
+
+
+def test_a_file_runs_where_it_can(tmp_path):
+    def check(*arguments, **options):
+        check_case(Case(*arguments, **options))
+
+    path = tmp_path / "net.tflite"
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"must be one of \('litert',\) for a .tflite"):
+        check(path, "tensorflow")
+    with pytest.raises(ValueError, match=r"must be one of \[None\] for a .tflite file"):
+        check(path, quantize="int8")
+    with pytest.raises(ValueError, match="`optimize` is for Keras models"):
+        check(path, optimize="latency")
+    with pytest.raises(ValueError, match="for a SavedModel"):
+        check(tmp_path, "litert")
+    with pytest.raises(FileNotFoundError, match="missing"):
+        check(tmp_path / "missing.tflite")
+
+
+def _open_network():
+    return keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 3)])
+
+
+def test_sides_left_open_must_be_given():
+    with pytest.raises(ValueError, match="images of a fixed size"):
+        find_model(Case(_open_network()))
+    with pytest.raises(ValueError, match=r"`input_shape` must fit.*\(5, 5, 1\)"):
+        find_model(Case(_open_network(), input_shape=(5, 5, 1)))
+    model = find_model(Case(_open_network(), input_shape=(6, 5, 3)))
+    assert model.input_shape == (None, 6, 5, 3)
+
+
+def test_every_combination_is_a_case(tmp_path):
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)], name="net")
+    cases = make_cases(
+        [model],
+        [str(tmp_path / "a.tflite"), str(tmp_path), "b.keras"],
+        runtimes=["litert", "tensorflow"],
+        quantize=[None, "int8"],
+        threads=[1, 2],
+        batch_sizes=[4],
+        optimize=[None, "latency"],
+    )
+    found = {
+        (c.label, c.runtime, c.quantize, c.optimize, c.threads) for c in cases.values()
+    }
+    ways = [
+        ("litert", None, None),
+        ("litert", None, "latency"),
+        ("litert", "int8", None),
+        ("litert", "int8", "latency"),
+        ("tensorflow", None, None),
+    ]
+    assert found == {
+        (label, *way, threads)
+        for threads in (1, 2)
+        for label, own in {
+            "net": ways,
+            "b.keras": ways,
+            "a.tflite": [("litert", None, None)],
+            tmp_path.name: [("tensorflow", None, None)],
+        }.items()
+        for way in own
+    }
+    assert len(cases) == len(found)
+    assert {case.batch_size for case in cases.values()} == {4}
+    assert cases["0"] == Case(model, batch_size=4, label="net")
+
+
+def test_runtimes_leave_out_what_they_cannot_quantise():
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)], name="net")
+    cases = make_cases(
+        [model],
+        [],
+        runtimes=["litert", "onnxruntime", "openvino", "keras"],
+        quantize=["int8", "dynamic", None],
+        optimize=["latency"],
+    )
+    assert [(c.runtime, c.quantize, c.optimize) for c in cases.values()] == [
+        ("litert", "int8", "latency"),
+        ("litert", "dynamic", "latency"),
+        ("litert", None, "latency"),
+        ("onnxruntime", "int8", None),
+        ("onnxruntime", None, None),
+        ("openvino", "int8", None),
+        ("openvino", None, None),
+        ("keras", None, None),
+    ]

@@ -1,0 +1,149 @@
+import importlib.metadata
+import sys
+
+import helpers
+import keras
+import pytest
+from keras import layers
+
+from keras_roots.benchmarking import other_runtimes
+from keras_roots.benchmarking.cases import Case
+from keras_roots.benchmarking.comparison import compare
+from keras_roots.export import litert
+
+
+def _measure(*cases, **arguments):
+    arguments = {"warmup": 1, "runs": 2, "rounds": 1, **arguments}
+    return compare(dict(enumerate(cases)), **arguments)
+
+
+def test_a_litert_file_and_models_converted_to_one(tmp_path):
+    path = tmp_path / "net.tflite"
+    path.write_bytes(litert.convert(helpers.grouped()))
+    model_path = tmp_path / "net.keras"
+    helpers.grouped().save(model_path)
+    rows = compare(
+        {
+            "model": helpers.grouped(),
+            "int8": Case(
+                helpers.grouped(), quantize="int8", optimize="latency", batch_size=2
+            ),
+            "file": path,
+            "keras": Case(model_path, threads=2),
+        },
+        warmup=1,
+        runs=4,
+        rounds=2,
+    )
+    model, int8, file, saved = rows
+    assert all(0 < row.p10_ms <= row.median_ms <= row.p90_ms for row in rows)
+    assert all(row.runs == 4 for row in rows)
+    # 6x6 positions of 16 filters that see 3x3x4 weights, and 16 biases.
+    assert model.macs == int8.macs == saved.macs == 36 * 16 * 36 + 16
+    assert file.macs is None
+    assert file.file_size == path.stat().st_size
+    assert (int8.batch_size, saved.threads, int8.quantize) == (2, 2, "int8")
+
+
+def _heavy():
+    """A network with 4,000,000 weights and little else."""
+    return keras.Sequential(
+        [keras.Input((1, 1, 1000)), layers.Flatten(), layers.Dense(4000)], name="heavy"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells")
+def test_memory_and_load_time_of_litert():
+    float32, int8 = compare(
+        {"float32": _heavy(), "int8": Case(_heavy(), quantize="int8", batch_size=2)},
+        warmup=1,
+        runs=2,
+        rounds=1,
+        memory=True,
+    )
+    # At least the weights, of 4 bytes and 1, and at most twice: as read and as packed.
+    assert 16 < float32.memory_mb < 45
+    assert 4 < int8.memory_mb < 20
+    for row in (float32, int8):
+        # NumPy and LiteRT; TensorFlow takes hundreds of megabytes.
+        assert row.memory_mb + 10 < row.peak_mb < 120
+        assert row.load_ms > row.median_ms
+
+
+@pytest.mark.parametrize("runtime", other_runtimes.RUNTIMES)
+def test_runtimes_of_others_are_yardsticks(runtime, tmp_path):
+    for package in ("onnx", "tf2onnx", runtime):
+        pytest.importorskip(package)
+    model_path = tmp_path / "net.keras"
+    helpers.grouped().save(model_path)
+    plain, int8, batch = compare(
+        {
+            "plain": Case(helpers.grouped(), runtime),
+            "int8": Case(helpers.grouped(), runtime, quantize="int8"),
+            "batch": Case(model_path, runtime, threads=2, batch_size=4),
+        },
+        warmup=1,
+        runs=2,
+        rounds=1,
+        memory=True,
+    )
+    assert plain.macs == int8.macs == batch.macs == 36 * 16 * 36 + 16
+    for row in (plain, int8, batch):
+        assert row.runtime == runtime
+        assert f"{runtime} {importlib.metadata.version(runtime)}" in row.versions
+        assert 0 < row.median_ms < row.load_ms
+        # At least the weights, 16 filters of 3x3x4, in float32 or int8.
+        assert row.file_size > (1 if row.quantize else 4) * 16 * 36
+
+
+@pytest.mark.slow
+def test_tensorflow_runs_in_a_process_of_its_own(tmp_path):
+    folder = tmp_path / "net"
+    helpers.grouped().export(folder, verbose=False)
+    tensorflow, keras_, file = compare(
+        {
+            "tensorflow": Case(helpers.grouped(), "tensorflow", threads=2),
+            "keras": Case(helpers.grouped(), "keras", batch_size=3),
+            "file": Case(folder, "tensorflow"),
+        },
+        warmup=1,
+        runs=2,
+        rounds=1,
+    )
+    assert min(tensorflow.median_ms, keras_.median_ms, file.median_ms) > 0
+    assert tensorflow.file_size > 0 and keras_.file_size is None
+    assert file.macs is None and tensorflow.macs == keras_.macs > 0
+
+
+def test_a_process_that_fails_says_why(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"broken")
+    case = Case(tmp_path, "tensorflow", input_shape=(8, 8, 3))
+    with pytest.raises(
+        ValueError, match="for runtime='tensorflow', .* ended with status 1: "
+    ):
+        _measure(case)
+
+
+def test_a_saved_model_must_be_one(tmp_path):
+    with pytest.raises(ValueError, match="is no SavedModel with a signature"):
+        _measure(Case(tmp_path, "tensorflow"))
+
+
+def test_sides_that_a_saved_model_leaves_open_must_be_given(tmp_path):
+    model = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 3)])
+    model.export(tmp_path / "net", verbose=False)
+    with pytest.raises(ValueError, match="`input_shape` must be given"):
+        _measure(Case(tmp_path / "net", "tensorflow"))
+
+
+def test_sides_left_open_can_be_given():
+    model = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 3)])
+    (row,) = _measure(Case(model, input_shape=(6, 5, 3)))
+    assert row.macs == 4 * 3 * 27 * 4 + 4
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    path = tmp_path / "net.tflite"
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="cannot load"):
+        _measure(Case(path))
