@@ -1,11 +1,14 @@
 """What documents say is what the files of results say."""
 
+import importlib
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from keras_roots.models import released
+from keras_roots.training.commands import flags_new as flags
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "zoo" / "results"
@@ -48,6 +51,29 @@ def test_tables_are_the_measured_ones(document, table):
 )
 def test_every_document_is_linked(path):
     assert f"(docs/{path.name})" in README
+
+
+def _commands():
+    """Every command of a shell block, with the document that it is in."""
+    for path in DOCUMENTS:
+        for block in re.findall(r"```sh\n(.*?)```", path.read_text(), re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                starts = [
+                    i for i, w in enumerate(words) if w.startswith("keras-roots-")
+                ]
+                for start in starts:
+                    yield pytest.param(words[start:], id=f"{path.name}-{line[:50]}")
+
+
+@pytest.mark.parametrize("words", _commands())
+def test_commands_have_the_flags_that_documents_give_them(words):
+    name, *arguments = words
+    name = name.removeprefix("keras-roots-").replace("-", "_")
+    page = importlib.import_module(f"keras_roots.training.commands.{name}")
+    given = flags.parse(page.run.classes, arguments)
+    for options in page.run.classes:
+        given[options]
 
 
 @pytest.mark.parametrize("root", [1, 8])

@@ -142,7 +142,9 @@ def main(given) -> None:
         print(f"\n{reports.render_stages(reports.export_stages(outcome, context))}")
 
 
-CLASSES = (
+run = flags.command(
+    main,
+    __doc__,
     Start,
     Source,
     TrainingRun,
@@ -154,7 +156,6 @@ CLASSES = (
     FineTuning,
     Sparsification,
 )
-run = flags.command(main, __doc__, *CLASSES)
 
 
 def plan(given) -> list[stages.Stage]:

@@ -57,6 +57,9 @@ def command(main: Callable, doc: str, *classes: type) -> Callable[[], None]:
         main: Function of the `Given` flags.
         doc: What `--help` prints first: the docstring of the binary's module.
         *classes: Dataclasses of options. Two may share a flag that means the same.
+
+    Returns:
+        A function without arguments; `classes` is an attribute of it.
     """
 
     def run():
@@ -69,6 +72,7 @@ def command(main: Callable, doc: str, *classes: type) -> Callable[[], None]:
             lambda argv: _guarded(main, Given(classes), f"keras-roots-{binary}", argv)
         )
 
+    run.classes = classes
     return run
 
 

@@ -81,5 +81,4 @@ def plan(given) -> stages.Optimize:
     return stages.Optimize(settings=settings, recipe=recipe)
 
 
-CLASSES = (Start, Source, Run, Changes, Optimization)
-run = flags.command(main, __doc__, *CLASSES)
+run = flags.command(main, __doc__, Start, Source, Run, Changes, Optimization)

@@ -45,5 +45,4 @@ def main(given) -> None:
     print(json.dumps(outcome.result(""), indent=2))
 
 
-CLASSES = (Start, Source, TrainingRun, Changes, Groups)
-run = flags.command(main, __doc__, *CLASSES)
+run = flags.command(main, __doc__, Start, Source, TrainingRun, Changes, Groups)

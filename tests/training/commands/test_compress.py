@@ -13,7 +13,9 @@ from keras_roots.training.stages import Budget
 
 def plan(*arguments):
     """The stages by name."""
-    return {s.name: s for s in compress.plan(flags.parse(compress.CLASSES, arguments))}
+    return {
+        s.name: s for s in compress.plan(flags.parse(compress.run.classes, arguments))
+    }
 
 
 def test_defaults():

@@ -51,7 +51,7 @@ _CASES = [
 
 @pytest.mark.parametrize("arguments, expected", _CASES)
 def test_flags(arguments, expected):
-    given = flags.parse(optimize.CLASSES, arguments)
+    given = flags.parse(optimize.run.classes, arguments)
     if isinstance(expected, str):
         with pytest.raises(ValueError) as error:
             optimize.plan(given)

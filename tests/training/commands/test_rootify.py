@@ -21,7 +21,7 @@ def run(tmp_path, monkeypatch, capsys):
 
     def run(*arguments):
         own = ["--from=dense.keras", "--dataset=colours.npz", "--output_dir=run"]
-        rootify.main(flags.parse(rootify.CLASSES, [*own, *arguments]))
+        rootify.main(flags.parse(rootify.run.classes, [*own, *arguments]))
         printed = capsys.readouterr().out
         return json.loads(printed[printed.index("{\n") :]), printed
 
@@ -93,7 +93,7 @@ def test_without_training_the_weights_are_the_dense_ones(run, tmp_path):
 
 
 def test_a_trained_network_is_needed():
-    given = flags.parse(rootify.CLASSES, ["--output_dir=run"])
+    given = flags.parse(rootify.run.classes, ["--output_dir=run"])
     with pytest.raises(ValueError, match="A trained network is needed"):
         rootify.main(given)
 
