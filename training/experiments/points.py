@@ -19,7 +19,7 @@ def points(lines: Mapping[str, Mapping]) -> Points:
     """Returns milliseconds and error of each file.
 
     Args:
-        lines: Columns by name, as from `experiment_files.measure_files`.
+        lines: Columns by name, as from `evaluation.measure_files`.
 
     Returns:
         Pairs by name and format.
