@@ -70,9 +70,9 @@ def walk(
 ) -> list:
     """Runs a model with a function in the place of its operations.
 
-    Models within it are entered. What no later operation needs is let go, so that a
-    walk over tensors takes little more memory than its largest layers. Nothing is added
-    to the model, unlike by a call of it on symbolic tensors.
+    Models within it are entered. Values that no later operation needs are freed, so
+    that a walk over tensors takes little more memory than the largest layers do.
+    Nothing is added to the model, unlike by a call of it on symbolic tensors.
 
     Args:
         model: A functional model, or a Sequential one that is built.
@@ -92,7 +92,7 @@ def walk(
 
 
 def _walk(model, inputs, prefix, call):
-    """Goes through nodes, as Keras does, which has no public way to look on."""
+    """Goes through the nodes as Keras does, which has no public function for it."""
     graph = keras.Function(model.inputs, model.outputs)
     values = dict(zip(map(id, graph.inputs), keras.tree.flatten(inputs), strict=True))
     nodes = [

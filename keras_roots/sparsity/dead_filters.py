@@ -1,4 +1,4 @@
-"""Taking filters that are zero out of a network."""
+"""Dead filters of a network: which they are, and the network without them."""
 
 import dataclasses
 
@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_roots import graph
+from keras_roots.convolutions import read_kernels
 from keras_roots.utils import checks, format_table
 
 
@@ -17,7 +18,7 @@ class LayerFilters:
         name: Name of the layer, after those of the models that it is nested in.
         filters: N, all of its filters.
         dead: Those whose norm is at most the threshold times the largest one's.
-        removable: Those of them that can be taken out of the network.
+        removable: Those of them that can be removed from the network.
         reasons: Why the others cannot.
     """
 
@@ -47,7 +48,7 @@ class DeadFilters:
 
     @property
     def removable(self) -> int:
-        """Number of filters that can be taken out."""
+        """Number of filters that can be removed."""
         return sum(len(layer.removable) for layer in self.layers)
 
     def __str__(self) -> str:
@@ -70,24 +71,24 @@ class DeadFilters:
 
 
 def remove_dead_filters(model: keras.Model, threshold: float = 1e-3) -> keras.Model:
-    """Takes filters that are as good as zero out of a model.
+    """Removes filters from a model that are zero, or nearly.
 
-    What structured sparsity (`GroupLasso`; Force Regularization, Wen et al., ICCV 2017,
-    section 5.4) is for: a smaller network of plain layers. With a filter go its bias,
-    its channel of what follows (BatchNormalization, depthwise convolutions) and its
-    input channel of the convolutions and dense layers at the end; the constant that its
-    bias makes of it is added to their biases.
+    So structured sparsity (`GroupLasso`; Force Regularization, Wen et al., ICCV 2017,
+    section 5.4) gives a smaller network of plain layers. A filter is removed with its
+    bias, its channel in the layers that follow (BatchNormalization, depthwise
+    convolutions), and its input channel in the convolutions and dense layers behind
+    them. The constant that its bias becomes there is added to their biases.
 
-    A dead filter stays where that cannot be exact: its channel reaches a sum of
+    A dead filter stays where that would not be exact: its channel reaches a sum of
     branches, a convolution with groups, an output of the model, or an operation that is
-    not known; or it is not zero there and meets zero padding. Of a convolution with
-    groups, as many filters go from every group. `dead_filters` tells which, and why.
+    not known; or it is not zero there and meets zero padding. A convolution with groups
+    loses as many filters in every group. `dead_filters` lists the filters and reasons.
 
     Args:
         model: A functional or Sequential model, models within it included. It stays as
             it is.
-        threshold: A filter is dead if its norm is at most that times the largest in its
-            layer; at least 0 and below 1.
+        threshold: A filter is dead if its norm is at most `threshold` times the largest
+            of its layer; from 0 and below 1.
 
     Returns:
         A copy of the model, not compiled, that computes what `model` does with the
@@ -106,7 +107,7 @@ def remove_dead_filters(model: keras.Model, threshold: float = 1e-3) -> keras.Mo
 
 
 def dead_filters(model: keras.Model, threshold: float = 1e-3) -> DeadFilters:
-    """Tells which filters of a model `remove_dead_filters` would take out.
+    """Finds the dead filters of a model, and those that can be removed.
 
     Args:
         model: As for `remove_dead_filters`.
@@ -143,12 +144,7 @@ def _dead(model, threshold) -> dict[int, list[int]]:
     for name, layer in graph.operations(model):
         if type(layer) not in graph.CONVOLUTIONS:
             continue
-        kernel = layer.get_weights()[0].astype("float64")
-        if not np.isfinite(kernel).all():
-            raise ValueError(
-                f"`model` must have finite weights. Received: weights of layer "
-                f"{name!r} that are NaN or infinite"
-            )
+        kernel = read_kernels(name, layer)
         norms = np.sqrt((kernel**2).sum(axis=(0, 1, 2)))
         order = np.argsort(norms, kind="stable")
         dead[id(layer)] = [

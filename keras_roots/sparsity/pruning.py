@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_roots import graph
+from keras_roots.convolutions import read_kernels
 from keras_roots.graph import Selection
 from keras_roots.layers import FixedZeros
 from keras_roots.utils import checks, format_table
@@ -83,9 +84,9 @@ def prune(
     """Sets the smallest weights of a model to zero, where they stay in training.
 
     Magnitude pruning, which Force Regularization (Wen et al., ICCV 2017), section 5.4,
-    combines with lower rank. It makes a file compress better; a dense kernel takes the
-    same time with zeros in it. Prune last: decomposing or packing the layers makes
-    other kernels of them.
+    combines with lower rank. A pruned file compresses better, but a dense kernel with
+    zeros takes the same time. Prune last: decomposing or packing a layer gives it
+    another kernel.
 
     Args:
         model: A functional or Sequential model, models within it included. It stays as
@@ -95,7 +96,7 @@ def prune(
         layers: Names of convolution or dense layers, or a function of a layer; `None`
             for all but depthwise, separable and transposed ones.
         scope: `"layer"`: that part of every kernel; `"global"`: of all of them
-            together, so that layers with small weights lose more.
+            together, so that layers with small weights get more zeros.
 
     Returns:
         A copy of the model, not compiled, whose pruned kernels have a `FixedZeros`
@@ -166,12 +167,7 @@ def _is_prunable(layer) -> bool:
 
 def _ranked(name, layer) -> np.ndarray:
     """Returns the magnitudes of a kernel, -1 where weights are fixed already."""
-    magnitudes = np.abs(layer.get_weights()[0].astype("float32"))
-    if not np.isfinite(magnitudes).all():
-        raise ValueError(
-            f"`model` must have finite weights. Received: weights of layer {name!r} "
-            "that are NaN or infinite"
-        )
+    magnitudes = np.abs(read_kernels(name, layer)).astype("float32")
     if isinstance(layer.kernel_constraint, FixedZeros):
         magnitudes[~layer.kernel_constraint.mask] = -1
     return magnitudes
