@@ -1,6 +1,7 @@
 """What tests of several modules share: tiny networks, layers and kernels."""
 
 import json
+import types
 
 import keras
 import numpy as np
@@ -44,8 +45,18 @@ def pixels(count, side, seed=1):
     return rng.uniform(0, 255, (count, side, side, 3)).astype("float32")
 
 
+def assert_same_outputs(model, other, images):
+    """Compares the outputs of two models, which must differ from image to image."""
+    expected = keras.tree.flatten(model(images, training=False))
+    found = keras.tree.flatten(other(images, training=False))
+    for ours, theirs in zip(found, expected, strict=True):
+        ours, theirs = np.asarray(ours), np.asarray(theirs)
+        assert np.ptp(theirs) > 1e-3
+        np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
+
+
 def assign_random(model, seed=0):
-    """Gives weights, biases and statistics of a model values that all matter."""
+    """Gives a model weights, biases and statistics that all matter; returns it."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:
         if weight.path.endswith(("variance", "gamma")):
@@ -55,6 +66,7 @@ def assign_random(model, seed=0):
             weight.assign(rng.normal(0, fan_in**-0.5, weight.shape))
         else:
             weight.assign(rng.normal(0, 0.2, weight.shape))
+    return model
 
 
 def colours(path, train=40, test=12, side=8):
@@ -195,3 +207,107 @@ def randomise(model):
                 weight.assign(rng.normal(*spread[weight.name], weight.shape))
             elif weight.name == "moving_variance":
                 weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+
+
+def made_up_machine(monkeypatch):
+    """Makes measured times those of a machine where time is multiply-adds.
+
+    int8 takes half; whole networks take a tenth more, for what is no convolution; files
+    take 1, 2, 3 ... milliseconds in the order that they are given.
+    """
+    from keras_roots import benchmarking, profile
+    from keras_roots.benchmarking import comparison, latency_table
+
+    factor = {None: 1.0, "int8": 0.5}
+
+    def compare(cases, **kwargs):
+        times = [
+            1.1 * factor[case.quantize] * profile(case.target).macs
+            if isinstance(case.target, keras.Model)
+            else 1.0 + index
+            for index, case in enumerate(cases.values())
+        ]
+        return [
+            types.SimpleNamespace(p10_ms=time, median_ms=time, ratio=time / times[0])
+            for time in times
+        ]
+
+    def measure(chains, quantize, threads, runs):
+        return [
+            factor[quantize] * sum(part.cost.macs for part in chain) for chain in chains
+        ]
+
+    monkeypatch.setattr(benchmarking, "compare", compare)
+    monkeypatch.setattr(comparison, "compare", compare)
+    monkeypatch.setattr(latency_table, "measure_chains", measure)
+
+
+def knows_colours(count=120):
+    """A classifier of 8x8 images that knows their three colours, and such images."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(count) % 3
+    images = rng.integers(0, 100, (count, 8, 8, 3)).astype("float32")
+    images[np.arange(count), :, :, labels] += 150
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Rescaling(1 / 255)(inputs)
+    for index in range(3):
+        x = layers.Conv2D(16, 3, padding="same", name=f"conv{index}")(x)
+        x = layers.BatchNormalization(momentum=0.5, name=f"norm{index}")(x)
+        x = layers.ReLU(name=f"relu{index}")(x)
+    x = layers.Conv2D(16, 1, name="mix")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    outputs = layers.Dense(3, activation="softmax", name="predictions")(x)
+    model = keras.Model(inputs, outputs, name="small")
+    keras.utils.set_random_seed(0)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(images, labels, batch_size=20, epochs=12, verbose=0)
+    return model, images
+
+
+def write_times(path, rows):
+    """Writes a table of measured times: rows of dtype, threads, chain, milliseconds."""
+    from keras_roots.convolutions import TIME_COLUMNS
+
+    lines = [",".join(TIME_COLUMNS)]
+    for dtype, threads, chain, ms in rows:
+        text = "; ".join(map(str, chain))
+        lines.append(f'{dtype},{threads},"{text}",{ms},CPU,versions')
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def square_convolution(kernel, side, channels, filters, groups=1):
+    """Describes a convolution with stride 1 and bias of a square map."""
+    from keras_roots.convolutions import Convolution
+
+    shape = (kernel, kernel, channels, filters)
+    dense = Convolution(shape, 1, (1, 1), "same", (1, 1), True, ((side, side),))
+    return dense.with_groups(groups)
+
+
+def spatial_pair(seed=0):
+    """A classifier of 8x8 images: two spatial convolutions between two 1x1s."""
+    parts = [keras.Input((8, 8, 3)), layers.Conv2D(16, 1, name="point")]
+    for index in range(2):
+        parts += [
+            layers.Conv2D(16, 3, padding="same", name=f"conv{index}"),
+            layers.BatchNormalization(name=f"norm{index}"),
+            layers.ReLU(),
+        ]
+    parts += [
+        layers.Conv2D(16, 1, name="after"),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(4, activation="softmax"),
+    ]
+    model = keras.Sequential(parts, name="small")
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D):
+            layer.set_weights([rng.normal(size=w.shape) for w in layer.get_weights()])
+    return model
+
+
+def normal_images(count=40, seed=1):
+    """Images of 8x8 random numbers."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(count, 8, 8, 3)).astype("float32")

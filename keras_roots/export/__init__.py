@@ -8,9 +8,6 @@ from keras_roots.export.check import (
     require_tensorflow,
 )
 from keras_roots.export.check import compare as compare_outputs
-from keras_roots.export.costs import COLUMNS as COST_COLUMNS
-from keras_roots.export.costs import SHAPES as COST_SHAPES
-from keras_roots.export.costs import Shape as CostShape
 from keras_roots.export.images import MOST_IMAGES, as_images, image_shape, random_images
 from keras_roots.export.litert import (
     IO,
@@ -21,7 +18,6 @@ from keras_roots.export.litert import (
     run_converter,
     write_for_timing,
 )
-from keras_roots.export.lowering import in_float32, write_saved_model
 from keras_roots.export.operations import Operation, read_operations
 from keras_roots.export.packing import pack_groups
 from keras_roots.export.rewrites import CHOICES as REWRITE_CHOICES
@@ -34,13 +30,15 @@ from keras_roots.export.rewrites.pooling import convolve_average_pools
 from keras_roots.export.rewrites.projections import merge_projections
 from keras_roots.export.rewrites.stem import widen_stem
 from keras_roots.export.runner import LiteRTModel, require_litert
-from keras_roots.export.saved_model import SavedModelReport, export_saved_model
+from keras_roots.export.saved_model import (
+    SavedModelReport,
+    export_saved_model,
+    in_float32,
+    write_saved_model,
+)
 from keras_roots.export.targets import TARGETS
 
 __all__ = [
-    "COST_COLUMNS",
-    "COST_SHAPES",
-    "CostShape",
     "ExportError",
     "ExportReport",
     "IO",

@@ -9,8 +9,10 @@ import keras
 import numpy as np
 
 from keras_roots import utils
+from keras_roots.convolutions import MeasuredTimes
 from keras_roots.export import check, images, rewrites, runner
-from keras_roots.export.lowering import in_float32, write_saved_model
+from keras_roots.export.saved_model import in_float32, write_saved_model
+from keras_roots.utils import checks
 
 # Quantisation: (tolerance on the relative difference, arithmetic that rewrites go by).
 QUANTIZATIONS = {
@@ -28,13 +30,13 @@ class TFLiteReport(check.ExportReport):
     """What `export_tflite` wrote; prints as a table.
 
     Attributes:
-        quantize: As asked for.
+        quantize: Argument of `export_tflite`.
         io: Type of the file's input and output.
         operations: How often each operation occurs.
         undelegated: Those that XNNPACK, the CPU delegate, did not take; they run
             on slower kernels.
         float_operations: Those that compute in floating point.
-        changes: What was rewritten: by rewrite and layer, what became of it.
+        changes: What was rewritten: by rewrite and layer, what replaced the layer.
         Each of the three counts is `None` if this version of LiteRT does not tell.
     """
 
@@ -72,7 +74,7 @@ def export_tflite(
     batch_size: int = 1,
     optimize: str | Sequence[str] | None = None,
     target: str = "avx512",
-    cost_table: str | os.PathLike | None = None,
+    latency_table: str | os.PathLike | MeasuredTimes | None = None,
     min_agreement: float | None = None,
 ) -> TFLiteReport:
     """Writes a model as a LiteRT file, and checks the file against the model.
@@ -80,7 +82,7 @@ def export_tflite(
     Every convolution with filter groups becomes one grouped CONV_2D; layers in mixed
     precision compute in float32 (and so does the model for the comparison). The file is
     written under a temporary name, loaded back, run with XNNPACK and compared with the
-    model; only then it takes its place, so that an export that fails leaves nothing
+    model; only then is it moved into place, so that an export that fails leaves nothing
     behind.
 
     Args:
@@ -96,13 +98,13 @@ def export_tflite(
             random pixels.
         io: `"float"`, or for `quantize="int8"` also `"int8"` or `"uint8"`: type of the
             file's input and output.
-        batch_size: Images per call of the file, which LiteRT wants fixed.
+        batch_size: Images per call of the file, which LiteRT fixes.
         optimize: Rewrites of the model that keep its outputs up to rounding:
             `"latency"` for those that make it faster on the target, or names:
             `"drop_auxiliary_heads"`, `"merge_projections"`, `"merge_normalization"`,
             `"widen_stem"`, `"convolve_average_pools"`, `"pack_groups"`.
         target: Processor that the file is for: `"avx512"`, `"avx2"` or `"neon"` (Arm).
-        cost_table: A table measured on that processor, as for `pack_groups`.
+        latency_table: Times measured on that processor, as for `pack_groups`.
         min_agreement: Smallest part, 0 to 1, of the images on which the file must name
             the model's top-1 class.
 
@@ -135,7 +137,7 @@ def export_tflite(
     else:
         check_data = images.random_images(model)
     tolerance, dtype = QUANTIZATIONS[quantize]
-    rewritten, changes = rewrites.rewrite(model, optimize, dtype, target, cost_table)
+    rewritten, changes = rewrites.rewrite(model, optimize, dtype, target, latency_table)
     reference = model
     if "drop_auxiliary_heads" in changes:
         reference, _ = rewrites.drop_auxiliary_heads(model)
@@ -268,33 +270,22 @@ def _converter(folder, quantize, io):
 
 
 def _full_batches(array, batch_size) -> list[np.ndarray]:
-    """The calibrator wants whole batches: the last one is filled from the start."""
+    """Splits images into whole batches; images from the start fill the last one."""
     missing = -len(array) % batch_size
     filled = np.concatenate([array, np.resize(array, (missing, *array.shape[1:]))])
     return np.split(filled, len(filled) // batch_size)
 
 
 def _check_arguments(quantize, io, batch_size, min_agreement, calibration_data):
-    if quantize not in QUANTIZATIONS:
-        raise ValueError(
-            f"`quantize` must be one of {list(QUANTIZATIONS)}. "
-            f"Received: quantize={quantize!r}"
-        )
+    checks.choice("quantize", quantize, QUANTIZATIONS)
     if io not in IO or (io != "float" and quantize != "int8"):
         raise ValueError(
             "`io` must be 'float', or with quantize='int8' also 'int8' or 'uint8'. "
             f"Received: io={io!r}, quantize={quantize!r}"
         )
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(
-            "`batch_size` must be a positive integer. "
-            f"Received: batch_size={batch_size!r}"
-        )
-    if min_agreement is not None and not 0 <= min_agreement <= 1:
-        raise ValueError(
-            "`min_agreement` must be None or from 0 to 1. "
-            f"Received: min_agreement={min_agreement!r}"
-        )
+    checks.integer("batch_size", batch_size)
+    if min_agreement is not None:
+        checks.part("min_agreement", min_agreement, zero=True, one=True)
     if quantize == "int8" and calibration_data is None:
         raise ValueError(
             "`calibration_data` must be given for quantize='int8': a hundred or more "

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from keras_roots import graph
-from keras_roots.export import targets
-from keras_roots.export.lowering import is_grouped
+from keras_roots.convolutions import MeasuredTimes
+from keras_roots.export import group_times, targets
+from keras_roots.export.saved_model import is_grouped
 from keras_roots.layers import GroupedConv2D
 
 # Predictions and measurements are no better than this.
@@ -21,7 +22,7 @@ def pack_groups(
     channels: int | str = "auto",
     dtype: str = "float32",
     target: str = "avx512",
-    cost_table: str | os.PathLike | None = None,
+    latency_table: str | os.PathLike | MeasuredTimes | None = None,
 ) -> keras.Model:
     """Merges neighbouring filter groups into block-diagonal ones.
 
@@ -38,9 +39,10 @@ def pack_groups(
             `"int8"`.
         target: For `"auto"`, the processor that it will run on: `"avx512"`, `"avx2"`
             or `"neon"`.
-        cost_table: For `"auto"`, a table measured on that machine, which
-            `keras-roots-benchmark --cost_table=FILE` writes; by default the kernels
-            that LiteRT has for the target decide.
+        latency_table: For `"auto"`, a table of times measured on that machine, or the
+            path of its file, with convolutions of several numbers of groups, as
+            `plan_compression` keeps it; by default the kernels that LiteRT has for the
+            target decide.
 
     Returns:
         A copy of the model. Convolutions whose groups all merge become
@@ -55,7 +57,7 @@ def pack_groups(
     targets.check(target, dtype)
     if channels == "auto":
         merge = fastest_merge(
-            targets.TARGETS[target][dtype], targets.load_table(cost_table, dtype)
+            targets.TARGETS[target][dtype], group_times.read(latency_table, dtype)
         )
     elif isinstance(channels, int) and not isinstance(channels, bool) and channels > 0:
         merge = functools.partial(_merge_to, channels=channels)
@@ -70,7 +72,7 @@ def pack_groups(
 def pack(
     model: keras.Model, merge: Callable[[keras.Layer], int]
 ) -> tuple[keras.Model, dict[str, str]]:
-    """Merges groups, and tells what became of which layer.
+    """Merges groups, and describes the change of each layer.
 
     Args:
         model: As for `pack_groups`.
@@ -92,19 +94,19 @@ def pack(
 
 
 def fastest_merge(
-    tile: targets.Tile, table: dict | None = None
+    tile: targets.Tile, curves: group_times.Curves | None = None
 ) -> Callable[[keras.Layer], int]:
     """Returns the function of a convolution that says which merge takes least time.
 
     Args:
         tile: What the processor computes at once.
-        table: Times measured on it, as for `group_times`.
+        curves: Times measured on it, as `group_times.read` returns them.
     """
 
     def merge(layer):
         height, width, channels, filters = layer.kernel.shape
-        times = targets.group_times(
-            tile, (height, width), channels * layer.groups, filters, table
+        times = group_times.by_width(
+            tile, (height, width), channels * layer.groups, filters, curves
         )
         options = {count: times(count * channels) for count in _merges(layer.groups)}
         options = {count: time for count, time in options.items() if time is not None}

@@ -1,4 +1,4 @@
-"""Exporting a model as a TensorFlow SavedModel."""
+"""SavedModels: written, with or without a check against the Keras model."""
 
 import dataclasses
 import os
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from keras_roots import utils
+from keras_roots import graph, utils
 from keras_roots.export import check, host, images
-from keras_roots.export.lowering import in_float32, write_saved_model
-from keras_roots.layers import LOWERINGS, native_works
+from keras_roots.layers import LOWERINGS, GroupedConv2D, native_works
+from keras_roots.utils import checks
 
 _TOLERANCE = 1e-3
 
@@ -49,8 +49,8 @@ def export_saved_model(
 
     Its signature `serving_default` takes batches of any size. Layers in mixed precision
     compute in float32 (and so does the model for the comparison). It is written under a
-    temporary name, loaded back and compared with the model; only then it takes its
-    place, so that an export that fails leaves nothing behind.
+    temporary name, loaded back and compared with the model; only then is it moved
+    into place, so that an export that fails leaves nothing behind.
 
     Args:
         model: A functional or Sequential model that takes images of a fixed size.
@@ -78,10 +78,7 @@ def export_saved_model(
     Example:
         >>> print(export_saved_model(model, "net"))
     """
-    if lowering not in LOWERINGS:
-        raise ValueError(
-            f"`lowering` must be one of {LOWERINGS}. Received: lowering={lowering!r}"
-        )
+    checks.choice("lowering", lowering, LOWERINGS)
     check.require_tensorflow()
     images.image_shape(model)
     _check_place(path)
@@ -109,6 +106,82 @@ def export_saved_model(
         lowering=lowering,
         compared=tuple(agreements),
     )
+
+
+def write_saved_model(
+    model: keras.Model, folder: str, lowering: str, batch_size: int | None = None
+) -> None:
+    """Writes a model as a SavedModel, without any check.
+
+    Its one signature is `serving_default`. The model is traced, not run: this machine
+    need not be able to run it.
+
+    Args:
+        model: A functional or Sequential model. Its `keras.layers.Conv2D` with groups
+            change too: TensorFlow would otherwise compile them with XLA.
+        folder: Where to write it.
+        lowering: `"split"` or `"native"` as for `GroupedConv2D`; or `"auto"` for both,
+            over the same weights, and an attribute `choice` in which the host that
+            loads the SavedModel keeps which it can run (see `host`).
+        batch_size: Images per call, `None` for any number.
+
+    Raises:
+        ValueError: The model is subclassed.
+    """
+    import tensorflow as tf
+
+    def replace(layer):
+        if not is_grouped(layer):
+            return None
+        return GroupedConv2D.from_config(graph.configuration(layer))
+
+    model = graph.rewrite(model, replace)
+    grouped = [layer for _, layer in graph.operations(model) if is_grouped(layer)]
+    # Not `model.export`, which stores every weight twice.
+    saved = tf.Module()
+    saved.weights = [weight.value for weight in model.weights]
+
+    def compute(images, lowering):
+        for layer in grouped:
+            layer.lowering = lowering
+        return model(images, training=False)
+
+    if lowering == "auto" and grouped:
+        saved.choice = host.make_choice({_kind(layer) for layer in grouped})
+
+        def serve(images):
+            return tf.cond(
+                host.has_native(saved.choice),
+                lambda: compute(images, "native"),
+                lambda: compute(images, "split"),
+            )
+    else:
+
+        def serve(images):
+            return compute(images, lowering)
+
+    image = model.inputs[0]
+    signature = tf.TensorSpec((batch_size, *image.shape[1:]), image.dtype, "images")
+    saved.serve = tf.function(serve, [signature], autograph=False)
+    tf.saved_model.save(saved, folder, saved.serve)
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """Returns the model, or a copy that computes in float32 what it does in less."""
+
+    def change(layer):
+        policy = getattr(layer, "dtype_policy", None)
+        if getattr(policy, "compute_dtype", None) in ("bfloat16", "float16"):
+            return {"dtype": "float32"}
+        return None
+
+    reduced = any(change(layer) for _, layer in graph.operations(model))
+    return graph.reconfigure(model, change) if reduced else model
+
+
+def is_grouped(layer) -> bool:
+    """Tells whether a layer is a convolution with groups that can be rewritten."""
+    return type(layer) in (keras.layers.Conv2D, GroupedConv2D) and layer.groups > 1
 
 
 def _outputs(folder, batch, lowering) -> Iterator[tuple[str, list[np.ndarray]]]:
@@ -155,3 +228,9 @@ def _check_native():
             "the environment may turn it on; 'split' works everywhere. "
             "Received: lowering='native'"
         )
+
+
+def _kind(layer) -> host.Kind:
+    return host.Kind(
+        layer.compute_dtype, layer.data_format, max(layer.dilation_rate) > 1
+    )

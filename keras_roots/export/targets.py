@@ -1,11 +1,10 @@
 """What processors compute fast: the tiles of XNNPACK, LiteRT's CPU kernels."""
 
 import math
-import os
-from collections.abc import Callable
 from typing import NamedTuple
 
-from keras_roots.export import costs
+from keras_roots.convolutions import ARITHMETIC
+from keras_roots.utils import checks
 
 
 class Tile(NamedTuple):
@@ -34,7 +33,7 @@ TARGETS = {
     name: {"float32": floats, "dynamic": integers, "int8": integers}
     for name, (floats, integers) in _TILES.items()
 }
-DTYPES = ("float32", "dynamic", "int8")
+DTYPES = tuple(ARITHMETIC.values())
 
 
 def check(target: str, dtype: str) -> None:
@@ -43,12 +42,8 @@ def check(target: str, dtype: str) -> None:
     Raises:
         ValueError: One is not.
     """
-    if target not in TARGETS:
-        raise ValueError(
-            f"`target` must be one of {list(TARGETS)}. Received: target={target!r}"
-        )
-    if dtype not in DTYPES:
-        raise ValueError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
+    checks.choice("target", target, TARGETS)
+    checks.choice("dtype", dtype, DTYPES)
 
 
 def cost(tile: Tile, taps: int, channels: int, filters: int, groups: int = 1) -> float:
@@ -56,7 +51,7 @@ def cost(tile: Tile, taps: int, channels: int, filters: int, groups: int = 1) ->
 
     The channels and filters of a group fill whole tiles, and going on to the next tap
     costs as much as half a tile of channels. Of 220 shapes and group counts measured on
-    AVX-512 (zoo/results/group-costs.csv), eight in ten take this time within 7 %.
+    AVX-512 (zoo/results/latency-avx512.csv), eight in ten take this time within 7 %.
 
     Args:
         tile: What the processor computes at once.
@@ -70,54 +65,3 @@ def cost(tile: Tile, taps: int, channels: int, filters: int, groups: int = 1) ->
         filled = tile.narrow
     depth = math.ceil(channels / tile.channels) * tile.channels
     return groups * filled * taps * (depth + tile.channels / 2)
-
-
-def group_times(
-    tile: Tile,
-    kernel: tuple[int, int],
-    channels: int,
-    filters: int,
-    table: dict[costs.Shape, dict] | None = None,
-) -> Callable[[int], float | None]:
-    """Returns a layer's time, up to a factor, as a function of channels per group.
-
-    Args:
-        tile: What the processor computes at once.
-        kernel: Height and width of the layer's kernel.
-        channels: Its input channels.
-        filters: Its filters.
-        table: Times measured on the processor; by default `cost` predicts them.
-    """
-    taps = math.prod(kernel)
-    if table is not None:
-        return costs.times(table, math.sqrt(taps), channels, filters)
-
-    def predicted(width):
-        groups = channels // width
-        return cost(tile, taps, width, filters // groups, groups)
-
-    return predicted
-
-
-def load_table(
-    path: str | os.PathLike | None, dtype: str
-) -> dict[costs.Shape, dict] | None:
-    """Reads the part of a measured cost table on one type of arithmetic.
-
-    Args:
-        path: The table; `None` for none.
-        dtype: One of `DTYPES`.
-
-    Raises:
-        ValueError: The file is no cost table, or has nothing on this type.
-        OSError: It cannot be read.
-    """
-    if path is None:
-        return None
-    table = costs.load(path)
-    if dtype not in table:
-        raise ValueError(
-            f"`cost_table` must have rows for {dtype!r}; it has {sorted(table)}. "
-            f"Received: cost_table={os.fspath(path)!r}"
-        )
-    return table[dtype]

@@ -1,6 +1,7 @@
 import os
 import sys
 
+import helpers
 import keras
 import numpy as np
 import pytest
@@ -117,18 +118,18 @@ def test_several_outputs_keep_their_order(network, images, tmp_path):
 
 
 def test_packing_is_reported_and_changes_nothing(network, images, tmp_path):
-    table = tmp_path / "costs.csv"
-    table.write_text(
-        "dtype,kernel,side,channels,filters,groups,ms\n"
-        "int8,3,8,32,32,8,2.0\nint8,3,8,32,32,2,1.0\n"
-    )
+    rows = [
+        ("int8", 1, [helpers.square_convolution(3, 8, 32, 32, groups)], ms)
+        for groups, ms in ((8, 2.0), (2, 1.0))
+    ]
+    table = helpers.write_times(tmp_path / "ms.csv", rows)
     arguments = dict(quantize="int8", calibration_data=images())
     plain = export_tflite(network(groups=8), tmp_path / "plain", **arguments)
     packed = export_tflite(
         network(groups=8),
         tmp_path / "packed",
         optimize="pack_groups",
-        cost_table=table,
+        latency_table=table,
         **arguments,
     )
     assert plain.changes == {}
@@ -155,13 +156,13 @@ def test_the_report_prints_as_a_table(exported):
         ({"quantize": "int8"}, "`calibration_data` must be given"),
         ({"io": "int8"}, "`io` must be 'float', or with quantize='int8'"),
         ({"io": "bool", "quantize": "int8"}, "`io`"),
-        ({"batch_size": 0}, "`batch_size` must be a positive integer.*0"),
+        ({"batch_size": 0}, "`batch_size` must be an integer, 1 or more.*0"),
         ({"batch_size": 1.5}, "`batch_size`"),
-        ({"min_agreement": 2}, "`min_agreement` must be None or from 0 to 1"),
+        ({"min_agreement": 2}, "`min_agreement` must be a number from 0 to 1.*2"),
         ({"calibration_data": np.zeros((4, 4, 4, 3))}, "`calibration_data`.*shape"),
         ({"calibration_data": np.full((4, 8, 8, 3), 0.5)}, "multiply it by 255"),
         ({"check_data": np.full((4, 8, 8, 3), np.nan)}, "`check_data`.*NaN"),
-        ({"optimize": "latency", "cost_table": __file__}, "`cost_table`"),
+        ({"optimize": "latency", "latency_table": __file__}, "table of measured"),
         ({"optimize": "pack"}, "`optimize` must be None.*'pack'"),
         ({"target": "sse"}, "`target` must be one of.*'sse'"),
     ],

@@ -1,3 +1,4 @@
+import helpers
 import keras
 import numpy as np
 import pytest
@@ -8,8 +9,6 @@ from keras_roots.export.packing import pack_groups
 from keras_roots.export.runner import LiteRTModel
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
 from keras_roots.models.nin import RootNiN
-
-COLUMNS = "dtype,kernel,side,channels,filters,groups,ms\n"
 
 
 def _dense(kernel, groups):
@@ -113,18 +112,20 @@ def test_litert_computes_the_same(quantize, network, images):
         np.testing.assert_allclose(found, want, rtol=1e-6, atol=1e-7)
 
 
+def _table(path, dtype, channels, times):
+    """A table of one convolution of as many filters as channels, by groups."""
+    rows = [
+        (dtype, 1, [helpers.square_convolution(3, 8, channels, channels, groups)], ms)
+        for groups, ms in times.items()
+    ]
+    return helpers.write_times(path, rows)
+
+
 @pytest.fixture
 def table(tmp_path):
     """A table in which 4 channels per group are fastest, 8 being nearly as fast."""
-    path = tmp_path / "costs.csv"
-    rows = [(16, 1.0), (8, 0.8), (4, 0.7), (2, 0.71), (1, 1.5)]
-    path.write_text(
-        "# made up\n"
-        + COLUMNS
-        + "".join(f"float32,3,8,32,32,{groups},{ms}\n" for groups, ms in rows)
-        + "float32,3,8,32,32,32,0.01\n"
-    )
-    return path
+    times = {16: 1.0, 8: 0.8, 4: 0.7, 2: 0.71, 1: 1.5, 32: 0.01}
+    return _table(tmp_path / "ms.csv", "float32", 32, times)
 
 
 @pytest.mark.parametrize(
@@ -143,14 +144,13 @@ def table(tmp_path):
     ],
 )
 def test_auto_follows_the_table(channels, filters, groups, expected, table):
-    packed = pack_groups(_layer(channels, filters, groups), cost_table=table)
+    packed = pack_groups(_layer(channels, filters, groups), latency_table=table)
     assert packed.get_layer("grouped").groups == expected
 
 
 def test_auto_leaves_what_gains_less_than_the_noise(tmp_path):
-    path = tmp_path / "costs.csv"
-    path.write_text(COLUMNS + "int8,3,8,8,8,4,1.0\nint8,3,8,8,8,2,0.99\n")
-    packed = pack_groups(_layer(8, 8, 4), dtype="int8", cost_table=path)
+    path = _table(tmp_path / "ms.csv", "int8", 8, {4: 1.0, 2: 0.99})
+    packed = pack_groups(_layer(8, 8, 4), dtype="int8", latency_table=path)
     assert packed.get_layer("grouped").groups == 4
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from keras_roots.export import packing, targets
+from keras_roots.convolutions import MeasuredTimes
+from keras_roots.export import group_times, packing, targets
 from keras_roots.export.rewrites.auxiliary import drop_auxiliary_heads
 from keras_roots.export.rewrites.normalization import merge_normalization
 from keras_roots.export.rewrites.pooling import convolve_average_pools
@@ -19,8 +20,8 @@ class Rewrite:
     """A rewrite that keeps a model's outputs up to rounding.
 
     Attributes:
-        apply: Function of a model, the target's tile and a cost table (or `None`), to
-            a rewritten copy and, by name of layer, what became of it.
+        apply: Function of a model, the target's tile and measured times (or `None`), to
+            a rewritten copy and, by name of layer, what changed.
         dtypes: Arithmetic with which it makes models faster.
     """
 
@@ -38,8 +39,8 @@ REWRITES = {
         lambda model, *_: convolve_average_pools(model), ("int8",)
     ),
     "pack_groups": Rewrite(
-        lambda model, tile, table: packing.pack(
-            model, packing.fastest_merge(tile, table)
+        lambda model, tile, curves: packing.pack(
+            model, packing.fastest_merge(tile, curves)
         )
     ),
 }
@@ -76,7 +77,7 @@ def rewrite(
     optimize: str | Sequence[str] | None,
     dtype: str = "float32",
     target: str = "avx512",
-    cost_table: str | os.PathLike | None = None,
+    latency_table: str | os.PathLike | MeasuredTimes | None = None,
 ) -> tuple[keras.Model, dict[str, dict[str, str]]]:
     """Applies rewrites to a model.
 
@@ -85,22 +86,23 @@ def rewrite(
         optimize: As for `names`.
         dtype: How the model will run: `"float32"`, `"dynamic"` or `"int8"`.
         target: Processor that it will run on: `"avx512"`, `"avx2"` or `"neon"`.
-        cost_table: A table measured on that processor for `"pack_groups"`, as for the
+        latency_table: Times measured on that processor for `"pack_groups"`, as for the
             function of that name.
 
     Returns:
         The rewritten model, the model itself if nothing changes; and for each rewrite
-        that changed something, what became of which layer.
+        that changed something, the change of each layer.
 
     Raises:
         ValueError: An argument is impossible, or the model is subclassed.
     """
     wanted = names(optimize, dtype)
     targets.check(target, dtype)
-    tile, table = targets.TARGETS[target][dtype], targets.load_table(cost_table, dtype)
+    tile = targets.TARGETS[target][dtype]
+    curves = group_times.read(latency_table, dtype)
     changes = {}
     for name in wanted:
-        rewritten, changed = REWRITES[name].apply(model, tile, table)
+        rewritten, changed = REWRITES[name].apply(model, tile, curves)
         if changed:
             model, changes[name] = rewritten, changed
     return model, changes
