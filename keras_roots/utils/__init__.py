@@ -1,8 +1,7 @@
-"""What every part of the package uses: files, tables of text, loading."""
+"""Utilities of every package: checks of arguments, files, tables of text."""
 
 from keras_roots.utils import checks
-from keras_roots.utils.csv_files import read as read_csv
-from keras_roots.utils.files import replacing, write_csv, write_text
+from keras_roots.utils.files import read_csv, replacing, write_csv, write_text
 from keras_roots.utils.files import size as file_size
 from keras_roots.utils.loading import load_model
 from keras_roots.utils.tables import (

@@ -1,11 +1,11 @@
-"""Outputs that appear whole or not at all."""
+"""Files: outputs that appear whole or not at all, CSV files, sizes."""
 
 import contextlib
 import csv
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 
@@ -73,6 +73,29 @@ def write_csv(path: str | os.PathLike, rows: Sequence[dict]) -> None:
         writer.writerows(rows)
 
 
+def read_csv(path: str | os.PathLike, texts: Collection[str] = ()) -> list[dict]:
+    """Reads rows of a CSV file: numbers, texts, and `None` for empty cells.
+
+    Args:
+        path: The file.
+        texts: Columns whose cells stay texts, whatever they look like.
+
+    Returns:
+        Values by column.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with open(path, newline="") as file:
+        return [
+            {
+                name: text if name in texts else _value(text)
+                for name, text in row.items()
+            }
+            for row in csv.DictReader(file)
+        ]
+
+
 def size(path: str | os.PathLike) -> int:
     """Returns the bytes of a file, or of all files of a folder."""
     if not os.path.isdir(path):
@@ -82,6 +105,15 @@ def size(path: str | os.PathLike) -> int:
         for folder, _, names in os.walk(path)
         for name in names
     )
+
+
+def _value(text):
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text or None
 
 
 def _move(temporary, path):

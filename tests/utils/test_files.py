@@ -1,3 +1,5 @@
+"""Files: written whole or not at all, and read back."""
+
 import os
 
 import pytest
@@ -72,3 +74,23 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     with pytest.raises(PermissionError, match="`path` must be in a folder that can be"):
         with files.replacing(tmp_path / "out", folder=True):
             pytest.fail("the work began")
+
+
+def test_rows_are_read_back_as_they_were(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("model,macs,ms,quantize,memory\nnet:1,12,1.5,int8,\n")
+    rows = [
+        {"model": "net:1", "macs": 12, "ms": 1.5, "quantize": "int8", "memory": None}
+    ]
+    assert files.read_csv(path) == rows
+    files.write_csv(path, rows)
+    assert files.read_csv(path) == rows
+
+
+def test_names_that_look_like_numbers(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("row,part,next\n0.70,0.70,7\n,1,\n")
+    assert files.read_csv(path, texts=("row", "next")) == [
+        {"row": "0.70", "part": 0.7, "next": "7"},
+        {"row": "", "part": 1, "next": ""},
+    ]

@@ -1,4 +1,6 @@
-from keras_roots.utils.tables import format_table, markdown_rows
+"""Tables of text."""
+
+from keras_roots.utils.tables import format_rows, format_table, markdown_rows
 
 
 def test_columns_line_up_under_a_rule():
@@ -14,6 +16,12 @@ def test_columns_line_up_under_a_rule():
 def test_the_total_is_set_apart():
     text = format_table(("name", "n"), [("a", "1")], ("total", "1"), left=1)
     assert text.splitlines() == ["name   n", "-" * 8, "a      1", "-" * 8, "total  1"]
+
+
+def test_rows_have_a_column_for_each_format():
+    rows = [{"layer": "a", "top_1": 0.5, "other": 1}, {"layer": "bb", "top_1": None}]
+    text = format_rows(rows, {"layer": "{}", "top_1": "{:.1%}"}, left=1)
+    assert text.splitlines() == ["layer  top 1", "------------", "a      50.0%", "bb"]
 
 
 def test_markdown_shows_the_named_columns_and_leaves_cells_empty():
