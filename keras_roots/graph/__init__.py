@@ -2,6 +2,7 @@
 
 from keras_roots.graph.channel_rules import CONVOLUTIONS
 from keras_roots.graph.channels import channel_spaces
+from keras_roots.graph.connections import Connections
 from keras_roots.graph.permute import permute_channels
 from keras_roots.graph.removal import FilterRemoval
 from keras_roots.graph.selection import KINDS, Selection
@@ -14,7 +15,6 @@ from keras_roots.graph.surgery import (
     rewrite,
 )
 from keras_roots.graph.walk import (
-    Connections,
     annotate,
     check_built,
     check_graph,

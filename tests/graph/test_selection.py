@@ -44,3 +44,35 @@ def test_what_is_no_choice(layers):
 def test_layers_are_meant_by_name(layers):
     with pytest.raises(ValueError, match="must be names of layers, such as"):
         Selection(layers, lambda layer: True, "layers")
+
+
+def test_layers_of_nested_models_have_two_names():
+    selection = Selection(["outer/dense", "wide"], lambda layer: True, "layers")
+    assert selection(LAYERS["dense"], "outer/dense")
+    assert not selection(LAYERS["dense"], "other/dense")
+    wide = keras.layers.Conv2D(2, 3, name="wide")
+    assert selection(wide, "outer/wide") and selection(wide)
+    selection.check()
+
+
+@pytest.mark.parametrize(
+    ("layers", "received"),
+    [
+        (["wide", "nothing"], "Received: nothing"),
+        (lambda layer: False, "a choice of none"),
+        ([], "a choice of none"),
+    ],
+)
+def test_a_choice_that_is_not_in_the_model(layers, received):
+    selection = Selection(layers, lambda layer: True, "convolutions")
+    for name, layer in LAYERS.items():
+        selection(layer, name)
+    with pytest.raises(ValueError, match=f"must name convolutions.*point.*{received}"):
+        selection.check()
+
+
+def test_a_model_without_layers_of_the_kind():
+    selection = Selection(None, lambda layer: False, "convolutions")
+    assert not selection(LAYERS["wide"])
+    with pytest.raises(ValueError, match="`model` has no convolutions"):
+        selection.check()

@@ -1,3 +1,5 @@
+"""Rewriting models: layers replaced, weights carried over."""
+
 import keras
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ from helpers import Subclassed
 from keras import layers
 
 from keras_roots.graph import surgery
+from keras_roots.layers import FixedZeros
 
 
 def _images(count=2):
@@ -291,3 +294,18 @@ def test_what_keras_finds_by_name_is_made_anew():
     copied = surgery.rewrite(model, lambda layer: None).layers[-1].kernel_regularizer
     assert copied is not regularizer
     assert float(copied.l2) == pytest.approx(0.1)
+
+
+def test_channels_of_weights_and_masks_are_selected():
+    mask = np.arange(6).reshape(1, 1, 2, 3) % 2 > 0
+    layer = layers.Conv2D(3, 1, kernel_constraint=FixedZeros(mask, "non_neg"))
+    layer.build((None, 4, 4, 2))
+    kernel = np.arange(6.0).reshape(1, 1, 2, 3)
+    layer.set_weights([kernel, np.arange(3)])
+    indices = {"kernel": {-2: None, -1: np.array([2, 0])}, "bias": {-1: np.array([1])}}
+    changed, weights = surgery.select(layer, indices)
+    np.testing.assert_array_equal(weights[0], kernel[..., [2, 0]])
+    np.testing.assert_array_equal(weights[1], [1])
+    assert list(changed) == ["kernel_constraint"]
+    np.testing.assert_array_equal(changed["kernel_constraint"].mask, mask[..., [2, 0]])
+    assert isinstance(changed["kernel_constraint"].constraint, keras.constraints.NonNeg)

@@ -1,10 +1,12 @@
+"""Walking over a model's operations."""
+
 import keras
 import numpy as np
 import pytest
 from helpers import Subclassed
 from keras import layers
 
-from keras_roots.graph.walk import operations, walk
+from keras_roots.graph import annotate, operations, symbolic_inputs, walk
 
 
 def _inner():
@@ -177,3 +179,29 @@ def test_what_is_called_by_name_is_seen_by_position():
     model = _by_name()
     walk(model, _inputs(model), call)
     assert [(count, named) for _, count, named in seen] == [(1, False)] * 3
+
+
+def test_notes_go_along_with_tensors():
+    """The depth of each operation, counted from the inputs."""
+    model = _nested()
+    depths = {}
+
+    def step(name, operation, output, notes):
+        depths[name] = (max(notes) + 1, output.shape)
+        return max(notes) + 1
+
+    (last,) = annotate(model, symbolic_inputs(model), 0, step)
+    assert list(depths) == [name for name, _ in operations(model)]
+    assert last == max(depth for depth, _ in depths.values())
+    assert list(depths.values())[-1] == (last, model.output_shape)
+
+
+def test_unknown_sides_are_filled_in():
+    one, other = keras.Input((None, None, 3)), keras.Input((4,))
+    model = keras.Model([one, other], [layers.Conv2D(2, 1)(one), other])
+    shapes = [spec.shape for spec in symbolic_inputs(model, ((8, 6, 3), (4,)))]
+    assert shapes == [(None, 8, 6, 3), (None, 4)]
+    assert symbolic_inputs(model)[0].shape == (None, None, None, 3)
+    for wrong in ((8, 6, 3), ((8, 6, 3), (5,)), ((8, 6), (4,)), 8):
+        with pytest.raises(ValueError, match="`input_shape`.*Received: input_shape="):
+            symbolic_inputs(model, wrong)
