@@ -16,9 +16,9 @@ from keras_roots.training.reports.paper_counts import print_tables, tables
 from keras_roots.training.reports.release import release, write_cards
 from keras_roots.training.reports.throughput import (
     format_throughputs,
-    make_trainees,
     measure_throughput,
 )
+from keras_roots.training.reports.trainees import make_trainees
 
 __all__ = [
     "DATASET",
