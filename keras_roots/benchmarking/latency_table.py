@@ -90,6 +90,27 @@ class LatencyTable(convolutions.MeasuredTimes):
         """
         return super().ms(chains)
 
+    def measure_groups(
+        self, model: keras.Model, input_shape: Sequence | None = None
+    ) -> None:
+        """Adds convolutions with groups, at every number of groups they can merge to.
+
+        `pack_groups` and exports with this `latency_table` go by these times.
+
+        Args:
+            model: A functional or Sequential model with filter groups.
+            input_shape: Shape of one input, where the model's own has unknown sides.
+
+        Raises:
+            ValueError: The model is subclassed or has no convolutions.
+        """
+        sides = convolutions.input_sides(model, input_shape)
+        for layer in convolutions.find_convolutions(model).values():
+            counts = [n for n in range(1, layer.groups + 1) if layer.groups % n == 0]
+            if layer.groups > 1:
+                for call in Convolution.of(layer, sides[id(layer)]).calls:
+                    self.ms([(call.with_groups(count),) for count in counts])
+
     def network_ms(
         self, model: keras.Model, input_shape: Sequence | None = None
     ) -> float:

@@ -129,9 +129,8 @@ def with_groups(
     Returns:
         The convolutions that take its place, one after the other.
     """
-    height, width, channels, filters = whole.kernel_shape
-    shape = (height, width, channels // groups, filters)
-    grouped = dataclasses.replace(whole, kernel_shape=shape, groups=groups)
+    grouped = whole.with_groups(groups)
+    filters = whole.filters
     if not mixed:
         return (grouped,)
     mix = Convolution(

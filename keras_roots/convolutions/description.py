@@ -144,6 +144,16 @@ class Convolution:
             weights + biases,
         )
 
+    def with_groups(self, groups: int) -> "Convolution":
+        """Returns it with another number of filter groups.
+
+        Args:
+            groups: Divides channels and filters; 1 for none.
+        """
+        height, width = self.kernel_shape[:2]
+        shape = (height, width, self.channels // groups, self.filters)
+        return dataclasses.replace(self, kernel_shape=shape, groups=groups)
+
     def layer(self) -> keras.layers.Conv2D:
         """Returns such a layer, not built yet, with random weights."""
         return GroupedConv2D(

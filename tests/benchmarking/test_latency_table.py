@@ -10,6 +10,7 @@ import pytest
 from keras_roots.benchmarking import machine
 from keras_roots.benchmarking.latency_table import LatencyTable
 from keras_roots.convolutions.description import Convolution
+from keras_roots.layers.grouped_conv2d import GroupedConv2D
 
 WHOLE = Convolution((3, 3, 16, 32), 1, (1, 1), "same", (1, 1), True, ((8, 8),))
 BASIS = dataclasses.replace(WHOLE, kernel_shape=(3, 3, 16, 4), use_bias=False)
@@ -142,6 +143,23 @@ def test_a_table_is_opened_once(tmp_path):
     opened = LatencyTable.open(tmp_path / "latency.csv", "int8", 2)
     assert (opened.quantize, opened.threads) == ("int8", 2)
     assert LatencyTable.open(None).path is None
+
+
+def test_groups_are_measured_at_all_that_they_can_merge_to():
+    inputs = keras.Input((8, 8, 12))
+    shared = GroupedConv2D(12, 3, groups=6, padding="same")
+    first = GroupedConv2D(12, 1, groups=4)(inputs)
+    dense = keras.layers.Conv2D(12, 1)(shared(first))
+    model = keras.Model(inputs, shared(keras.layers.MaxPooling2D()(dense)))
+    measure = Measure()
+    table = LatencyTable(measure=measure)
+    table.measure_groups(model)
+    found = [(c.inputs[0][0], c.groups) for c in table.singles()]
+    assert sorted(found) == sorted(
+        [(8, g) for g in (1, 2, 4)]
+        + [(side, g) for side in (8, 4) for g in (1, 2, 3, 6)]
+    )
+    assert len(measure.calls) == 3
 
 
 @pytest.mark.parametrize("runs", [0, 1.5, True])

@@ -102,6 +102,15 @@ def test_a_description_makes_such_a_layer(groups):
     assert [weight.shape for weight in layer.weights] == [(3, 2, 4 // groups, 6), (6,)]
 
 
+def test_other_groups(conv, one_layer):
+    layers = [conv(12, 3, groups=groups) for groups in (1, 2, 6)]
+    for layer in layers:
+        one_layer(layer)
+    one, *others = (Convolution.of(layer, [(9, 7)]) for layer in layers)
+    assert [one.with_groups(each.groups) for each in others] == others
+    assert [each.with_groups(1) for each in others] == [one, one]
+
+
 def test_costs_add_up():
     one, other = CONVOLUTION.calls
     assert description.total_cost([one, other]) == (

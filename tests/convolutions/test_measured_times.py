@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import helpers
 import pytest
 
 from keras_roots.convolutions import measured_times
@@ -16,17 +17,13 @@ MIX = dataclasses.replace(WHOLE, kernel_shape=(1, 1, 4, 32))
 @pytest.fixture
 def path(tmp_path):
     """A table of two convolutions alone and one chain of both."""
-    lines = [",".join(measured_times.COLUMNS)]
-    for dtype, threads, text, ms in (
-        ("float32", 1, str(WHOLE), 5),
-        ("float32", 1, f"{BASIS}; {MIX}", 2),
-        ("float32", 2, str(WHOLE), 3),
-        ("int8", 1, str(BASIS), 1),
-    ):
-        lines.append(f'{dtype},{threads},"{text}",{ms},CPU,versions')
-    path = tmp_path / "times.csv"
-    path.write_text("\n".join(lines) + "\n")
-    return path
+    rows = [
+        ("float32", 1, [WHOLE], 5),
+        ("float32", 1, [BASIS, MIX], 2),
+        ("float32", 2, [WHOLE], 3),
+        ("int8", 1, [BASIS], 1),
+    ]
+    return helpers.write_times(tmp_path / "times.csv", rows)
 
 
 def test_times_of_chains(path):

@@ -35,7 +35,7 @@ def _file(path, rows):
 @pytest.mark.parametrize("dtype", targets.DTYPES)
 def test_the_measured_table_is_whole(dtype):
     curves = group_times.read(TABLE, dtype)
-    assert len(curves) == 29
+    assert len(curves) == 28
     for dense, times in curves.items():
         common = math.gcd(dense.channels, dense.filters)
         assert set(times) == {g for g in range(1, common + 1) if common % g == 0}

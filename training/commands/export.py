@@ -136,7 +136,7 @@ def export(
         io=chosen.io,
         optimize=chosen.optimize,
         target=chosen.target,
-        cost_table=chosen.latency_table,
+        latency_table=chosen.latency_table,
         min_agreement=chosen.min_agreement,
     )
 
