@@ -1,5 +1,6 @@
 """Data sets: arrays or streams of photographs, split, augmented, in batches."""
 
+from keras_roots.training.data.arrays import check_arrays, from_arrays
 from keras_roots.training.data.augment import AUGMENTATIONS, get_augmentation
 from keras_roots.training.data.batches import (
     evaluation_batches,
@@ -22,7 +23,9 @@ __all__ = [
     "Dataset",
     "Location",
     "Source",
+    "check_arrays",
     "evaluation_batches",
+    "from_arrays",
     "get_augmentation",
     "in_memory",
     "model_arguments",

@@ -181,7 +181,7 @@ def measure(
         dataset: The data set, for errors and for calibrating int8 files.
 
     Returns:
-        By name the columns of `experiment_files.measure_files`, and `on_frontier`: the
+        By name the columns of `evaluation.measure_files`, and `on_frontier`: the
         formats in which no other file of the family is both faster and better.
 
     Raises:

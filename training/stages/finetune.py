@@ -44,7 +44,7 @@ class FineTune(Train):
 
     def check(self):
         """As for every stage."""
-        lowrank.check_error(self.settings.shrink_error)
+        utils.checks.part("shrink_error", self.settings.shrink_error)
         if self.settings.shrink_every and self.recipe.ema:
             raise ValueError(
                 "`shrink_every` cannot be combined with a moving average of the "
