@@ -95,12 +95,16 @@ def test_import_is_light(run_python):
 import sys, keras
 before = set(sys.modules)
 import keras_roots
-new = {name.partition(".")[0] for name in set(sys.modules) - before}
-print(*sorted(new - set(sys.stdlib_module_names)))
+new = set(sys.modules) - before
+print(*sorted({name.partition(".")[0] for name in new} - sys.stdlib_module_names))
+print(*sorted({".".join(name.split(".")[:2]) for name in new if "roots." in name}))
 """,
         KERAS_BACKEND="jax",
     )
-    assert loaded.split() == ["keras_roots"]
+    others, ours = loaded.splitlines()
+    assert others.split() == ["keras_roots"]
+    packages = "graph layers models regularizers utils".split()
+    assert ours.split() == [f"keras_roots.{name}" for name in packages]
 
 
 def test_every_name_is_there():
@@ -108,3 +112,10 @@ def test_every_name_is_there():
         assert getattr(keras_roots, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'RootVGG'"):
         keras_roots.RootVGG  # noqa: B018
+
+
+def test_only_public_names_are_listed():
+    assert dir(keras_roots) == sorted(keras_roots.__all__)
+    assert len(set(keras_roots.__all__)) == len(keras_roots.__all__)
+    assert not [name for name in dir(keras_roots) if name.startswith("_")]
+    assert "importlib" not in dir(keras_roots)

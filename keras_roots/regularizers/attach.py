@@ -1,4 +1,4 @@
-"""Gives the layers of a model regularisers, and takes them away."""
+"""Adding regularisers to the layers of a model, and removing them."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -10,6 +10,7 @@ from keras_roots import graph
 from keras_roots.graph import Selection
 from keras_roots.regularizers.force import ForceRegularizer
 from keras_roots.regularizers.group_lasso import GroupLasso
+from keras_roots.utils import checks
 
 # The convolutions that the paper coordinates, by model family. ConvNet and ResNet-20:
 # Table 1; AlexNet: section 5.3, Table 4; GoogLeNet: every one, the 1x1s too.
@@ -25,10 +26,10 @@ _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 
 @keras.saving.register_keras_serializable(package="keras_roots")
 class RegularizerSum(keras.regularizers.Regularizer):
-    """Several regularisers in the one place that a layer has for them.
+    """The sum of several regularisers, where a layer takes one.
 
     Args:
-        regularizers: The regularisers; sums among them are taken apart.
+        regularizers: The regularisers; of a `RegularizerSum`, its terms.
     """
 
     def __init__(self, regularizers):
@@ -60,25 +61,24 @@ def with_regularizer(
 ) -> keras.Model:
     """Returns a copy of a model whose convolutions have one more kernel regulariser.
 
-    The copy computes the same from the same weights. What a convolution has already,
-    such as L2, stays and is added to. A `ForceRegularizer` or `GroupLasso` gets the
-    filter groups of each layer.
+    The copy has the same weights and outputs. A regulariser that a convolution has
+    already, such as L2, stays, and the new one is added to it. A `ForceRegularizer` or
+    `GroupLasso` gets the filter groups of each layer.
 
     Args:
         model: A functional or Sequential model, nested ones included.
         regularizer: A regulariser, or a function of a layer that returns one, or `None`
             for a layer to leave alone.
-        layers: Names of convolutions, or a function of a layer that says whether it is
-            meant, such as `paper_layers("root_resnet20")`; `"pointwise"` for the 1x1s,
-            which filter groups leave whole, or `"spatial"`; by default all convolutions
-            but depthwise, separable and transposed ones.
+        layers: Names of convolutions, or a predicate of a layer, such as
+            `paper_layers("root_resnet20")`; `"pointwise"` for the 1x1s, or `"spatial"`;
+            by default all convolutions but depthwise, separable and transposed ones.
 
     Returns:
         A functional model, not compiled.
 
     Raises:
         ValueError: The model has no such convolutions or is subclassed, or
-            `regularizer` is neither.
+            `regularizer` is no regulariser and no function.
 
     Example:
         >>> model = keras_roots.RootConvNet()
@@ -134,19 +134,15 @@ def without_regularizers(model: keras.Model) -> keras.Model:
 
 
 def paper_layers(family: str) -> Callable[[keras.Layer], bool]:
-    """Returns the function that tells the convolutions that the paper coordinates.
+    """Returns a predicate of the convolutions that the paper coordinates.
 
     Args:
         family: Registry name of the network, a key of `PAPER_LAYERS`.
 
     Raises:
-        ValueError: The paper does not treat that network.
+        ValueError: The paper does not train that network.
     """
-    if family not in PAPER_LAYERS:
-        raise ValueError(
-            f"`family` must be one of {sorted(PAPER_LAYERS)}. "
-            f"Received: family={family!r}"
-        )
+    checks.choice("family", family, sorted(PAPER_LAYERS))
     pattern = re.compile(PAPER_LAYERS[family])
     return lambda layer: pattern.fullmatch(layer.name) is not None
 
@@ -163,8 +159,8 @@ def relative_force(
 ) -> Callable[[keras.Layer], ForceRegularizer]:
     """Returns a force for each layer, in proportion to the gradient of its data loss.
 
-    The right absolute strength depends on the network: on the lengths of its filters,
-    their number, and how far it is trained. Here, each layer's strength is such that
+    The right absolute strength depends on the lengths and the number of the filters,
+    and on how far the network is trained. Here, each layer's strength is such that
     the length of its force is `strength` times the mean length of its gradient over
     batches of the images, at the model's present weights.
 
@@ -182,13 +178,14 @@ def relative_force(
         A function of a layer, for `with_regularizer`.
 
     Raises:
-        ValueError: There is not one batch of images, or as `ForceRegularizer` raises.
+        ValueError: An argument is impossible, or images are less than a batch.
 
     Example:
         >>> force = relative_force(model, 0.5, x[:1280], y[:1280], loss, norm="l2")
         >>> model = with_regularizer(model, force)
     """
-    if not 0 < batch_size <= len(images) or len(images) != len(targets):
+    batch_size = checks.integer("batch_size", batch_size)
+    if batch_size > len(images) or len(images) != len(targets):
         raise ValueError(
             "`images` must hold at least a batch, with a target each. Received: "
             f"{len(images)} images, {len(targets)} targets, batch_size={batch_size}"

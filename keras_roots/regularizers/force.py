@@ -1,10 +1,9 @@
 """Force Regularization: filters that attract or repel each other."""
 
-import math
-import numbers
-
 import keras
 from keras import ops
+
+from keras_roots.utils import checks
 
 NORMS = ("l2", "l1")
 SCALES = ("norm", "inverse_norm")
@@ -50,24 +49,11 @@ class ForceRegularizer(keras.regularizers.Regularizer):
     """
 
     def __init__(self, strength, norm="l2", groups=1, normalize=False, scale="norm"):
-        if not isinstance(strength, numbers.Real) or not math.isfinite(strength):
-            raise ValueError(
-                f"`strength` must be a finite number. Received: strength={strength!r}"
-            )
-        for name, value, choices in (("norm", norm, NORMS), ("scale", scale, SCALES)):
-            if value not in choices:
-                raise ValueError(
-                    f"`{name}` must be one of {choices}. Received: {name}={value!r}"
-                )
-        if not isinstance(groups, int) or isinstance(groups, bool) or groups < 1:
-            raise ValueError(
-                f"`groups` must be a positive integer. Received: groups={groups!r}"
-            )
-        self.strength = float(strength)
-        self.norm = norm
-        self.groups = groups
+        self.strength = checks.number("strength", strength)
+        self.norm = checks.choice("norm", norm, NORMS)
+        self.groups = checks.integer("groups", groups)
         self.normalize = bool(normalize)
-        self.scale = scale
+        self.scale = checks.choice("scale", scale, SCALES)
 
     def __call__(self, x):
         """Returns 0, whose gradient is `-strength * dW`."""
@@ -76,7 +62,7 @@ class ForceRegularizer(keras.regularizers.Regularizer):
         return value - ops.stop_gradient(value)
 
     def force(self, kernel):
-        """Returns `dW`, of the kernel's shape: where the filters are drawn.
+        """Returns `dW`, the direction in which the filters are drawn.
 
         Args:
             kernel: Convolution kernel; its last axis is that of the filters.
@@ -117,7 +103,7 @@ class ForceRegularizer(keras.regularizers.Regularizer):
 
 
 def _precise() -> str:
-    """The dtype in which distances of nearly coinciding filters are no noise."""
+    """Returns the dtype for distances of nearly coinciding filters."""
     return "float32" if keras.backend.backend() == "jax" else "float64"
 
 
@@ -139,7 +125,7 @@ def _l1_pull(directions, active):
 
 
 def _l1_pull_by_differences(directions, active):
-    """The same without float64, which JAX leaves off: differences do not cancel.
+    """As `_l1_pull`, from differences that are exact without float64, off in JAX.
 
     XLA fuses them into the sums, so that they take no memory.
     """

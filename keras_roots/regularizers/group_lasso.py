@@ -1,10 +1,9 @@
 """Group lasso: drives whole filters, channels or shapes of a kernel to zero."""
 
-import math
-import numbers
-
 import keras
 from keras import ops
+
+from keras_roots.utils import checks
 
 # Axes that a group extends over, for a kernel whose last axes are input channels,
 # filter groups and filters of a group.
@@ -28,12 +27,12 @@ class GroupLasso(keras.regularizers.Regularizer):
 
     Args:
         strength: Factor of the sum, at least 0.
-        axis: What a group is, for a kernel `(height, width, channels, filters)`:
+        axis: The weights of a group, for a kernel `(height, width, channels, filters)`:
             `"filters"`, `kernel[..., n]`; `"channels"`, `kernel[:, :, c, :]`, all
             that is applied to one input channel; `"shapes"`, `kernel[i, j, c, :]`, the
             same weight of all filters.
         groups: Filter groups of the convolution. Filters of different filter groups
-            see different inputs, so that channels and shapes are theirs alone.
+            see different inputs, so that each has channels and shapes of its own.
 
     Raises:
         ValueError: An argument is impossible, or the filters cannot be divided into
@@ -45,24 +44,9 @@ class GroupLasso(keras.regularizers.Regularizer):
     """
 
     def __init__(self, strength, axis="filters", groups=1):
-        if (
-            not isinstance(strength, numbers.Real)
-            or not math.isfinite(strength)
-            or strength < 0
-        ):
-            raise ValueError(
-                "`strength` must be a finite number of at least 0. "
-                f"Received: strength={strength!r}"
-            )
-        if axis not in AXES:
-            raise ValueError(f"`axis` must be one of {AXES}. Received: axis={axis!r}")
-        if not isinstance(groups, int) or isinstance(groups, bool) or groups < 1:
-            raise ValueError(
-                f"`groups` must be a positive integer. Received: groups={groups!r}"
-            )
-        self.strength = float(strength)
-        self.axis = axis
-        self.groups = groups
+        self.strength = checks.number("strength", strength, least=0)
+        self.axis = checks.choice("axis", axis, AXES)
+        self.groups = checks.integer("groups", groups)
 
     def __call__(self, x):
         """Returns the strength times the sum of the groups' norms."""

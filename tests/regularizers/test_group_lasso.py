@@ -117,6 +117,7 @@ def test_jax(run_python):
         (dict(strength="1"), "strength='1'"),
         (dict(axis="rows"), "'filters', 'channels', 'shapes'.*axis='rows'"),
         (dict(groups=0), "groups=0"),
+        (dict(groups=True), "groups=True"),
         (dict(groups=4), "6 filters.*groups=4"),
     ],
 )
