@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from keras_roots.models import released
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "zoo" / "results"
@@ -31,7 +31,6 @@ def test_links_to_files_lead_somewhere(path):
         ("docs/low-rank.md", "coordinating-filters/table1.md"),
         ("docs/experiments.md", "experiments/frontier.md"),
         ("docs/experiments.md", "experiments/pointwise.md"),
-        ("docs/experiments.md", "experiments/budget.md"),
         ("docs/experiments.md", "experiments/rootify.md"),
         ("docs/your-network.md", "optimize/root_resnet20-qat.md"),
         ("docs/your-network.md", "optimize/root_resnet20-prune.md"),
