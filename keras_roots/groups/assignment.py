@@ -184,7 +184,7 @@ def _sizes(energy, groups, sizes) -> np.ndarray:
                 f"Received: groups={groups!r}; groups that work: {works}"
             )
         return np.tile([channels // groups, filters // groups], (groups, 1))
-    array = np.array(sizes, "object")  # pairs of unequal length are no error yet
+    array = np.array(sizes, "object")  # pairs of unequal length too
     pairs = array.ndim == 2 and array.shape[1] == 2
     counts = all(checks.is_integer(size) and size > 0 for size in array.flat)
     if not pairs or not counts or tuple(array.sum(axis=0)) != energy.shape:

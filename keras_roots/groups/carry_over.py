@@ -16,7 +16,7 @@ def divide(
 
     Args:
         model: A functional or Sequential model.
-        groups: As for `put_in_order`.
+        groups: Groups, more than one, by name of convolutions without any.
         fresh: Whether their kernels are initialised anew; else they keep the weights of
             neighbouring inputs and filters.
     """

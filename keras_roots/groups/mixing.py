@@ -1,4 +1,4 @@
-"""Whether filter groups are mixed again, and 1x1s that mix them."""
+"""Which filter groups nothing mixes, and 1x1s that mix them."""
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
@@ -9,8 +9,8 @@ import numpy as np
 from keras_roots import graph
 from keras_roots.graph import symbolic_inputs
 
-# Applied twice, these are what they are applied once: a 1x1 that is the identity may
-# stand between.
+# Applied twice, these give what they give applied once, also with a 1x1 between that is
+# the identity.
 _IDEMPOTENT = {
     getattr(keras.activations, name)
     for name in ("linear", "relu", "relu6")
@@ -25,9 +25,9 @@ def find_unmixed(
     grouped: Mapping[int, str],
     input_shape: Sequence | None = None,
 ) -> dict[str, str]:
-    """Returns convolutions whose filter groups nothing mixes, and what they reach so.
+    """Returns convolutions whose filter groups nothing mixes, and what those reach.
 
-    Groups that are never mixed make parallel networks of one: a convolution without
+    Groups that are never mixed make one network parallel ones: a convolution without
     groups, a 1x1 for instance, or a dense layer has to follow before the next one with
     groups (Deep Roots, section 3).
 
@@ -63,7 +63,7 @@ def find_unmixed(
 
 
 def add_mixing(model: keras.Model, names: Collection[str]) -> keras.Model:
-    """Returns a copy of a model with a 1x1 after some convolutions, the identity yet.
+    """Returns a copy of a model with a 1x1, the identity, after some convolutions.
 
     It computes what the model does. A 1x1 comes after the convolution's own activation
     and has the same one where that changes nothing, ReLU for instance; biases are left

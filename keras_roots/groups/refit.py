@@ -53,8 +53,8 @@ def refit(
         for batch in convolutions.batches(grouped, images, batch_size):
             seen = _calls(grouped, batch, name)
             wanted = _calls(dense, batch, name)
-            for (inputs, _), (_, answers) in zip(seen, wanted, strict=True):
-                _add(moments, name, layer, inputs, answers, rng)
+            for (inputs, _), (_, responses) in zip(seen, wanted, strict=True):
+                _add(moments, name, layer, inputs, responses, rng)
         weights, shifts = moments.fit(_RIDGE, layer.use_bias or absorbs)
         kernel = np.concatenate(weights, axis=-1).reshape(layer.kernel.shape)
         shift = shifts.ravel()
@@ -107,16 +107,16 @@ def _responses(layer, inputs):
     return responses
 
 
-def _add(moments, name, layer, inputs, answers, rng):
+def _add(moments, name, layer, inputs, responses, rng):
     """Adds inputs of the groups of a layer, and responses to fit, at some positions."""
     chosen = convolutions.choose_positions(layer, inputs, _POSITIONS, rng)
     seen = convolutions.patches_at(layer, inputs, chosen)
-    answers = convolutions.answers_at(layer, answers, chosen)
-    convolutions.check_finite(name, seen, answers)
+    responses = convolutions.answers_at(layer, responses, chosen)
+    convolutions.check_finite(name, seen, responses)
     *kernel, channels = seen.shape[2:]
     parts = seen.reshape(-1, *kernel, layer.groups, channels // layer.groups)
     parts = np.moveaxis(parts, -2, 1)
     moments.add(
         parts.reshape(*parts.shape[:2], -1),
-        answers.reshape(len(parts), layer.groups, -1),
+        responses.reshape(len(parts), layer.groups, -1),
     )

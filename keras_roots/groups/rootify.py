@@ -48,7 +48,7 @@ def rootify(
             next one with groups: their groups would never mix.
         carry_over: Which weights stay. `"energy"`: those of the channels and filters
             that belong together most, which become neighbours; the layers around them
-            are permuted, at no cost, where the network lets them. `"responses"`: those
+            are permuted, at no cost, where the network allows it. `"responses"`: those
             channels too, and the kernels, as well as those of the 1x1s behind them,
             fitted by least squares to the responses of the dense network to `images`;
             loses least, and takes longest. `"slice"`: those of neighbouring channels
