@@ -29,7 +29,7 @@ import keras
 import keras_roots
 from keras_roots import benchmarking, export, utils
 from keras_roots.training import data, networks, reports
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 from keras_roots.training.options import option, options
 from keras_roots.training.trainer import PRECISIONS
 
@@ -73,7 +73,7 @@ class Targets:
         models = []
         for text in self.models:
             models.append(networks.parse_model(text))
-            if self.decompose:
+            if self.decompose is not None:
                 small = keras_roots.decompose(models[-1], budget=self.decompose)
                 small.name = f"{models[-1].name}_decomposed_{self.decompose:g}"
                 models.append(small)
@@ -208,7 +208,7 @@ def main(given) -> None:
 def _latency(given, how):
     """Returns the rows and the table of latencies, or of operations."""
     targets = given[Targets]
-    if targets.decompose and not targets.models:
+    if targets.decompose is not None and not targets.models:
         raise ValueError("--decompose is for the latency of --models")
     cases = given[Ways].cases(targets)
     calls = {"runs": how.runs, "warmup": how.warmup, "progress": _progress}
@@ -224,7 +224,7 @@ def _training(given, how):
     """Returns the rows and the table of training steps."""
     targets, ways, training = given[Targets], given[Ways], given[Training]
     source, on_data = given[data.Location], given.present("dataset")
-    if targets.decompose:
+    if targets.decompose is not None:
         raise ValueError("--decompose is for the latency of --models")
     if not targets.models or targets.files:
         raise ValueError("--measure=training takes --models and no --files")

@@ -44,7 +44,7 @@ import dataclasses
 import functools
 
 from keras_roots.training import reports, stages
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 from keras_roots.training.data import Source
 from keras_roots.training.networks import Start, has_new_head
 from keras_roots.training.options import option, options

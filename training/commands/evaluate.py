@@ -15,7 +15,7 @@ import dataclasses
 import json
 
 from keras_roots.training import data, evaluation
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 from keras_roots.training.data import Location
 from keras_roots.training.networks import Zoo
 from keras_roots.training.options import option, options

@@ -27,7 +27,7 @@ import dataclasses
 from pathlib import Path
 
 from keras_roots.training import experiments
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 from keras_roots.training.data import Location
 from keras_roots.training.options import option, options
 from keras_roots.training.stages import TrainingRun

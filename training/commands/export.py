@@ -27,7 +27,7 @@ from keras_roots.export import (
 )
 from keras_roots.layers import LOWERINGS
 from keras_roots.training import data
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 from keras_roots.training.data import Location
 from keras_roots.training.networks import Start
 from keras_roots.training.options import limits_of, option, options

@@ -1,39 +1,173 @@
-"""Flags that several binaries share, and how a binary starts.
-
-absl flags are global and may be defined once, so the shared ones are defined here, on
-demand, from one table.
-"""
+"""The flags of a binary, from the options of the dataclasses that it runs."""
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+import types
+import typing
+from collections.abc import Callable
 
 from absl import app, flags
 
-from keras_roots.training import runs
+from keras_roots.training import options, runs
 
-FLAGS = flags.FLAGS
-_LAUNCHED: list[str] = []  # the binary and the names of its flags
+# Differs from machine to machine, and decides nothing.
 _LOCAL = ("data_dir",)
 
-# Flags of every binary that trains.
-TRAINING = (
-    "model",
-    "root",
-    "topology",
-    "weights",
-    "dataset",
-    "data_dir",
-    "image_size",
-    "output_dir",
-    "batch_size",
-    "seed",
-    "holdout",
-    "distribution",
-)
+
+class Given:
+    """The values of a binary's flags, as the dataclasses that they come from."""
+
+    def __init__(self, classes, values=flags.FLAGS):
+        self._classes = classes
+        self._values = values
+
+    def __getitem__(self, cls):
+        """Returns an instance of a class of options, filled from the flags.
+
+        Raises:
+            ValueError: A value is not allowed.
+        """
+        values = {}
+        for field, limits in options.limits_of(cls).items():
+            value = self.value(limits.flag or field.name)
+            if limits.parse is not None and value is not None:
+                value = limits.parse(value)
+            values[field.name] = tuple(value) if isinstance(value, list) else value
+        return cls(**values)
+
+    def value(self, name: str):
+        """Returns the value of a flag by its name."""
+        return self._values[name].value
+
+    def present(self, name: str) -> bool:
+        """Tells whether a flag was given."""
+        return bool(self._values[name].present)
+
+    def command(self, binary: str) -> str:
+        """Returns the command line, without what differs from machine to machine."""
+        given = [self._values[name] for name in names(self._classes)]
+        texts = [f.serialize() for f in given if f.present and f.name not in _LOCAL]
+        return shlex.join([binary, *(part for text in texts for part in _split(text))])
 
 
-class _RootParser(flags.ArgumentParser):
+def command(main: Callable, doc: str, *classes: type) -> Callable[[], None]:
+    """Returns the function that a console script calls.
+
+    Args:
+        main: Function of the `Given` flags.
+        doc: What `--help` prints first: the docstring of the binary's module.
+        *classes: Dataclasses of options. Two may share a flag that means the same.
+
+    Returns:
+        A function without arguments; `classes` is an attribute of it.
+    """
+
+    def run():
+        define(classes)
+        for name in names(classes):
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+        sys.modules["__main__"].__doc__ = doc
+        binary = main.__module__.rpartition(".")[2].replace("_", "-")
+        app.run(
+            lambda argv: _guarded(main, Given(classes), f"keras-roots-{binary}", argv)
+        )
+
+    run.classes = classes
+    return run
+
+
+def names(classes) -> list[str]:
+    """Returns the names of the flags of classes of options."""
+    return list(
+        dict.fromkeys(
+            limits.flag or field.name
+            for cls in classes
+            for field, limits in options.limits_of(cls).items()
+        )
+    )
+
+
+def parse(classes, arguments) -> Given:
+    """Returns the flags of classes of options, as a command line gives them.
+
+    Args:
+        classes: Dataclasses of options.
+        arguments: The command line, without the name of the binary.
+
+    Raises:
+        flags.Error: A flag is unknown, or cannot have its value.
+    """
+    values = flags.FlagValues()
+    define(classes, values)
+    values(["keras-roots", *arguments])
+    return Given(classes, values)
+
+
+def define(classes, values=flags.FLAGS) -> None:
+    """Defines the flags of classes of options.
+
+    Args:
+        classes: Dataclasses of options.
+        values: Where to define them, each unless it is there already.
+
+    Raises:
+        ValueError: Two of the classes share a flag that does not mean the same.
+    """
+    defined = {}
+    for cls in classes:
+        hints = typing.get_type_hints(cls)
+        for field, limits in options.limits_of(cls).items():
+            name = limits.flag or field.name
+            meaning = field.default, limits.help
+            if defined.setdefault(name, meaning) != meaning:
+                raise ValueError(
+                    f"--{name} means two things: {defined[name]}, {meaning}"
+                )
+            if name not in values:
+                _define(name, field.default, hints[field.name], limits, values)
+
+
+def _define(name, default, hint, limits, values):
+    kinds = _kinds(hint)
+    own = {"flag_values": values}
+    bounds = own | {"lower_bound": limits.least, "upper_bound": limits.most}
+    if limits.parse is not None:
+        flags.DEFINE_string(name, default, limits.help, **own)
+    elif kinds == {int, tuple}:
+        flags.DEFINE(
+            _GroupsParser(),
+            name,
+            default,
+            limits.help,
+            serializer=_GroupsSerializer(),
+            **own,
+        )
+    elif tuple in kinds and limits.repeated:
+        flags.DEFINE_multi_enum(
+            name, list(default), list(limits.choices), limits.help, **own
+        )
+    elif tuple in kinds:
+        flags.DEFINE_list(name, default and list(default), limits.help, **own)
+    elif bool in kinds:
+        flags.DEFINE_bool(name, default, limits.help, **own)
+    elif float in kinds:
+        flags.DEFINE_float(name, default, limits.help, **bounds)
+    elif int in kinds:
+        flags.DEFINE_integer(name, default, limits.help, **bounds)
+    elif limits.choices is not None:
+        flags.DEFINE_enum(name, default, list(limits.choices), limits.help, **own)
+    else:
+        flags.DEFINE_string(name, default, limits.help, **own)
+
+
+def _kinds(hint) -> set[type]:
+    """Returns the types that a hint allows, `None` aside."""
+    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    parts = typing.get_args(hint) if union else (hint,)
+    return {typing.get_origin(part) or part for part in parts} - {type(None)}
+
+
+class _GroupsParser(flags.ArgumentParser):
     """Parses `8` to 8 and `8,4` to (8, 4)."""
 
     syntactic_help = "an integer, or one per stage separated by commas"
@@ -51,153 +185,28 @@ class _RootParser(flags.ArgumentParser):
         return counts if len(counts) > 1 else counts[0]
 
     def flag_type(self):
-        return "root"
+        return "groups"
 
 
-class _RootSerializer(flags.ArgumentSerializer):
-    """Writes a root as `_RootParser` reads it."""
+class _GroupsSerializer(flags.ArgumentSerializer):
+    """Writes groups as `_GroupsParser` reads them."""
 
     def serialize(self, value):
         return str(value) if isinstance(value, int) else ",".join(map(str, value))
 
 
-def define_root(name: str, default: int, text: str) -> None:
-    """Defines a flag for the filter groups of a first stage, or of every stage.
-
-    Args:
-        name: Name of the flag.
-        default: Its default.
-        text: What `--help` says of it.
-    """
-    flags.DEFINE(_RootParser(), name, default, text, serializer=_RootSerializer())
+def _split(text) -> list[str]:
+    # A flag that may be repeated serialises to a line per value.
+    return text.split("\n")
 
 
-_SHARED: dict[str, Callable[[], object]] = {
-    "from": lambda: flags.DEFINE_string(
-        "from",
-        None,
-        "A .keras file to take instead of building --model. For compress and rootify "
-        "also keras.applications.NAME, with its ImageNet weights; except for "
-        "imagenet2012 its head is new and random: the baseline of keras-roots-compress "
-        "trains it, for --epochs.",
-    ),
-    "model": lambda: flags.DEFINE_string(
-        "model", "root_nin", "Model to build; keras_roots.list_models() names them."
-    ),
-    "root": lambda: define_root(
-        "root",
-        1,
-        "Filter groups of the first stage (1: the dense network), or the groups of "
-        "every stage, separated by commas.",
-    ),
-    "topology": lambda: flags.DEFINE_enum(
-        "topology",
-        "root",
-        ["root", "column", "tree"],
-        "Whether groups halve, stay or double from stage to stage.",
-    ),
-    "weights": lambda: flags.DEFINE_string(
-        "weights",
-        None,
-        "Weights to start from: the data set of released weights (cifar10) or a file.",
-    ),
-    "dataset": lambda: flags.DEFINE_string(
-        "dataset",
-        "digits",
-        "digits, cifar10-sample (embedded), cifar10, imagenette/160px-v2, imagenet2012 "
-        "(TensorFlow Datasets), an .npz file, or a folder with a folder of images per "
-        "class, optionally under train/ and validation/.",
-    ),
-    "data_dir": lambda: flags.DEFINE_string(
-        "data_dir", None, "Where TensorFlow Datasets keeps its data sets."
-    ),
-    "image_size": lambda: flags.DEFINE_integer(
-        "image_size",
-        None,
-        "Height and width of the images, in pixels; by default the model's own.",
-        lower_bound=1,
-    ),
-    "output_dir": lambda: flags.DEFINE_string(
-        "output_dir", None, "Folder for everything this run writes."
-    ),
-    "batch_size": lambda: flags.DEFINE_integer(
-        "batch_size", None, "Images per step, over all devices.", lower_bound=1
-    ),
-    "threads": lambda: flags.DEFINE_integer(
-        "threads", 1, "Threads of the LiteRT runtime.", lower_bound=1
-    ),
-    "seed": lambda: flags.DEFINE_integer(
-        "seed", 0, "Seed of everything random.", lower_bound=0
-    ),
-    "holdout": lambda: flags.DEFINE_integer(
-        "holdout",
-        0,
-        "Training images to hold out and evaluate on instead of the test images.",
-        lower_bound=0,
-    ),
-    "distribution": lambda: flags.DEFINE_enum(
-        "distribution",
-        "mirrored",
-        ["mirrored", "one_device"],
-        "tf.distribute strategy: mirrored over all local devices, or one device.",
-    ),
-    "deterministic": lambda: flags.DEFINE_bool(
-        "deterministic",
-        False,
-        "Whether the same run gives the same weights, bit for bit.",
-    ),
-    "csv": lambda: flags.DEFINE_string(
-        "csv", None, "File to write the table to as well."
-    ),
-}
-
-
-def define(*names: str) -> None:
-    """Defines shared flags, each unless another binary has defined it already."""
-    for name in names:
-        if name not in FLAGS:
-            _SHARED[name]()
-
-
-def launch(main: Callable, doc: str, names: Sequence[str]) -> None:
-    """Parses the command line and runs a binary.
-
-    Args:
-        main: Function of the arguments that are left.
-        doc: What `--help` prints first.
-        names: The binary's own flags, which `--help` lists.
-    """
-    for name in names:
-        FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[name])
-    sys.modules["__main__"].__doc__ = doc
-    binary = main.__module__.rpartition(".")[2].replace("_", "-")
-    _LAUNCHED[:] = [f"keras-roots-{binary}", *names]
-    app.run(lambda argv: _guarded(main, argv))
-
-
-def command() -> str | None:
-    """Returns the command line that started this process.
-
-    Without `--data_dir`, which differs from machine to machine.
-
-    Returns:
-        The name of the binary and the flags that were given, ready for a shell; `None`
-        if no binary was launched.
-    """
-    if not _LAUNCHED:
-        return None
-    binary, *names = _LAUNCHED
-    given = [name for name in names if FLAGS[name].present and name not in _LOCAL]
-    return shlex.join([binary, *(FLAGS[name].serialize() for name in given)])
-
-
-def _guarded(main, argv):
+def _guarded(main, given, binary, argv):
     """Turns what a user can put right into one line without a traceback."""
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
     runs.quiet()
-    runs.record_command(command())
     try:
-        main(argv)
+        runs.record_command(given.command(binary))
+        main(given)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         sys.exit(f"error: {error}")

@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 
 from keras_roots import utils
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 from keras_roots.training.options import option, options
 from keras_roots.training.reports import force_runs
 

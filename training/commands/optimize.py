@@ -30,7 +30,7 @@ import functools
 import json
 
 from keras_roots.training import stages
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 from keras_roots.training.data import Source
 from keras_roots.training.networks import Start
 from keras_roots.training.stages import OPTIMIZATIONS, Optimization, Run

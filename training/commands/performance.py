@@ -21,7 +21,7 @@ as long again on two cores, but can be done before, with --convert_only.
 import os
 import sys
 
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 from keras_roots.training.options import option, options
 from keras_roots.training.reports import performance
 

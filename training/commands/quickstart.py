@@ -24,7 +24,7 @@ from keras_roots.models import (
     released_entry,
 )
 from keras_roots.training import data, evaluation
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 from keras_roots.training.options import option, options
 from keras_roots.utils import format_rows, format_table
 

@@ -15,7 +15,7 @@ of a zoo anew, from its index, and does nothing else.
 import json
 
 from keras_roots.training import reports
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 from keras_roots.training.options import option, options
 
 

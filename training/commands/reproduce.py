@@ -29,7 +29,7 @@ Latencies are of LiteRT on one thread; leave the machine alone meanwhile.
 from pathlib import Path
 
 from keras_roots.training import data, reports
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 from keras_roots.training.evaluation import Conditions
 from keras_roots.training.options import option, options
 

@@ -17,7 +17,7 @@ optimiser's), best.weights.h5 and, at the end, model.keras and result.json.
 import json
 
 from keras_roots.training import stages
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 from keras_roots.training.data import Source
 from keras_roots.training.networks import Zoo
 from keras_roots.training.stages import TrainingRun

@@ -7,25 +7,7 @@ import pytest
 from keras import layers
 
 import keras_roots
-from keras_roots.training import networks
 from keras_roots.training.commands import benchmark
-
-
-def test_models_are_named_as_the_registry_names_them():
-    model = networks.parse_model("root_nin:8:column")
-    assert model.name == "root_nin_column_8"
-    with pytest.raises(ValueError, match="`name` must be a model's, alone or as"):
-        networks.parse_model("root_nin:")
-
-
-def test_models_of_keras_applications():
-    shape = (32, 32, 3)
-    model = networks.parse_model(
-        "keras.applications.MobileNet", input_shape=shape, classes=5
-    )
-    assert model.output_shape == (None, 5)
-    with pytest.raises(ValueError, match="needs one of .*VGG16.*Received: 'VGG17'"):
-        networks.parse_model("keras.applications.VGG17")
 
 
 def test_models_are_decomposed_besides(monkeypatch):

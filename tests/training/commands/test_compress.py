@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from keras_roots.training.commands import compress
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import compress, flags
 from keras_roots.training.stages import Budget
 
 

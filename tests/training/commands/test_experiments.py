@@ -6,8 +6,7 @@ import helpers
 import pytest
 
 from keras_roots.models import list_models
-from keras_roots.training.commands import experiments
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import experiments, flags
 from keras_roots.training.experiments import TABLES
 from keras_roots.training.stages import stage
 

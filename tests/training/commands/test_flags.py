@@ -6,7 +6,7 @@ import sys
 import pytest
 from absl import flags as absl_flags
 
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 from keras_roots.training.options import option, options
 
 
@@ -103,7 +103,7 @@ def test_the_command_line_runs_again_elsewhere():
 
 BINARY = """
 import sys
-from keras_roots.training.commands import flags_new as flags
+from keras_roots.training.commands import flags
 from keras_roots.training.options import option, options
 
 @options
@@ -128,6 +128,13 @@ def run(*arguments):
         text=True,
         check=False,
     )
+
+
+def test_results_name_the_command(run_python):
+    code = BINARY.replace("print(", "from keras_roots.training import runs; print(")
+    code = code.replace('"word", given[Word].word', 'runs.describe()["command"]')
+    code = code.replace("import sys", "import sys; sys.argv = ['x', '--word', 'a b']")
+    assert run_python(code).splitlines()[-1] == "keras-roots-say '--word=a b'"
 
 
 def test_a_binary_runs_and_says_what_is_wrong_in_one_line():

@@ -5,8 +5,7 @@ import json
 
 import pytest
 
-from keras_roots.training.commands import flags_new as flags
-from keras_roots.training.commands import optimize
+from keras_roots.training.commands import flags, optimize
 
 _NIN = ["--model=root_nin", "--dataset=cifar10", "--weights=cifar10"]
 _RUN = [*_NIN, "--output_dir=run"]

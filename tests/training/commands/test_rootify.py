@@ -7,8 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_roots.training.commands import flags_new as flags
-from keras_roots.training.commands import rootify
+from keras_roots.training.commands import flags, rootify
 from keras_roots.training.data import open_dataset
 
 
