@@ -35,21 +35,8 @@ def check_arguments(error, method, ranks, cost, budget, rank_multiple) -> None:
         )
     checks.choice("cost", cost, COSTS)
     checks.integer("rank_multiple", rank_multiple)
-    if isinstance(method, str):
-        _check_method(method)
-    elif not isinstance(method, Mapping) and not callable(method):
-        raise ValueError(
-            f"`method` must be one of {tuple(METHODS)}, a mapping of names of layers "
-            f"to them or a function of a layer. Received: method={method!r}"
-        )
-
-
-def _check_method(method, name=None):
-    if method not in METHODS:
-        of = f" for layer {name!r}" if name else ""
-        raise ValueError(
-            f"`method` must be one of {tuple(METHODS)}{of}. Received: method={method!r}"
-        )
+    if isinstance(method, str) or not (isinstance(method, Mapping) or callable(method)):
+        checks.choice("method", method, METHODS)
 
 
 def choose_methods(
@@ -107,7 +94,7 @@ def _asked(name, layer, method) -> str | None:
         return method
     asked = method.get(name) if isinstance(method, Mapping) else method(layer)
     if asked is not None:
-        _check_method(asked, name)
+        checks.choice(f"method[{name!r}]", asked, METHODS)
     return asked
 
 

@@ -1,0 +1,60 @@
+"""Convolutions of a model by name: which are found, chosen and left aside."""
+
+import helpers
+import keras
+import pytest
+from keras import layers
+
+from keras_roots.convolutions.find import convolutions
+
+
+@pytest.fixture
+def model(conv):
+    """Convolutions of every kind, one of them shared and one within a model."""
+    inner = keras.Sequential(
+        [keras.Input((8, 8, 8)), conv(8, 3, name="in")], name="sub"
+    )
+    shared = conv(8, 3, padding="same", name="shared")
+    inputs = keras.Input((8, 8, 4))
+    x = conv(8, 1, name="point")(inputs)
+    x = shared(shared(x))
+    x = conv(8, 3, groups=8, padding="same", name="depthwise")(x)
+    x = layers.DepthwiseConv2D(3, padding="same", name="stock")(x)
+    return keras.Model(inputs, layers.Flatten()(inner(x)))
+
+
+def test_all_but_depthwise_ones(model):
+    found = convolutions(model)
+    assert list(found) == ["point", "shared", "sub/in"]
+    assert found["shared"] is model.get_layer("shared")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "names"),
+    [
+        (["shared"], ["shared"]),
+        (("sub/in", "point"), ["point", "sub/in"]),
+        ("pointwise", ["point"]),
+        ("spatial", ["shared", "sub/in"]),
+        (lambda layer: layer.filters == 8, ["point", "shared", "sub/in"]),
+    ],
+)
+def test_some(model, chosen, names):
+    assert list(convolutions(model, chosen)) == names
+
+
+@pytest.mark.parametrize("chosen", [["other"], ["depthwise"], lambda layer: False])
+def test_what_there_is_not(model, chosen):
+    with pytest.raises(ValueError, match="`layers`"):
+        convolutions(model, chosen)
+
+
+def test_models_without_any():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+    with pytest.raises(ValueError, match="no 2D convolutions"):
+        convolutions(model)
+
+
+def test_names_are_those_of_helpers_network():
+    found = convolutions(helpers.convolutions(), "spatial")
+    assert list(found) == ["first", "spatial"]

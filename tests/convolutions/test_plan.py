@@ -1,0 +1,88 @@
+"""What all plans share: totals, and the table that they print."""
+
+import dataclasses
+
+import keras
+import pytest
+
+from keras_roots.convolutions.plan import LayerPlan, Plan
+
+
+class _Plan(Plan):
+    columns = (
+        ("way", lambda row: row.way or ""),
+        ("rank", lambda row: "" if row.rank is None else str(row.rank)),
+    )
+
+    def apply(self):
+        return self.model
+
+
+ROWS = (
+    LayerPlan(
+        name="first",
+        way="groups",
+        groups=4,
+        macs=1000,
+        macs_after=250,
+        params=100,
+        params_after=25,
+        ms=2.0,
+        ms_after=1.0,
+    ),
+    LayerPlan(
+        name="second",
+        way=None,
+        groups=1,
+        macs=3000,
+        macs_after=3000,
+        params=30,
+        params_after=30,
+        reason="not chosen",
+    ),
+)
+
+
+@pytest.fixture
+def plan():
+    return _Plan(model=keras.Sequential(), layers=ROWS, macs=5000, params=200, ms=10.0)
+
+
+def test_totals(plan):
+    assert (plan.macs_after, plan.params_after, plan.ms_after) == (4250, 125, 9.0)
+    assert dataclasses.replace(plan, ms=None).ms_after is None
+
+
+def test_groups_and_ranks_by_name(plan):
+    lower = dataclasses.replace(ROWS[1], way="rank", rank=8, reason="")
+    plan = dataclasses.replace(plan, layers=(ROWS[0], lower))
+    assert plan.groups == {"first": 4} and plan.ranks == {"second": 8}
+
+
+def test_a_table_of_all_layers(plan):
+    header, _, first, second, _, total = map(str.split, str(plan).splitlines())
+    assert header[:2] == ["layer", "way"]  # no rank is given
+    assert first == ["first", "groups", "1,000", "250", "0.250", "100", "25"] + [
+        "2.000",
+        "1.000",
+        "0.500",
+    ]
+    assert second[:2] == ["second", "3,000"] and second[-2:] == ["not", "chosen"]
+    assert total == ["whole", "model", "5,000", "4,250", "0.850", "200", "125"] + [
+        "10.000",
+        "9.000",
+        "0.900",
+    ]
+
+
+def test_a_table_without_times_and_reasons(plan):
+    plan = dataclasses.replace(
+        plan, layers=(dataclasses.replace(ROWS[0], ms=None, ms_after=None),), ms=None
+    )
+    text = str(plan)
+    assert "ms" not in text and "stays because" not in text
+
+
+def test_a_plan_must_say_how_it_is_applied():
+    with pytest.raises(TypeError, match="apply"):
+        Plan(model=keras.Sequential(), layers=(), macs=1, params=1)

@@ -1,0 +1,101 @@
+"""Which layers are decomposed, by which methods, and what is refused."""
+
+import keras
+import pytest
+from keras import layers
+
+from keras_roots import RootAlexNet, plan_decomposition
+from keras_roots.lowrank.methods import ALEXNET_LRA
+
+
+def test_layers(model):
+    plan = plan_decomposition(model, 0.6, layers=["grouped"], cost=None)
+    assert [row.way for row in plan.layers] == [None, "rank", None]
+    assert plan.layers[0].reason == "not chosen"
+    plan = plan_decomposition(model, ranks={"dense": 4})
+    assert [row.way for row in plan.layers] == ["rank", None, None]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"dense": "separable", "grouped": "svd"},
+        lambda layer: {"dense": "separable", "grouped": "svd"}.get(layer.name),
+    ],
+)
+def test_methods_by_layer(model, method):
+    plan = plan_decomposition(model, 0.5, method, cost=None)
+    assert [row.method for row in plan.layers] == ["separable", "svd", None]
+    assert plan.layers[2].reason == "no method"
+    names = {layer.name for layer in plan.apply().layers}
+    assert {"dense_vertical", "grouped_basis"} <= names
+
+
+def test_separable_leaves_1x1s_alone(model):
+    plan = plan_decomposition(model, 0.5, "separable", cost=None)
+    assert [row.way for row in plan.layers] == ["rank", "rank", None]
+    assert plan.layers[2].reason == "a 1x1 is not separable"
+
+
+def test_lra_of_the_paper():
+    model = RootAlexNet(root=2, topology="column", include_top=False)
+    shape = (227, 227, 3)
+    ranks = {"conv1": 30, "conv2": 40, "conv3": 124, "conv4": 106, "conv5": 128}
+    plan = plan_decomposition(model, method=ALEXNET_LRA, ranks=ranks, input_shape=shape)
+    assert {row.name: row.method for row in plan.layers} == ALEXNET_LRA
+    speedup = {row.name: row.params / row.params_after for row in plan.layers}
+    assert speedup["conv3"] == pytest.approx(2.65, abs=0.01)
+    assert speedup["conv4"] == pytest.approx(3.26, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"error": 0}, "`error` must be a number above 0 and below 1"),
+        ({"error": 1.5}, "`error` must be a number above 0 and below 1"),
+        ({"method": "magic"}, "`method` must be one of .*'pca'.*method='magic'"),
+        (
+            {"method": {"dense": "magic"}},
+            r"`method\['dense'\]` must be one of .*='magic'",
+        ),
+        ({"method": {"other": "pca"}}, "`method` must name.*dense.*'other'"),
+        ({"method": {"pointwise": "separable"}}, "'pointwise' cannot be decomposed"),
+        ({"method": 3}, "`method` must be one of"),
+        ({"cost": "time"}, "`cost` must be one of.*cost='time'"),
+        ({"ranks": {"other": 3}}, "`ranks` must name.*'other'"),
+        ({"ranks": {}}, "`ranks` must name"),
+        ({"ranks": 3}, "`ranks` must map"),
+        ({"ranks": {"dense": 0}}, "from 1 to 16.*Received"),
+        ({"ranks": {"dense": 17}}, r"from 1 to 16.*ranks\['dense'\]=17"),
+        ({"ranks": {"dense": 2.5}}, "an integer from 1 to 16"),
+        ({"ranks": {"grouped": 7}}, "a multiple of its 2 groups"),
+        ({"ranks": {"pointwise": 4}, "method": "separable"}, "'pointwise' cannot"),
+        ({"ranks": {"dense": 4}, "budget": 0.5}, "exclude each other"),
+        ({"budget": 0.01}, "`budget` must be at least 0.[0-9]+: .*budget=0.01"),
+        ({"budget": 0}, "`budget` must be a number above 0 and below 1"),
+        ({"budget": 1}, "`budget` must be a number"),
+        ({"budget": 100000}, "`budget` must be a number"),
+        ({"budget": True}, "`budget` must be a number"),
+        ({"budget": 1.5, "ranks": None}, "`budget` must be a number"),
+        ({"rank_multiple": 0}, "`rank_multiple` must be an integer, 1 or more"),
+        ({"rank_multiple": True}, "`rank_multiple` must be an integer"),
+        ({"method": "responses"}, "`images` must be given"),
+        ({"layers": ["other"]}, "`layers` must name.*Received: other"),
+    ],
+)
+def test_bad_arguments(model, arguments, message):
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        plan_decomposition(model, **arguments)
+
+
+class _Scaled(layers.Conv2D):
+    def convolution_op(self, inputs, kernel):
+        return super().convolution_op(inputs, 2 * kernel)
+
+
+def test_a_convolution_of_another_class_stays():
+    model = keras.Sequential([keras.Input((8, 8, 3)), _Scaled(16, 3, name="scaled")])
+    (row,) = plan_decomposition(model, 0.5, cost=None).layers
+    assert (row.way, row.reason) == (None, "a _Scaled")
+    with pytest.raises(ValueError, match="'scaled' cannot be decomposed"):
+        plan_decomposition(model, ranks={"scaled": 2})
