@@ -101,18 +101,15 @@ def draw(
         ImportError: matplotlib is not installed.
     """
     runs = {str(run.relative_to(folder)): run for run in find_runs(folder)}
+    networks = {row["run"]: row["network"] for row in rows}
     pictures = []
-    for network in dict.fromkeys(row["network"] for row in rows):
+    for network in dict.fromkeys(networks.values()):
 
         def picture(name, network=network):
             pictures.append(Path(output_dir, f"{name}-{network}.png"))
             return pictures[-1]
 
-        own = {
-            name: run
-            for name, run in runs.items()
-            if _settings(run)["network"] == network
-        }
+        own = {name: run for name, run in runs.items() if networks.get(name) == network}
         swept = _sweep([row for row in rows if row["network"] == network])
         if swept:
             analysis.plot_tradeoff(swept, picture("tradeoff"))
@@ -161,58 +158,55 @@ def _sweep(rows) -> list[dict]:
     return [row | {"error": row[error]} for row in swept]
 
 
-def _settings(run) -> dict:
-    """Returns how a compression went, as the `config.json` of its last stage has it.
+def _settings(run) -> dict[str, dict]:
+    """Returns columns of `force.csv`, as the `config.json` of the last stage has them.
 
-    The columns of `force.csv` for the network and the forces; and, where it got so
-    far, those for decomposition and fine-tuning.
+    Those of the network and the forces are under `force`, those of the stages after it
+    under their names.
     """
     config = json.loads((run / _done(run)[-1] / CONFIG).read_text())
     start, stages = config["start"], config["stages"]
     force = stages.get("force", {"forces": {"norm": "none", "strength": 0.0}})
     settings = {
-        "network": start["model"],
-        "norm": force["forces"]["norm"],
-        "strength": force["forces"]["strength"],
-        "scale": force["forces"].get("scale", ""),
-        "relative": force["forces"].get("relative", False),
-        "from_scratch": not (
-            stages["baseline"].get("recipe") or start["from"] or start["weights"]
-        ),
-        "force_epochs": force["recipe"]["epochs"] if "recipe" in force else 0,
+        "force": {
+            "network": start["model"],
+            "norm": force["forces"]["norm"],
+            "strength": force["forces"]["strength"],
+            "scale": force["forces"].get("scale", ""),
+            "relative": force["forces"].get("relative", False),
+            "from_scratch": not (
+                stages["baseline"].get("recipe") or start["from"] or start["weights"]
+            ),
+            "force_epochs": force["recipe"]["epochs"] if "recipe" in force else 0,
+        }
     }
     if "decompose" in stages:
         how = stages["decompose"]["settings"]
-        settings |= {
+        settings["decompose"] = {
             "method": how["method"] or "pca",
             "bound": None if how["ranks"] or how["budget"] else how["error"],
             "recalibration_images": how["recalibration_images"],
         }
     if "finetune" in stages:
-        settings["finetune_epochs"] = stages["finetune"]["recipe"]["epochs"]
+        epochs = stages["finetune"]["recipe"]["epochs"]
+        settings["finetune"] = {"finetune_epochs": epochs}
     return settings
 
 
 def _row(run) -> dict:
     """Returns what a compression did to its network, as far as it went."""
     done, settings = _done(run), _settings(run)
-    row = {
-        name: settings[name]
-        for name in ("network", "norm", "strength", "scale", "relative")
-    }
-    row |= {name: settings[name] for name in ("from_scratch", "force_epochs")}
+    row = settings["force"]
     row["baseline_error"] = _error(_result(run, "baseline"), "top1")
     row |= _network(run, "force" if "force" in done else "baseline")
     if "decompose" in done:
         result = _result(run, "decompose")
-        row |= {
-            name: settings[name] for name in ("method", "bound", "recalibration_images")
-        }
+        row |= settings["decompose"]
         row["decomposed_error"] = _error(result, "top1")
         row |= {f"{name}_after": result[name] for name in ("macs", "params")}
     if "finetune" in done:
         row["finetuned_error"] = _error(_result(run, "finetune"), "top1")
-        row["finetune_epochs"] = settings["finetune_epochs"]
+        row |= settings["finetune"]
     return row
 
 

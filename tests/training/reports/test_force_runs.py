@@ -1,6 +1,6 @@
 """Tables and pictures of compressions with forces."""
 
-import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +12,9 @@ from keras_roots.training.data import open_dataset
 from keras_roots.training.reports import force_runs
 from keras_roots.training.reports.coordinating_filters import paper_rows
 from keras_roots.training.trainer import Recipe
+from keras_roots.utils import read_csv
 
+RESULTS = Path(__file__).parents[3] / "zoo" / "results" / "force"
 RECIPE = Recipe(1, 10, 1e-4)
 
 
@@ -99,8 +101,11 @@ def test_the_command_writes_the_table(runs, tmp_path, capsys):
     folders = force_report.Folders(str(runs), str(tmp_path / "report"))
     force_report.main({force_report.Folders: folders})
     assert "strength4" in capsys.readouterr().out
-    with open(tmp_path / "report" / "force.csv", newline="") as file:
-        assert len(list(csv.DictReader(file))) == len(force_runs.collect(runs))
+    rows, committed = (
+        read_csv(folder / "force.csv") for folder in (tmp_path / "report", RESULTS)
+    )
+    assert len(rows) == len(force_runs.collect(runs))
+    assert list(rows[0]) == list(committed[0])
     assert len(list((tmp_path / "report").glob("*.png"))) == 4
 
 
