@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import keras
 
-from keras_roots.graph import channel_rules, merge_rules, walk  # noqa: F401 register
+# The modules of rules register them.
+from keras_roots.graph import channel_rules, merge_rules, walk  # noqa: F401
 from keras_roots.graph.signals import Signal, follow, is_signal
 from keras_roots.graph.spaces import Spaces
 
