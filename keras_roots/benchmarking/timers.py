@@ -80,7 +80,7 @@ def make_timer(case: Case, stack: contextlib.ExitStack) -> Timer:
 def _file(case, model, folder) -> tuple[str, tuple[int, ...] | None]:
     """Returns what the runtime loads, and the shape of the batch to run it on.
 
-    The shape is `None` for LiteRT's files, which tell it once they are loaded.
+    The shape is `None` for LiteRT's files: it is known once they are loaded.
     """
     if model is None:
         path = os.fspath(case.target)
@@ -105,7 +105,7 @@ def _file(case, model, folder) -> tuple[str, tuple[int, ...] | None]:
 
 
 class _Timer:
-    """Loads a network in new processes; what times it comes in the subclasses."""
+    """Loads a network in new processes; the subclasses time it."""
 
     def __init__(self, case, path, shape):
         self.macs = self.file_size = self.undelegated = None

@@ -60,7 +60,7 @@ class Throughput:
 
 
 def measure_throughput(
-    cases: Sequence[Trainee],
+    trainees: Sequence[Trainee],
     *,
     stock: bool = False,
     turns: int = 5,
@@ -73,7 +73,7 @@ def measure_throughput(
     set, then on batches of the input pipeline, and then runs the pipeline alone.
 
     Args:
-        cases: The networks.
+        trainees: The networks.
         stock: Whether to measure the networks with filter groups also as stock Keras
             computes them.
         turns: Turns of each network.
@@ -84,11 +84,11 @@ def measure_throughput(
         A row for each network and layer, in order.
     """
     trainings = []
-    for case in cases:
-        trainings.append(_Training(case, stock=False))
+    for trainee in trainees:
+        trainings.append(_Training(trainee, stock=False))
         if stock and trainings[-1].layer == "GroupedConv2D":
-            trainings.append(_Training(case, stock=True))
-        progress(f"loaded {case.name} in {case.recipe.precision}")
+            trainings.append(_Training(trainee, stock=True))
+        progress(f"loaded {trainee.name} in {trainee.recipe.precision}")
     rates = np.empty((turns, len(trainings), 3))
     for turn in range(turns):
         for i, training in enumerate(trainings):
@@ -103,15 +103,15 @@ def measure_throughput(
 class _Training:
     """A network ready to be trained, and what it is trained on."""
 
-    def __init__(self, case, stock):
-        self.case, self.batch_size = case, case.recipe.batch_size
-        model = with_stock_layers(case.model) if stock else case.model
+    def __init__(self, trainee, stock):
+        self.trainee, self.batch_size = trainee, trainee.recipe.batch_size
+        model = with_stock_layers(trainee.model) if stock else trainee.model
         grouped = any(isinstance(layer, GroupedConv2D) for layer in model.layers)
         self.layer = "GroupedConv2D" if grouped else "keras Conv2D"
-        self._model = trainer.prepare(model, case.recipe)
-        trainer.compile_model(self._model, case.recipe, 10_000)
+        self._model = trainer.prepare(model, trainee.recipe)
+        trainer.compile_model(self._model, trainee.recipe, 10_000)
         self._batches = itertools.repeat(_batch(self._model, self.batch_size))
-        self._data = case.dataset and _data(case, model.input_shape[1])
+        self._data = trainee.dataset and _data(trainee, model.input_shape[1])
         self._train(self._batches)
 
     def rates(self, seconds) -> tuple[float, float, float]:
@@ -135,15 +135,15 @@ class _Training:
         on_batch, on_data, alone = rates.T
         known = self._data is not None
         return Throughput(
-            name=self.case.name,
+            name=self.trainee.name,
             layer=self.layer,
-            precision=self.case.recipe.precision,
+            precision=self.trainee.recipe.precision,
             batch_size=self.batch_size,
             images_per_second=float(np.median(on_batch)),
             low=float(on_batch.min()),
             high=float(on_batch.max()),
             ratio=float(np.median(on_batch / first[:, 0])),
-            dataset=self.case.dataset.name if known else None,
+            dataset=self.trainee.dataset.name if known else None,
             data_images_per_second=float(np.median(on_data)) if known else None,
             data_ratio=float(np.median(on_data / on_batch)) if known else None,
             input_images_per_second=float(np.median(alone)) if known else None,
@@ -197,15 +197,15 @@ def _data_columns(row):
     )
 
 
-def _data(case, image_size) -> Iterator[tuple]:
+def _data(trainee, image_size) -> Iterator[tuple]:
     """Returns the augmented batches that the network is trained on, without end."""
     return iter(
         data.train_batches(
-            case.dataset.train,
-            augmentation=data.get_augmentation(case.recipe.augmentation),
-            batch_size=case.recipe.batch_size,
+            trainee.dataset.train,
+            augmentation=data.get_augmentation(trainee.recipe.augmentation),
+            batch_size=trainee.recipe.batch_size,
             image_size=image_size,
-            classes=len(case.dataset.class_names),
+            classes=len(trainee.dataset.class_names),
             fill=np.zeros(3, "float32"),
             seed=0,
             epochs=range(1_000_000),

@@ -6,7 +6,7 @@ import pytest
 
 from keras_roots.training.data import datasets
 from keras_roots.training.networks import applications
-from keras_roots.training.networks.start import Start, Zoo
+from keras_roots.training.networks.start import Start, Zoo, parse_model
 
 
 def _dataset(classes=7, image_size=16):
@@ -124,3 +124,18 @@ def test_the_name_and_the_entry_of_a_released_network():
     for unknown in ({"root": 12}, {"root": 8, "weights": None}, {"image_size": 32}):
         options = {"model": "root_nin", "weights": "cifar10"} | unknown
         assert Zoo(**options).released() is None
+
+
+def test_models_are_named_as_the_registry_names_them():
+    model = parse_model("root_nin:8:column")
+    assert model.name == "root_nin_column_8"
+    with pytest.raises(ValueError, match="`name` must be a model's, alone or as"):
+        parse_model("root_nin:")
+
+
+def test_models_of_keras_applications_by_name():
+    shape = (32, 32, 3)
+    model = parse_model("keras.applications.MobileNet", input_shape=shape, classes=5)
+    assert model.output_shape == (None, 5)
+    with pytest.raises(ValueError, match="needs one of .*VGG16.*Received: 'VGG17'"):
+        parse_model("keras.applications.VGG17")
