@@ -1,5 +1,6 @@
 """Stages that change a network in a folder of their own, resumably."""
 
+from keras_roots.training.stages.context import Context, Run, TrainingRun
 from keras_roots.training.stages.decompose import (
     Budget,
     Decompose,
@@ -11,15 +12,7 @@ from keras_roots.training.stages.group import Fresh, Group, Groups
 from keras_roots.training.stages.optimize import METHODS as OPTIMIZATIONS
 from keras_roots.training.stages.optimize import Optimization, Optimize
 from keras_roots.training.stages.sparsify import Prune, Sparsification, Sparsify
-from keras_roots.training.stages.stage import (
-    Context,
-    Keep,
-    Outcome,
-    Run,
-    Stage,
-    TrainingRun,
-    run,
-)
+from keras_roots.training.stages.stage import Keep, Outcome, Stage, run
 from keras_roots.training.stages.train import Force, Forces, Train, train
 
 __all__ = [

@@ -12,115 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
-import numpy as np
 
 import keras_roots
 from keras_roots import utils
 from keras_roots.training import data, evaluation, runs, trainer
-from keras_roots.training.options import option, options
 from keras_roots.training.runs import MODEL, RESULT
-
-
-@dataclasses.dataclass(frozen=True)
-class Context:
-    """Where stages run.
-
-    Attributes:
-        dataset: The data set.
-        folder: Folder of the stages' folders.
-        seed: Seed of everything random.
-        deterministic: Whether the same run gives the same weights, bit for bit.
-        distribution: As for `trainer.fit`.
-        verbose: Whether to show progress bars; by default, on a terminal.
-        say: Called with a line of text before and after stages.
-        network: Function that returns the network to train in place of the model of the
-            first stage, which has its layers by name and perhaps more, such as
-            auxiliary heads; `None` to train the model itself.
-        shared: Folder of tables of rows, whose stages are taken over where another row
-            has done the same from the start on; `None` to share nothing.
-    """
-
-    dataset: data.Dataset
-    folder: str | os.PathLike
-    seed: int = 0
-    deterministic: bool = False
-    distribution: str = "mirrored"
-    verbose: bool | None = None
-    say: Callable[[str], None] = print
-    network: Callable[[], keras.Model] | None = None
-    shared: str | os.PathLike | None = None
-
-    def sample(self, model: keras.Model, count: int) -> np.ndarray:
-        """Returns training images of a model's size, chosen at random."""
-        return self.dataset.train.sample(count, model.input_shape[1], self.seed)
-
-    def fit(
-        self, model: keras.Model, recipe: trainer.Recipe, folder: Path, **options
-    ) -> keras.Model:
-        """Trains a model by a recipe, or goes on where that was stopped.
-
-        Args:
-            model: The model, which gets the trained weights.
-            recipe: The recipe.
-            folder: Existing folder for log and checkpoints.
-            **options: Further arguments of `trainer.fit`.
-
-        Returns:
-            The network as it was trained, as from `trainer.fit`.
-        """
-        return trainer.fit(
-            model,
-            self.dataset,
-            recipe,
-            folder,
-            seed=self.seed,
-            distribution=self.distribution,
-            verbose=self.verbose,
-            **options,
-        )
-
-
-@options
-class Run:
-    """Where a run writes, and what is random in it."""
-
-    output_dir: str | None = option(None, "Folder for everything this run writes.")
-    seed: int = option(0, "Seed of everything random.", least=0)
-    deterministic: bool = option(
-        False, "Whether the same run gives the same weights, bit for bit."
-    )
-
-    def context(self, dataset: data.Dataset, **others) -> Context:
-        """Returns where the stages of the run take place.
-
-        Args:
-            dataset: The data set.
-            **others: Further attributes of the context.
-
-        Raises:
-            ValueError: There is no folder.
-        """
-        if not self.output_dir:
-            raise ValueError(
-                "`output_dir` is required: a folder for what the run writes"
-            )
-        own = {"seed": self.seed, "deterministic": self.deterministic}
-        return Context(dataset, self.output_dir, **own, **others)
-
-
-@options
-class TrainingRun(Run):
-    """A run that may train on several devices."""
-
-    distribution: str = option(
-        "mirrored",
-        "tf.distribute strategy: mirrored over all local devices, or one_device.",
-        choices=("mirrored", "one_device"),
-    )
-
-    def context(self, dataset: data.Dataset, **others) -> Context:
-        """As for `Run.context`."""
-        return super().context(dataset, distribution=self.distribution, **others)
+from keras_roots.training.stages.context import Context
 
 
 @dataclasses.dataclass(frozen=True)

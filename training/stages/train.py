@@ -18,8 +18,9 @@ from keras_roots.regularizers import (
 )
 from keras_roots.training import data, networks, trainer
 from keras_roots.training.options import option, options
+from keras_roots.training.stages.context import Context
 from keras_roots.training.stages.layer_names import HELP, layers_of
-from keras_roots.training.stages.stage import Context, Stage, run
+from keras_roots.training.stages.stage import Stage, run
 from keras_roots.training.trainer import Recipe
 
 _GRADIENT_BATCHES = 10  # for the strength relative to the gradient

@@ -9,6 +9,7 @@ import pytest
 
 from keras_roots import compression
 from keras_roots.profiling import profile
+from keras_roots.training.stages.context import Context
 from keras_roots.training.stages.decompose import (
     Budget,
     Decompose,
@@ -16,7 +17,7 @@ from keras_roots.training.stages.decompose import (
     MeetBudget,
     read_ranks,
 )
-from keras_roots.training.stages.stage import Context, run
+from keras_roots.training.stages.stage import run
 
 
 @pytest.fixture

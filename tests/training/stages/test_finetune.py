@@ -10,8 +10,9 @@ import pytest
 
 import keras_roots
 from keras_roots.training.data import open_dataset
+from keras_roots.training.stages.context import Context
 from keras_roots.training.stages.finetune import FineTune, FineTuning
-from keras_roots.training.stages.stage import Context, Keep, run
+from keras_roots.training.stages.stage import Keep, run
 from keras_roots.training.trainer import Recipe
 
 RECIPE = Recipe(3, 8, 0.02, warmup=0.1)

@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
+from keras_roots.training.stages.context import Context
 from keras_roots.training.stages.group import Fresh, Group, Groups
-from keras_roots.training.stages.stage import Context, run
+from keras_roots.training.stages.stage import run
 
 
 @pytest.fixture

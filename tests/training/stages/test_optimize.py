@@ -15,13 +15,14 @@ from keras_roots.export.runner import LiteRTModel
 from keras_roots.training.data import datasets
 from keras_roots.training.evaluation import twin_files
 from keras_roots.training.stages import optimize
+from keras_roots.training.stages.context import Context
 from keras_roots.training.stages.optimize import (
     METHODS,
     MIN_AGREEMENT,
     Optimization,
     Optimize,
 )
-from keras_roots.training.stages.stage import Context, run
+from keras_roots.training.stages.stage import run
 from keras_roots.training.trainer.recipes import Recipe
 from keras_roots.utils import read_csv
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import keras_roots
+from keras_roots.training.stages.context import Context
 from keras_roots.training.stages.sparsify import Prune, Sparsification, Sparsify
-from keras_roots.training.stages.stage import Context
 from keras_roots.training.stages.train import Train
 from keras_roots.training.trainer import Recipe
 

@@ -4,7 +4,6 @@ import dataclasses
 import json
 
 import helpers
-import keras
 import numpy as np
 import pytest
 from small_stages import Biased
@@ -12,7 +11,8 @@ from small_stages import Biased
 import keras_roots
 from keras_roots.training import stages
 from keras_roots.training.data import open_dataset
-from keras_roots.training.stages.stage import Context, Keep, Run, TrainingRun
+from keras_roots.training.stages.context import Context
+from keras_roots.training.stages.stage import Keep
 from keras_roots.training.stages.stage import run as run_stages
 
 
@@ -195,20 +195,6 @@ def test_nothing_is_shared_with_a_damaged_run(context, tmp_path, said):
     said.clear()
     run(shared(context, tmp_path, "table", "b"), 1.0)
     assert said[0] == "first: starts"
-
-
-def test_images_have_the_size_of_the_model(context):
-    model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten()])
-    assert context.sample(model, 4).shape == (4, 16, 16, 3)
-
-
-def test_where_a_run_takes_place():
-    dataset = helpers.noise()
-    context = TrainingRun("folder", 3, True, "one_device").context(dataset)
-    assert (context.folder, context.seed) == ("folder", 3)
-    assert (context.deterministic, context.distribution) == (True, "one_device")
-    with pytest.raises(ValueError, match="`output_dir` is required"):
-        Run().context(dataset)
 
 
 def test_a_stage_that_leaves_the_network_as_it_is(context, tmp_path):

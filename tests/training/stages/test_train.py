@@ -11,7 +11,8 @@ import pytest
 import keras_roots
 from keras_roots.training.data import open_dataset
 from keras_roots.training.networks import Zoo
-from keras_roots.training.stages.stage import Context, run
+from keras_roots.training.stages.context import Context
+from keras_roots.training.stages.stage import run
 from keras_roots.training.stages.train import Force, Forces, Train, train
 from keras_roots.training.trainer import Recipe
 
