@@ -89,7 +89,7 @@ def test_the_teacher_decides(context, tmp_path):
 @pytest.mark.parametrize(
     "settings, recipe, message",
     [
-        ({"shrink_error": 0.0}, {}, "`error` must be"),
+        ({"shrink_error": 0.0}, {}, "`shrink_error` must be"),
         ({"shrink_every": 1}, {"ema": 0.9}, "cannot be combined with a moving average"),
     ],
 )
