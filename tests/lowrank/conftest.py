@@ -36,7 +36,7 @@ def model(conv):
     x = conv(16, 3, name="dense", padding="same")(inputs)
     x = conv(24, (3, 5), groups=2, name="grouped", strides=(1, 2), padding="same")(x)
     x = conv(24, 1, name="pointwise", use_bias=False)(x)
-    return keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)), name="three")
+    return keras.Model(inputs, layers.Dense(3, name="head")(layers.Flatten()(x)))
 
 
 @pytest.fixture
