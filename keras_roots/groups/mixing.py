@@ -27,9 +27,9 @@ def find_unmixed(
 ) -> dict[str, str]:
     """Returns convolutions whose filter groups nothing mixes, and what those reach.
 
-    Groups that are never mixed make one network parallel ones: a convolution without
-    groups, a 1x1 for instance, or a dense layer has to follow before the next one with
-    groups (Deep Roots, section 3).
+    Groups that are never mixed split a network into parallel ones: a convolution
+    without groups, a 1x1 for instance, or a dense layer has to follow before the next
+    one with groups (Deep Roots, section 3).
 
     Args:
         model: A functional or Sequential model.
