@@ -12,6 +12,7 @@ from keras_roots.convolutions import MeasuredTimes
 from keras_roots.export import group_times, targets
 from keras_roots.export.saved_model import is_grouped
 from keras_roots.layers import GroupedConv2D
+from keras_roots.utils import checks
 
 # Predictions and measurements are no better than this.
 _LEAST_GAIN = 0.02
@@ -59,7 +60,7 @@ def pack_groups(
         merge = fastest_merge(
             targets.TARGETS[target][dtype], group_times.read(latency_table, dtype)
         )
-    elif isinstance(channels, int) and not isinstance(channels, bool) and channels > 0:
+    elif checks.is_integer(channels) and channels > 0:
         merge = functools.partial(_merge_to, channels=channels)
     else:
         raise ValueError(
