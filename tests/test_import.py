@@ -107,6 +107,25 @@ print(*sorted({".".join(name.split(".")[:2]) for name in new if "roots." in name
     assert ours.split() == [f"keras_roots.{name}" for name in packages]
 
 
+def test_the_twin_without_tf_keras(run_python):
+    """It is imported with everything else, and asks for tf_keras when it is used."""
+    run_python(
+        BLOCK.replace(
+            '("tensorflow", "ai_edge_litert")',
+            '("tf_keras", "tensorflow_model_optimization")',
+        )
+        + """
+import keras_roots
+try:
+    keras_roots.to_tf_keras(keras_roots.RootConvNet(input_shape=(8, 8, 3)))
+except ImportError as error:
+    assert "pip install 'keras_roots[optimize]'" in str(error)
+else:
+    raise AssertionError("tf_keras was imported")
+"""
+    )
+
+
 def test_every_name_is_there():
     for name in keras_roots.__all__:
         assert getattr(keras_roots, name) is not None

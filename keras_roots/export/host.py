@@ -106,7 +106,7 @@ def _works(kind):
         centre = outputs[0, :, 2, 2] if channels_first else outputs[0, 2, 2]
         return tf.reduce_all(tf.abs(tf.cast(centre, "float32") - expected) < 0.1)
 
-    # Two groups of channels, of ones and of twos: a sum tells which group it is of.
+    # Two groups of channels, of ones and of twos: their sums differ.
     images = tf.constant([[[[1, 1, 2, 2]] * 5] * 5], kind.dtype)
     if channels_first:
         images = tf.transpose(images, (0, 3, 1, 2))

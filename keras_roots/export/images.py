@@ -1,9 +1,11 @@
-"""Images that an export is calibrated with and checked on."""
+"""Images to calibrate an export with and to check it on."""
 
 import numbers
 
 import keras
 import numpy as np
+
+from keras_roots.utils import checks
 
 # An endless data set must not keep an export from ending.
 MOST_IMAGES = 1000
@@ -43,21 +45,17 @@ def as_images(data, model: keras.Model, name: str) -> np.ndarray:
             normalises those.
     """
     shape = image_shape(model)
-    images = _gather(data, shape, name)
-    if not len(images):
-        raise ValueError(f"`{name}` must hold at least one image. Received none")
-    if not np.isfinite(images).all():
-        raise ValueError(f"`{name}` must hold finite numbers. Received NaN or infinity")
+    images = checks.images(name, _gather(data, shape, name), shape)
     if takes_pixels(model):
         _check_pixels(images, model, name)
     return images
 
 
 def random_images(model: keras.Model, count: int = RANDOM_IMAGES) -> np.ndarray:
-    """Returns images of random pixels, or of normal numbers if the model wants those.
+    """Returns images of random pixels, or of normal numbers without normalisation.
 
     Args:
-        model: The model that is to take them.
+        model: The model that takes them; pixels if it starts by normalising those.
         count: Number of images.
     """
     rng = np.random.default_rng(0)

@@ -258,7 +258,7 @@ def _converter(folder, quantize, io):
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantize == "int8":
-        # What has no int8 kernel stays in floating point; the report tells.
+        # What has no int8 kernel stays in floating point; the report lists it.
         converter.target_spec.supported_ops = [
             tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
             tf.lite.OpsSet.TFLITE_BUILTINS,

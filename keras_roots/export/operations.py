@@ -18,8 +18,8 @@ class Operation:
 
     Attributes:
         name: LiteRT's name of it, such as `"CONV_2D"`.
-        layer: Name of the layer that it comes from, as far as the file tells; the one
-            that gives the weights of several layers in one operation.
+        layer: Name of the layer that it comes from, "" if the file has none; of several
+            layers in one operation, the one that gives the weights.
         input_shape: Shape of its first input that is no constant.
         kernel_shape: Shape of its weights as LiteRT stores them (filters, height,
             width and input channels per group for `"CONV_2D"`), `None` without.
@@ -155,7 +155,7 @@ class _Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class _Weighted:
-    """Where an operation that multiplies and adds has what.
+    """The inputs of an operation that multiplies and adds.
 
     Attributes:
         data: Position of the data among its inputs.

@@ -117,15 +117,15 @@ class LiteRTModel:
         self._interpreter.invoke()
 
     def operations(self) -> dict[str, int] | None:
-        """Returns how often the network uses each operation, if LiteRT tells."""
+        """Returns how often the network uses each operation, `None` if unknown."""
         return self._histogram(lambda node, taken: True)
 
     def undelegated(self) -> dict[str, int] | None:
-        """Returns the operations that XNNPACK did not take, if LiteRT tells."""
+        """Returns the operations that XNNPACK did not take, `None` if unknown."""
         return self._histogram(lambda node, taken: node["index"] not in taken)
 
     def float_operations(self) -> dict[str, int] | None:
-        """Returns the operations that compute in floating point, if LiteRT tells."""
+        """Returns the operations in floating point, `None` if unknown."""
         return self._histogram(
             lambda node, taken: (
                 node["op_name"] != "DEQUANTIZE"
@@ -135,7 +135,7 @@ class LiteRTModel:
 
     def _histogram(self, counts):
         try:
-            # LiteRT tells its operations by a private function only: it may go away.
+            # A private function, the only one that lists them; it may disappear.
             nodes = self._interpreter._get_ops_details()
         except AttributeError:
             return None

@@ -1,4 +1,4 @@
-"""What every model family shares: arguments, input, normalisation, head, weights."""
+"""The parts that model families share: arguments, input, normalisation, weights."""
 
 import dataclasses
 import inspect

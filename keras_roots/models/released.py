@@ -1,4 +1,4 @@
-"""What is released: the zoo's index, and files that are what it says."""
+"""Released networks: the zoo's index, and files checked against it."""
 
 import functools
 import hashlib
@@ -12,12 +12,12 @@ from keras_roots.models.name import NetworkName
 from keras_roots.utils import load_model
 
 DATASETS = {"cifar10": 10, "imagenette": 10}  # that weights are released for: classes
-_NETWORK = ".keras"  # Released networks that no constructor builds are whole files.
+_NETWORK = ".keras"  # Files of networks that no constructor builds.
 
 
 @functools.cache
 def index() -> list[dict]:
-    """Returns what is released: the entries of the zoo's index.
+    """Returns the entries of the zoo's index, one for each released network.
 
     Each has the `model` (registry name), `root`, `topology` and `groups` of a network,
     the `weights` it is released as, its `file` with `bytes` and `sha256`, and how it

@@ -1,4 +1,4 @@
-"""A model of Keras 3 as one of tf_keras, and the weights back again."""
+"""Converting a model of Keras 3 to tf_keras, and its weights back."""
 
 import collections
 

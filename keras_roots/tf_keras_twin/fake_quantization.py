@@ -9,7 +9,7 @@ _registered = tf_keras.saving.register_keras_serializable(package="keras_roots")
 
 
 class _Range:
-    """8 bits over a range that can be recorded from data, and starts as only zero."""
+    """8 bits over a range that starts at zero and can be recorded from data."""
 
     recording = False
 
@@ -26,7 +26,7 @@ class _Range:
         }
 
     def __call__(self, inputs, training, weights, **kwargs):
-        """Returns rounded activations; while recording, as they are."""
+        """Returns rounded activations, unchanged ones while it records a range."""
         if not self.recording:
             return super().__call__(inputs, training, weights, **kwargs)
         lowest, highest = weights["min_var"], weights["max_var"]
@@ -48,8 +48,9 @@ class KernelQuantizer(_quantizers.LastValueQuantizer):
 
     Args:
         per_axis: Whether each filter has its own.
-        shared: Whether these are all the same: BatchNormalization, which is folded into
-            the kernel, changes them then, and not the rounded weights.
+        shared: Whether the scales of all filters are the same. BatchNormalization,
+            which is folded into the kernel, then changes the scales and not the
+            rounded weights.
     """
 
     recording = False
@@ -59,7 +60,7 @@ class KernelQuantizer(_quantizers.LastValueQuantizer):
         self.shared = shared
 
     def __call__(self, inputs, training, weights, **kwargs):
-        """Returns a rounded kernel; while recording, as it is."""
+        """Returns a rounded kernel, or an unchanged one while ranges are recorded."""
         training = training or self.recording
         if training and self.shared:
             largest = tf.reduce_max(tf.abs(inputs))
@@ -75,12 +76,12 @@ _OUTPUTS = {"activation": ActivationQuantizer, "input": InputQuantizer}
 
 @_registered
 class EightBits(tfmot.quantization.keras.QuantizeConfig):
-    """What of a layer is rounded.
+    """The parts of a layer that are rounded.
 
     Args:
         kernel: Attribute that holds the kernel, `None` if there is none.
-        output: `"activation"` or `"input"`, for how the range of the output comes
-            about; `None` where the file has no tensor for it.
+        output: How the range of the output is found, `"activation"` or `"input"`;
+            `None` where the file has no tensor for it.
         per_axis: As for `KernelQuantizer`.
         shared: As for `KernelQuantizer`.
     """
@@ -94,11 +95,11 @@ class EightBits(tfmot.quantization.keras.QuantizeConfig):
         self._of_output = [_OUTPUTS[output]()] if output else []
 
     def quantizers(self) -> list:
-        """Returns what rounds the kernel and the output."""
+        """Returns the quantizers of the kernel and of the output."""
         return self._of_kernel + self._of_output
 
     def get_weights_and_quantizers(self, layer):
-        """Returns the kernel and what rounds it."""
+        """Returns the kernel and its quantizer."""
         return [(getattr(layer, self.kernel), x) for x in self._of_kernel]
 
     def set_quantize_weights(self, layer, quantize_weights):
@@ -115,7 +116,7 @@ class EightBits(tfmot.quantization.keras.QuantizeConfig):
         pass  # AutoGraph cannot read a function of nothing but a docstring.
 
     def get_output_quantizers(self, layer):
-        """Returns what rounds the output."""
+        """Returns the quantizers of the output."""
         return self._of_output
 
     def get_config(self):

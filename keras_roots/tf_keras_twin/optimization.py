@@ -1,13 +1,13 @@
 """Pruning and clustering with tensorflow-model-optimization."""
 
 import math
-import numbers
 from collections.abc import Callable, Iterable
 
 import keras
 
 from keras_roots.graph import Selection
 from keras_roots.tf_keras_twin.requirements import require_tfmot
+from keras_roots.utils import checks
 
 
 def prunable(
@@ -33,7 +33,7 @@ def prunable(
         layers: Names of convolution or dense layers, or a function of a layer; `None`
             for all but depthwise and frozen ones.
         initial_sparsity: Part of the weights that is zero from the start.
-        frequency: Steps after which the weights to be zero are chosen again.
+        frequency: Steps between choices of the weights to be zero.
 
     Returns:
         A `tf_keras.Model` to compile, and to fit with `pruning_callback()` among the
@@ -49,24 +49,11 @@ def prunable(
         >>> sparse.fit(images, labels, callbacks=[pruning_callback()])
         >>> model = from_tf_keras(sparse, model)
     """
-    for name, value in (("sparsity", sparsity), ("initial_sparsity", initial_sparsity)):
-        if not isinstance(value, numbers.Real) or not 0 <= value < 1:
-            raise ValueError(
-                f"`{name}` must be at least 0 and below 1: the part of the weights to "
-                f"be zero. Received: {name}={value!r}"
-            )
-    steps = (begin_step, end_step)
-    integers = all(isinstance(step, numbers.Integral) for step in steps)
-    if not integers or not 0 <= begin_step < end_step:
-        raise ValueError(
-            "`begin_step` must be an integer, at least 0, and `end_step` a larger one. "
-            f"Received: begin_step={begin_step!r}, end_step={end_step!r}"
-        )
-    if not isinstance(frequency, numbers.Integral) or frequency < 1:
-        raise ValueError(
-            "`frequency` must be a positive integer: a number of steps. "
-            f"Received: frequency={frequency!r}"
-        )
+    checks.part("sparsity", sparsity, zero=True)
+    checks.part("initial_sparsity", initial_sparsity, zero=True)
+    begin_step = checks.integer("begin_step", begin_step, least=0)
+    end_step = checks.integer("end_step", end_step, least=begin_step + 1)
+    frequency = checks.integer("frequency", frequency)
     # tensorflow-model-optimization counts from the start, and may miss the end.
     frequency = min(frequency, end_step - begin_step)
     begin_step += (end_step - begin_step) % frequency
@@ -109,7 +96,8 @@ def clusterable(
         model: As for `to_tf_keras`. It stays as it is.
         clusters: Number of different weights in a kernel.
         layers: Names of convolution or dense layers, or a function of a layer; `None`
-            for all but depthwise and frozen ones, and those that have no more weights.
+            for all but depthwise and frozen ones, and those that have no more weights
+            than clusters.
         preserve_zeros: Whether weights that are zero stay zero, after pruning.
 
     Returns:
@@ -125,12 +113,7 @@ def clusterable(
         >>> clustered.fit(images, labels)
         >>> model = from_tf_keras(clustered, model)
     """
-    least = 3 if preserve_zeros else 2
-    if not isinstance(clusters, numbers.Integral) or clusters < least:
-        raise ValueError(
-            f"`clusters` must be an integer of at least {least}. "
-            f"Received: clusters={clusters!r}, preserve_zeros={preserve_zeros!r}"
-        )
+    clusters = checks.integer("clusters", clusters, least=3 if preserve_zeros else 2)
     tfmot = require_tfmot()
     from keras_roots.tf_keras_twin import tf_keras_layers
 

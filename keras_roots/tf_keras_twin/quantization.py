@@ -1,4 +1,4 @@
-"""Quantisation-aware training, and the int8 LiteRT file that it is for."""
+"""Quantisation-aware training, and the int8 LiteRT file that comes from it."""
 
 import contextlib
 import dataclasses
@@ -10,8 +10,7 @@ import keras
 from keras_roots import export, utils
 from keras_roots.export import TFLiteReport
 from keras_roots.tf_keras_twin.requirements import require_tfmot
-
-_BATCH = 32
+from keras_roots.utils import checks
 
 
 def quantizable(
@@ -59,7 +58,7 @@ def quantizable(
     calibration_data = export.as_images(calibration_data, model, "calibration_data")
     twin = quantized_builder.build(model, per_filter)
     with _changed(quantized_builder.quantizers(twin), "recording", True):
-        _run(twin, calibration_data)
+        export.reference_outputs(twin, calibration_data)
     if ranges is not None:
         trained = quantized_builder.ranges(ranges)
         for name, ends in quantized_builder.ranges(twin).items():
@@ -76,16 +75,16 @@ def export_int8(
     batch_size: int = 1,
     min_agreement: float | None = None,
 ) -> TFLiteReport:
-    """Writes what came out of quantisation-aware training as an int8 LiteRT file.
+    """Writes a model from quantisation-aware training as an int8 LiteRT file.
 
     Its input and output are float32. The file is loaded back, run with XNNPACK and
-    compared with the model; only then it takes its place.
+    compared with the model; only then is it moved into place.
 
     Args:
         model: A `tf_keras.Model` made by `quantizable`.
         path: File to write, `.tflite` by custom.
         check_data: Images to compare on, as for `export_tflite`.
-        batch_size: Images per call of the file, which LiteRT wants fixed.
+        batch_size: Images per call of the file, which LiteRT fixes.
         min_agreement: Smallest part, 0 to 1, of the images on which the file must name
             the model's top-1 class.
 
@@ -99,6 +98,9 @@ def export_int8(
         OSError: The file cannot be written.
         ImportError: tensorflow-model-optimization or ai-edge-litert is not installed.
     """
+    checks.integer("batch_size", batch_size)
+    if min_agreement is not None:
+        checks.part("min_agreement", min_agreement, zero=True, one=True)
     require_tfmot()
     export.require_litert()
     check_data = export.as_images(check_data, model, "check_data")
@@ -108,7 +110,7 @@ def export_int8(
         exported = export.LiteRTModel(temporary)
         agreement = export.compare_outputs(
             exported.predict(check_data),
-            _run(model, check_data),
+            export.reference_outputs(model, check_data),
             min_agreement=min_agreement,
         )
     return TFLiteReport(
@@ -122,10 +124,6 @@ def export_int8(
         float_operations=exported.float_operations(),
         changes={},
     )
-
-
-def _run(model, data):
-    return export.reference_outputs(model, data)
 
 
 def _convert(model, batch_size) -> bytes:
@@ -151,7 +149,7 @@ def _convert(model, batch_size) -> bytes:
 
 @contextlib.contextmanager
 def _changed(objects, attribute, value):
-    """Sets an attribute of objects for a while."""
+    """Sets an attribute of objects within a block."""
     before = [getattr(item, attribute) for item in objects]
     for item in objects:
         setattr(item, attribute, value)

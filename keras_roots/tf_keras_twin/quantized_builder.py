@@ -1,4 +1,4 @@
-"""Which layers of a twin are rounded to 8 bits, and where."""
+"""Building a twin whose layers round to 8 bits where a LiteRT file does."""
 
 import functools
 
@@ -68,7 +68,7 @@ def build(model: keras.Model, per_filter: bool = True) -> tf_keras.Model:
         per_filter: Whether filters have scales of their own.
 
     Raises:
-        ValueError: As for `building.build`, or an input is of integers.
+        ValueError: As for `builder.build`, or an input is of integers.
     """
     for tensor in model.inputs:
         if not keras.backend.is_float_dtype(tensor.dtype):
@@ -82,7 +82,7 @@ def build(model: keras.Model, per_filter: bool = True) -> tf_keras.Model:
 
 
 def quantizers(twin: tf_keras.Model) -> list:
-    """Returns what rounds in a twin."""
+    """Returns the quantizers of all layers of a twin."""
     return [
         quantizer
         for layer in twin.layers
@@ -112,7 +112,7 @@ def ranges(twin: tf_keras.Model) -> dict[str, dict]:
 
 
 def _make(connections, shared, name, operation, inputs):
-    """Returns the layers of the twin that take a layer's place, as one function."""
+    """Returns the twin's counterpart of a layer, one or two layers, as a function."""
     if isinstance(operation, _layers.Rescaling) and _per_channel(operation, inputs):
         scale = (np.asarray(x).tolist() for x in (operation.scale, operation.offset))
         return _quantized(ChannelScale(*scale, name=name), True)
@@ -143,7 +143,7 @@ def _per_channel(rescaling, inputs) -> bool:
 
 
 def _quantized(layer, rounds, kernel=None, per_axis=True, shared=False):
-    """Returns a layer that rounds its kernel, and its output if that is asked for."""
+    """Returns a layer that rounds its kernel, if any, and its output on request."""
     if not rounds and kernel is None:
         return layer
     output = "activation" if rounds else None

@@ -44,15 +44,15 @@ class GroupedConv2D(tf_keras.layers.Conv2D):
         return self.activation(outputs)
 
     def get_prunable_weights(self):
-        """Returns what is pruned: the kernel."""
+        """Returns the weights to prune: the kernel."""
         return [self.kernel]
 
     def get_clusterable_weights(self):
-        """Returns what is clustered: the kernel."""
+        """Returns the weights to cluster: the kernel."""
         return [("kernel", self.kernel)]
 
     def get_clusterable_algorithm(self, weight_name):
-        """Returns nothing: the usual algorithm serves."""
+        """Returns `None`, for the usual algorithm."""
         return None
 
     def get_config(self):
@@ -126,7 +126,7 @@ class WeightlessLayer(tf_keras.layers.Layer):
 
 
 class _OfKeras3:
-    """What tf_keras calls as its own regularizer or constraint."""
+    """A regularizer or constraint of Keras 3 that tf_keras calls as its own."""
 
     def __init__(self, wrapped):
         self.wrapped = wrapped

@@ -1,4 +1,4 @@
-"""Which layer of tf_keras is the counterpart of one of Keras 3, and how it is made."""
+"""The counterpart in tf_keras of each layer of Keras 3."""
 
 import inspect
 import re

@@ -18,7 +18,7 @@ class QuantizedLayer(tfmot.quantization.keras.QuantizeWrapperV2):
     """
 
     def build(self, input_shape):
-        """Remembers the weights, which quantised ones replace in calls."""
+        """Keeps the weights, which calls replace by quantised ones."""
         if not self.layer.built:
             self.layer.build(input_shape)
         variables = self.layer.weights
@@ -37,12 +37,12 @@ class QuantizedLayer(tfmot.quantization.keras.QuantizeWrapperV2):
 
     @property
     def trainable_weights(self):
-        """The layer's, unless it is frozen."""
+        """The weights of the layer, none if it is frozen."""
         return super().trainable_weights if self.layer.trainable else []
 
     @property
     def non_trainable_weights(self):
-        """The layer's, and ranges."""
+        """The other weights of the layer, and the ends of ranges."""
         frozen = [] if self.layer.trainable else super().trainable_weights
         return frozen + super().non_trainable_weights
 

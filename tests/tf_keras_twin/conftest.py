@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_roots.tf_keras_twin import require_tfmot
+
 # They need the extra `optimize`.
 collect_ignore_glob = (
     [] if importlib.util.find_spec("tensorflow_model_optimization") else ["test_*.py"]
@@ -46,6 +48,21 @@ def images():
     return draw
 
 
+@pytest.fixture(scope="session")
+def check_equal():
+    """Function that compares the outputs of a twin with those of its model."""
+
+    def check(twin, model, inputs, atol=1e-5):
+        expected = keras.tree.flatten(model(inputs, training=False))
+        found = keras.tree.flatten(twin(inputs, training=False))
+        assert len(found) == len(expected)
+        for ours, theirs in zip(found, expected, strict=True):
+            assert np.ptp(theirs) > 1e-3
+            np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), atol=atol)
+
+    return check
+
+
 @pytest.fixture
 def network(randomise):
     """A network with what the zoo's have: groups, BatchNorm, a shortcut, a head."""
@@ -62,3 +79,33 @@ def network(randomise):
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dense(3, activation="softmax", name="head")(x)
     return randomise(keras.Model(inputs, x, name="network"))
+
+
+@pytest.fixture(scope="session")
+def fit():
+    """Function that trains a twin for one epoch of two batches."""
+    import tf_keras
+
+    def train(model, inputs, rate=0.01, **kwargs):
+        sgd = tf_keras.optimizers.SGD(rate)
+        model.compile(sgd, "sparse_categorical_crossentropy", **kwargs)
+        labels = np.arange(len(inputs)) % model.output_shape[-1]
+        model.fit(inputs, labels, len(inputs) // 2, verbose=0)
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def rounded():
+    """Function of a twin to the names of the layers whose output is rounded."""
+    require_tfmot()
+    from keras_roots.tf_keras_twin.wrappers import QuantizedLayer
+
+    def names(model):
+        return [
+            layer.layer.name
+            for layer in model.layers
+            if isinstance(layer, QuantizedLayer) and layer.quantize_config.output
+        ]
+
+    return names

@@ -6,13 +6,13 @@ import keras
 def drop_auxiliary_heads(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
     """Leaves out outputs that come from layers whose names begin with `aux`.
 
-    GoogLeNet's auxiliary classifiers (`RootGoogLeNet(aux_heads=True)`) are such.
+    GoogLeNet's auxiliary classifiers (`RootGoogLeNet(aux_heads=True)`) are named so.
 
     Args:
         model: A functional or Sequential model. It stays as it is.
 
     Returns:
-        A model over the same layers, and what became of which output.
+        A model over the same layers, and the change of each output.
     """
     names = [tensor._keras_history.operation.name for tensor in model.outputs]
     auxiliary = [name.startswith("aux") for name in names]

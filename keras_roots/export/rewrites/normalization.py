@@ -11,7 +11,7 @@ _NARROW = 16
 
 
 def merge_normalization(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
-    """Makes one operation of each scaling and offset by channel.
+    """Replaces each scaling and offset by channel by one operation.
 
     The converter folds BatchNorm into a convolution before it. Elsewhere, as at the
     input and in pre-activation networks, it leaves a multiplication and an addition;
@@ -22,7 +22,7 @@ def merge_normalization(model: keras.Model) -> tuple[keras.Model, dict[str, str]
         model: A functional or Sequential model. It stays as it is.
 
     Returns:
-        A copy with the same outputs up to rounding, and what became of which layer.
+        A copy with the same outputs up to rounding, and the change of each layer.
     """
     connections = graph.Connections(model)
     changes = {}

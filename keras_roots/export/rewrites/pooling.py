@@ -10,7 +10,7 @@ _MOST_TAPS = 25
 
 
 def convolve_average_pools(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
-    """Makes depthwise convolutions of average pools.
+    """Replaces average pools by depthwise convolutions.
 
     XNNPACK has no average pooling in int8, so that LiteRT falls back to a slow kernel;
     its depthwise convolutions are fast, up to 5x5. Windows that reach over the edge
@@ -20,7 +20,7 @@ def convolve_average_pools(model: keras.Model) -> tuple[keras.Model, dict[str, s
         model: A functional or Sequential model. It stays as it is.
 
     Returns:
-        A copy with the same outputs up to rounding, and what became of which layer.
+        A copy with the same outputs up to rounding, and the change of each layer.
     """
     changes = {}
 

@@ -1,4 +1,4 @@
-"""The two 1x1 convolutions that a residual block adds up, as one."""
+"""Merging the two 1x1 convolutions whose outputs a residual block adds."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ def merge_projections(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
         model: A functional or Sequential model. It stays as it is.
 
     Returns:
-        A copy with the same outputs up to rounding, and what became of which layer.
+        A copy with the same outputs up to rounding, and the change of each layer.
     """
     connections = graph.Connections(model)
     replacements: dict[int, graph.Replacement] = {}
@@ -76,7 +76,7 @@ def _is_projection(layer) -> bool:
 
 
 def _input_of(convolution) -> graph.Replacement:
-    """Returns what gives the input positions that a 1x1 convolution looks at."""
+    """Returns what selects the input positions that a 1x1 convolution reads."""
     if convolution.strides == (1, 1):
         return graph.Replacement([], [])
     # XNNPACK has no pooling of single positions; a depthwise convolution picks them.

@@ -35,18 +35,19 @@ class Widening(NamedTuple):
 def widen_stem(
     model: keras.Model, tile: targets.Tile
 ) -> tuple[keras.Model, dict[str, str]]:
-    """Makes more channels and fewer taps of convolutions that see images.
+    """Gives convolutions of images more channels and fewer taps.
 
     An instruction that sums up eight channels (int8 on x86) is mostly idle on three.
     Two neighbouring pixels of a row lie side by side in memory: as one position of six
-    channels they need half as many taps. It is done where the tile says that it pays.
+    channels they need half as many taps. Layers change where that is faster by the
+    tile.
 
     Args:
         model: A functional or Sequential model. It stays as it is.
         tile: What the processor computes at once.
 
     Returns:
-        A copy with the same outputs up to rounding, and what became of which layer.
+        A copy with the same outputs up to rounding, and the change of each layer.
     """
     connections = graph.Connections(model)
     replacements: dict[int, graph.Replacement] = {}
