@@ -1,4 +1,4 @@
-"""What becomes of a model before it is trained: its outputs, layers and optimiser."""
+"""The preparation of a model for training: its outputs, layers and optimiser."""
 
 import keras
 import numpy as np
