@@ -26,7 +26,7 @@ def prunable(
     not to prune, 2017), in each kernel by itself.
 
     Args:
-        model: As for `to_tf_keras`. It stays as it is.
+        model: A model that `to_tf_keras` takes. It stays as it is.
         sparsity: Part of the weights that is zero at the end, below 1.
         end_step: Training step at which that is reached.
         begin_step: Training step at which it starts, or up to `frequency` later.
@@ -40,7 +40,7 @@ def prunable(
         callbacks; `from_tf_keras` takes it as it is.
 
     Raises:
-        ValueError: As for `to_tf_keras`, or an argument is impossible.
+        ValueError: `to_tf_keras` refuses the model, or an argument is impossible.
         ImportError: tensorflow-model-optimization is not installed.
 
     Example:
@@ -93,7 +93,7 @@ def clusterable(
     compress well.
 
     Args:
-        model: As for `to_tf_keras`. It stays as it is.
+        model: A model that `to_tf_keras` takes. It stays as it is.
         clusters: Number of different weights in a kernel.
         layers: Names of convolution or dense layers, or a function of a layer; `None`
             for all but depthwise and frozen ones, and those that have no more weights
@@ -104,7 +104,7 @@ def clusterable(
         A `tf_keras.Model` to compile and fit; `from_tf_keras` takes it as it is.
 
     Raises:
-        ValueError: As for `to_tf_keras`, or an argument is impossible.
+        ValueError: `to_tf_keras` refuses the model, or an argument is impossible.
         ImportError: tensorflow-model-optimization is not installed.
 
     Example:

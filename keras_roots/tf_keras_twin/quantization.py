@@ -28,9 +28,9 @@ def quantizable(
     that training starts where that ends.
 
     Args:
-        model: As for `to_tf_keras`, from one batch of images of a fixed size. It stays
+        model: A model that `to_tf_keras` takes, of images of a fixed size. It stays
             as it is.
-        calibration_data: Images that the model is made for, as for `export_tflite`.
+        calibration_data: Images that the model is made for, or batches of them.
         per_filter: Whether each filter has a scale of its own. With one for the whole
             kernel, up to BatchNormalization, weights that are equal stay equal in the
             file, which compresses better after clustering.
@@ -43,7 +43,7 @@ def quantizable(
         `from_tf_keras` takes it as it is.
 
     Raises:
-        ValueError: As for `to_tf_keras`, or the images do not fit.
+        ValueError: `to_tf_keras` refuses the model, or the images do not fit.
         ImportError: tensorflow-model-optimization is not installed.
 
     Example:
@@ -83,7 +83,7 @@ def export_int8(
     Args:
         model: A `tf_keras.Model` made by `quantizable`.
         path: File to write, `.tflite` by custom.
-        check_data: Images to compare on, as for `export_tflite`.
+        check_data: Images to compare on, or batches of them.
         batch_size: Images per call of the file, which LiteRT fixes.
         min_agreement: Smallest part, 0 to 1, of the images on which the file must name
             the model's top-1 class.

@@ -68,7 +68,7 @@ def build(model: keras.Model, per_filter: bool = True) -> tf_keras.Model:
         per_filter: Whether filters have scales of their own.
 
     Raises:
-        ValueError: As for `builder.build`, or an input is of integers.
+        ValueError: A layer has no counterpart, or an input is of integers.
     """
     for tensor in model.inputs:
         if not keras.backend.is_float_dtype(tensor.dtype):

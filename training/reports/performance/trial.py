@@ -2,6 +2,9 @@
 
 import dataclasses
 
+from keras_roots.models import NetworkName
+from keras_roots.training.networks import is_application
+
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
@@ -30,13 +33,19 @@ class Trial:
     @property
     def family(self) -> str:
         """Name of the model without the number of groups."""
-        return self.model.split(":")[0]
+        return self.model if self._name is None else self._name.model
 
     @property
     def root(self) -> int | None:
         """Groups of the first stage, `None` where the name does not tell."""
-        parts = self.model.split(":")
-        return int(parts[1].split("x")[0]) if len(parts) > 1 else None
+        root = None if self._name is None else self._name.root
+        return root[0] if isinstance(root, tuple) else root
+
+    @property
+    def _name(self) -> NetworkName | None:
+        if is_application(self.model):
+            return None
+        return NetworkName.parse(self.model)
 
     @property
     def conversion(self) -> "Trial":
