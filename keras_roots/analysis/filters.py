@@ -1,16 +1,14 @@
 """Filters as points in the plane: k-means clusters, separated by Fisher's LDA."""
 
 import os
-import warnings
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
 from scipy.linalg import eigh
 
 from keras_roots.analysis import figures
-from keras_roots.utils import checks
+from keras_roots.utils import checks, kmeans
 
-_STARTS = 4  # of k-means; the best one counts
+_STARTS, _ITERATIONS = 4, 100  # of k-means; the best start counts
 
 
 def project_filters(
@@ -47,7 +45,9 @@ def project_filters(
             f"Received: clusters={clusters!r}"
         )
     shrinkage = checks.part("shrinkage", shrinkage, zero=True, one=True)
-    centroids, labels = _cluster(directions, clusters, checks.seed(seed))
+    centroids, labels = kmeans(
+        directions, clusters, _STARTS, checks.seed(seed), _ITERATIONS
+    )
     centred = directions - directions.mean(axis=0)
     within = directions - centroids[labels]
     return centred @ _discriminants(centred, within, shrinkage), labels
@@ -115,19 +115,6 @@ def _directions(kernel) -> np.ndarray:
     filters = kernel.reshape(-1, kernel.shape[-1]).T
     lengths = np.linalg.norm(filters, axis=1, keepdims=True)
     return filters / np.where(lengths > 0, lengths, 1.0)
-
-
-def _cluster(points, clusters, seed) -> tuple[np.ndarray, np.ndarray]:
-    """Returns centroids, and the cluster of each point: the best of several starts."""
-    rng = np.random.default_rng(seed)
-    # Points that coincide give no distances to draw from, and empty clusters.
-    with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "One of the clusters is empty")
-        starts = [
-            kmeans2(points, clusters, minit="++", iter=100, seed=rng)
-            for _ in range(_STARTS)
-        ]
-    return min(starts, key=lambda found: np.square(points - found[0][found[1]]).sum())
 
 
 def _discriminants(centred, within, shrinkage) -> np.ndarray:

@@ -1,16 +1,14 @@
 """The search for groups of inputs and filters that keep most of the energy."""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
 from scipy.optimize import linear_sum_assignment
+
+from keras_roots.utils import kmeans
 
 # The search ends after so many swaps without a better grouping, of few channels sooner.
 _PATIENCE = 400
-
-_ITERATIONS = 30  # of k-means
 
 _ROUNDING = 1e-12  # part of all energy below which a gain is none
 
@@ -114,11 +112,7 @@ def _spectral(energy, sizes, seed) -> np.ndarray:
     points = np.vstack(
         [left[:, None] * inputs[:, :groups], right[:, None] * filters[:groups].T]
     )
-    rng = np.random.default_rng(seed)
-    # Points that coincide give no distances to draw from, and empty clusters.
-    with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "One of the clusters is empty")
-        centroids, labels = kmeans2(points, groups, _ITERATIONS, minit="++", seed=rng)
+    centroids, labels = kmeans(points, groups, seed=seed)
     # The larger cluster becomes the larger group.
     clusters = np.argsort(np.bincount(labels, minlength=groups), kind="stable")
     of_size = np.empty_like(centroids)

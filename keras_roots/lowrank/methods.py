@@ -4,20 +4,18 @@ All work on each filter group by itself, in float64, at one rank for all groups.
 """
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
 
 from keras_roots import convolutions
 from keras_roots.convolutions import ResponseStatistics
 from keras_roots.lowrank import ranks
 from keras_roots.lowrank.schemes import CROSS_FILTER, SEPARABLE, Scheme
+from keras_roots.utils import kmeans, squared_distance
 
 _STARTS = 4  # of k-means; the best one counts
-_ITERATIONS = 30
 
 # Error by rank per group.
 Errors = Callable[[int], float]
@@ -103,8 +101,8 @@ def _cluster_errors(target) -> Errors:
             return 0.0
         left = 0.0
         for group in points:
-            centroids, labels = _cluster(group, rank)
-            left += _distance(group, centroids, labels)
+            centroids, labels = kmeans(group, rank, _STARTS)
+            left += squared_distance(group, centroids, labels)
         return float(left / total)
 
     return error
@@ -128,7 +126,7 @@ def _clusters(target, rank) -> Factors:
     matrices = _matrices(target)
     basis, chosen = [], []
     for matrix, points in zip(matrices, _points(target), strict=True):
-        members = np.eye(rank)[:, _cluster(points, rank)[1]]
+        members = np.eye(rank)[:, kmeans(points, rank, _STARTS)[1]]
         # A cluster without members gets a filter of zeros.
         basis.append(matrix @ members.T / np.maximum(members.sum(axis=1), 1))
         chosen.append(members)
@@ -172,23 +170,6 @@ def _matrices(target):
 def _points(target) -> list[np.ndarray]:
     """Filters of each group, turned so that they have no more coordinates than N."""
     return [np.linalg.qr(matrix)[1].T for matrix in _matrices(target)]
-
-
-def _cluster(points, clusters) -> tuple[np.ndarray, np.ndarray]:
-    """Returns centroids, and the cluster of each point: the best of several starts."""
-    rng = np.random.default_rng(0)
-    # Points that coincide give no distances to draw from, and empty clusters.
-    with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "One of the clusters is empty")
-        starts = [
-            kmeans2(points, clusters, _ITERATIONS, minit="++", seed=rng)
-            for _ in range(_STARTS)
-        ]
-    return min(starts, key=lambda found: _distance(points, *found))
-
-
-def _distance(points, centroids, labels) -> float:
-    return np.square(points - centroids[labels]).sum()
 
 
 def _svd(matrices, rank):

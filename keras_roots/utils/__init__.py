@@ -3,6 +3,7 @@
 from keras_roots.utils import checks
 from keras_roots.utils.files import read_csv, replacing, write_csv, write_text
 from keras_roots.utils.files import size as file_size
+from keras_roots.utils.kmeans import kmeans, squared_distance
 from keras_roots.utils.loading import load_model
 from keras_roots.utils.tables import (
     format_rows,
@@ -16,11 +17,13 @@ __all__ = [
     "file_size",
     "format_rows",
     "format_table",
+    "kmeans",
     "load_model",
     "markdown_rows",
     "markdown_table",
     "read_csv",
     "replacing",
+    "squared_distance",
     "write_csv",
     "write_text",
 ]
