@@ -32,9 +32,11 @@ import json
 from keras_roots.training import stages
 from keras_roots.training.commands import flags
 from keras_roots.training.data import Source
+from keras_roots.training.evaluation import render_twin_files
 from keras_roots.training.networks import Start
 from keras_roots.training.stages import OPTIMIZATIONS, Optimization, Run
 from keras_roots.training.trainer import Changes, get_recipe
+from keras_roots.utils import read_csv
 
 # The methods that each flag is for.
 _FOR = {
@@ -55,7 +57,7 @@ def main(given) -> None:
     make = functools.partial(start.start, context.dataset)
     outcome = stages.run([stage], context, make, {"start": start.describe()})
     print(json.dumps(outcome.result(""), indent=2))
-    print((outcome.folder / "table.md").read_text())
+    print(render_twin_files(read_csv(outcome.folder / "table.csv")))
 
 
 def plan(given) -> stages.Optimize:
