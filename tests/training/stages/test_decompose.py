@@ -9,7 +9,6 @@ import pytest
 
 from keras_roots import compression
 from keras_roots.profiling import profile
-from keras_roots.training.stages.context import Context
 from keras_roots.training.stages.decompose import (
     Budget,
     Decompose,
@@ -18,13 +17,6 @@ from keras_roots.training.stages.decompose import (
     read_ranks,
 )
 from keras_roots.training.stages.stage import run
-
-
-@pytest.fixture
-def context(tmp_path):
-    return Context(
-        helpers.noise(), tmp_path / "run", say=lambda line: None, verbose=False
-    )
 
 
 @pytest.fixture

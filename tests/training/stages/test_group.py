@@ -2,21 +2,12 @@
 
 import csv
 
-import helpers
 import keras
 import numpy as np
 import pytest
 
-from keras_roots.training.stages.context import Context
 from keras_roots.training.stages.group import Fresh, Group, Groups
 from keras_roots.training.stages.stage import run
-
-
-@pytest.fixture
-def context(tmp_path):
-    return Context(
-        helpers.noise(), tmp_path / "run", say=lambda line: None, verbose=False
-    )
 
 
 @pytest.fixture

@@ -6,19 +6,11 @@ import numpy as np
 import pytest
 
 import keras_roots
-from keras_roots.training.stages.context import Context
 from keras_roots.training.stages.sparsify import Prune, Sparsification, Sparsify
 from keras_roots.training.stages.train import Train
 from keras_roots.training.trainer import Recipe
 
 RECIPE = Recipe(2, 8, 0.05)
-
-
-@pytest.fixture
-def context(tmp_path):
-    return Context(
-        helpers.noise(), tmp_path / "run", say=lambda line: None, verbose=False
-    )
 
 
 def test_zeros_stay_in_training(context, tmp_path):

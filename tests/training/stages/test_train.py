@@ -20,13 +20,6 @@ RECIPE = Recipe(2, 8, 0.05)
 
 
 @pytest.fixture
-def context(tmp_path):
-    return Context(
-        helpers.noise(), tmp_path / "run", say=lambda line: None, verbose=False
-    )
-
-
-@pytest.fixture
 def model():
     return helpers.convolutions()
 
