@@ -11,6 +11,7 @@ from keras_roots.training import runs
 from keras_roots.training.options import option, options
 from keras_roots.training.stages.layer_names import HELP, layers_of
 from keras_roots.training.stages.stage import Stage
+from keras_roots.utils import checks
 
 _NONE = "none"  # for the carry-over of no weights
 
@@ -45,6 +46,15 @@ class Groups:
         choices=tuple(how or _NONE for how in CARRY_OVER),
     )
     recalibration_images: int = recalibration_images()
+
+    def __post_init__(self):
+        given = self.groups if isinstance(self.groups, tuple) else (self.groups,)
+        for count in given:
+            if not checks.is_integer(count) or count < 1:
+                raise ValueError(
+                    "`groups` must be a positive integer, or one per stage. "
+                    f"Received: groups={self.groups!r}"
+                )
 
 
 @dataclasses.dataclass(frozen=True)

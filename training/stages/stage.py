@@ -145,16 +145,17 @@ def run(
         stage.check()
     outcome = Outcome(Path(context.folder), names)
     config = _described(config, context)
+    _check_folder(outcome)
     wanted = [name for name in names if only is None or name in only]
     last = names.index(wanted[-1]) if wanted else -1
     own = wanted[-1:] == [""] and len(names) > 1
     if own:
         # The run's own folder is claimed before stages make theirs in it.
-        every = {stage.name: describe(stage) for stage in stages}
+        every = {_key(stage): describe(stage) for stage in stages}
         runs.claim_directory(outcome.folder, config | {"stages": every})
     before = None
     for stage in stages[: last + 1]:
-        config = config | {"stages": config["stages"] | {stage.name: describe(stage)}}
+        config = config | {"stages": config["stages"] | {_key(stage): describe(stage)}}
         folder = outcome.folder / stage.name
         if outcome.result(stage.name):
             runs.claim_directory(folder, config)
@@ -286,6 +287,22 @@ def _take_over(other, folder):
     late = shutil.ignore_patterns(RESULT)
     shutil.copytree(other, folder, ignore=late, dirs_exist_ok=True)
     shutil.copy(other / RESULT, folder)
+
+
+def _check_folder(outcome):
+    """Refuses a folder with other things in it, before any stage runs."""
+    folder, own = outcome.folder, set(filter(None, outcome.names))
+    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if held and own and "" not in outcome.names and not held & own:
+        raise ValueError(
+            f"`output_dir` {str(folder)!r} is not empty and holds no run; choose "
+            "another directory"
+        )
+
+
+def _key(stage) -> str:
+    """Name of a stage in the configuration, also of one in the run's own folder."""
+    return stage.name or type(stage).__name__.lower()
 
 
 def _title(stage) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from keras_roots import graph
 from keras_roots.training import data
 from keras_roots.training.trainer.distillation import with_teacher
 from keras_roots.training.trainer.fit import fit
@@ -32,7 +33,7 @@ def finetuner(
         dataset: Name of a data set, as for `keras-roots-train`; or arrays: images and
             labels, and optionally those for testing: uint8 `(n, height, width, 3)` and
             integers `(n,)`. Without those to test, a fifth of the images is kept from
-            training.
+            training. Images of another size are resized to that of the network.
         epochs: Passes over the training images.
         distillation: Weight of the distance to the teacher's outputs, 0 for none.
         temperature: Temperature of the distillation.
@@ -70,6 +71,8 @@ def finetuner(
         data.check_arrays(dataset)
 
     def finetune(student: keras.Model, teacher: keras.Model) -> keras.Model:
+        for network in (student, teacher):
+            graph.check_built(network)
         _check(student)
         classes, held = student.output_shape[-1], dataset
         if not isinstance(held, data.Dataset):

@@ -71,7 +71,7 @@ def test_a_network_gets_groups_and_is_trained(run, tmp_path):
 def test_the_rate_is_a_fifth_of_the_recipe(run, tmp_path):
     run("--groups=2", "--epochs=1", "--batch_size=8")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["stages"][""]["recipe"]["learning_rate"] == pytest.approx(0.01)
+    assert config["stages"]["train"]["recipe"]["learning_rate"] == pytest.approx(0.01)
 
 
 def test_without_training_the_weights_are_the_dense_ones(run, tmp_path):

@@ -81,8 +81,12 @@ def test_a_network_with_new_weights(model, context, tmp_path):
 
 
 def test_impossible_groups_leave_the_folder_free(model, context):
-    with pytest.raises(ValueError, match="`root` must"):
-        run([Group(settings=Groups(groups=0))], context, lambda: model, {})
+    for groups in (0, True, (4, 0)):
+        with pytest.raises(ValueError, match="`groups` must be a positive integer"):
+            Groups(groups=groups)
+    with pytest.raises(ValueError, match="`root`"):
+        settings = Groups(groups=(4, 4, 4, 4, 4))
+        run([Group(settings=settings)], context, lambda: model, {})
     assert not list((context.folder / "grouped").iterdir())
     with pytest.raises(ValueError, match="regular expression"):
         run([Group(settings=Groups(layers="("))], context, lambda: model, {})

@@ -139,6 +139,14 @@ def test_another_folder_is_left_alone(context):
         run(context, 1.0)
 
 
+def test_a_folder_of_other_things_is_left_alone(context):
+    context.folder.mkdir()
+    (context.folder / "letter.txt").write_text("dear")
+    with pytest.raises(ValueError, match="not empty and holds no run"):
+        run(context, 1.0)
+    assert [path.name for path in context.folder.iterdir()] == ["letter.txt"]
+
+
 def test_the_seed_decides_the_start(context, tmp_path):
     kernels = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):

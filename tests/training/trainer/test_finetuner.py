@@ -88,6 +88,14 @@ def test_what_cannot_be_trained_on(arrays):
         finetuner(arrays, epochs=1)(frozen, helpers.convolutions())
 
 
+def test_what_is_no_network(arrays):
+    train = finetuner(arrays, epochs=1)
+    with pytest.raises(ValueError, match="Received: .*None"):
+        train(helpers.convolutions(), None)
+    with pytest.raises(ValueError, match="Subclassed|subclassed"):
+        train(helpers.Subclassed(), helpers.convolutions())
+
+
 def test_a_data_set_of_other_classes(tmp_path, arrays):
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.GlobalAveragePooling2D()(inputs)
