@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
 
 
 def kmeans(
@@ -25,6 +24,8 @@ def kmeans(
     Returns:
         Centroids `[clusters, dimensions]`, and the cluster of each point `[n]`.
     """
+    from scipy.cluster.vq import kmeans2  # so that importing the package stays quick
+
     rng = np.random.default_rng(seed)
     # Points that coincide give no distances to draw from, and empty clusters.
     with np.errstate(invalid="ignore"), warnings.catch_warnings():
