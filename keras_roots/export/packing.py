@@ -42,8 +42,8 @@ def pack_groups(
             or `"neon"`.
         latency_table: For `"auto"`, a table of times measured on that machine, or the
             path of its file, with convolutions of several numbers of groups, as
-            `plan_compression` keeps it; by default the kernels that LiteRT has for the
-            target decide.
+            `LatencyTable.measure_groups` fills it; by default the kernels that LiteRT
+            has for the target decide.
 
     Returns:
         A copy of the model. Convolutions whose groups all merge become

@@ -10,6 +10,7 @@ from keras_roots.lowrank.plan import (
     plan_decomposition,
 )
 from keras_roots.lowrank.ranks import LayerRank, RankAnalysis, rank_analysis
+from keras_roots.lowrank.schemes import break_even_rank, theoretical_speedup
 from keras_roots.lowrank.shrink import shrink
 
 __all__ = [
@@ -21,10 +22,12 @@ __all__ = [
     "METHODS",
     "RankAnalysis",
     "Target",
+    "break_even_rank",
     "check_arguments",
     "choose_methods",
     "decompose",
     "plan_decomposition",
     "rank_analysis",
     "shrink",
+    "theoretical_speedup",
 ]
