@@ -122,12 +122,17 @@ RECIPES = {
     (None, "imagenet2012"): _PHOTOGRAPHS,
     (None, "imagenette/160px-v2"): _FEW_PHOTOGRAPHS,
     (None, "cifar10"): _CIFAR,
-    (None, None): _FEW_PHOTOGRAPHS,
+    (None, "cifar10-sample"): _FEW_PHOTOGRAPHS,
+    (None, None): dataclasses.replace(_FEW_PHOTOGRAPHS, augmentation="none"),
 }
 
 
 def get_recipe(model: str, dataset: str, **changes) -> Recipe:
     """Returns the recipe of a model and data set, with some fields changed.
+
+    The augmentation is that of the data set: images of one that has no row, a folder or
+    arrays for instance, are not varied unless `changes` ask for it, since mirroring
+    might turn an image into one of another class.
 
     Args:
         model: Registry name of the model.
@@ -139,8 +144,12 @@ def get_recipe(model: str, dataset: str, **changes) -> Recipe:
     """
     keys = ((model, dataset), (model, None), (None, dataset), (None, None))
     key = next(key for key in keys if key in RECIPES)
+    own = {}
+    if key[1] is None:
+        of_data = RECIPES.get((None, dataset), RECIPES[None, None])
+        own["augmentation"] = of_data.augmentation
     given = {name: value for name, value in changes.items() if value is not None}
-    return dataclasses.replace(RECIPES[key], **given)
+    return dataclasses.replace(RECIPES[key], **(own | given))
 
 
 # The options of a recipe that commands change.

@@ -34,6 +34,30 @@ def test_a_row_of_a_model_comes_first():
     assert get_recipe("root_alexnet", "folder").learning_rate == 0.01
 
 
+@pytest.mark.parametrize("model", sorted(NAMES))
+@pytest.mark.parametrize("dataset", ["arrays", "photos/", "images.npz", "tf_flowers"])
+def test_images_that_nobody_knows_are_not_varied(model, dataset):
+    assert get_recipe(model, dataset).augmentation == "none"
+    asked = get_recipe(model, dataset, augmentation="pad_crop")
+    assert asked.augmentation == "pad_crop"
+
+
+@pytest.mark.parametrize(
+    "model, dataset, augmentation",
+    [
+        ("root_nin", "cifar10", "pad_crop_mirror"),
+        ("root_alexnet", "cifar10", "pad_crop_mirror"),
+        ("root_nin", "cifar10-sample", "crop_mirror"),
+        ("root_alexnet", "imagenette/160px-v2", "crop_mirror"),
+        ("root_resnet50", "imagenette/160px-v2", "crop_mirror"),
+        ("root_convnet", "cifar10", "none"),  # as Caffe's
+        ("root_alexnet", "digits", "pad_crop"),
+    ],
+)
+def test_known_data_sets_have_their_augmentation(model, dataset, augmentation):
+    assert get_recipe(model, dataset).augmentation == augmentation
+
+
 def test_fields_are_changed_but_for_none():
     changed = get_recipe("root_nin", "cifar10", epochs=3, momentum=None)
     expected = dataclasses.replace(get_recipe("root_nin", "cifar10"), epochs=3)
