@@ -4,7 +4,7 @@ import keras
 
 from keras_roots import models
 from keras_roots.training import data
-from keras_roots.training.networks import applications
+from keras_roots.training.networks import applications, examples
 from keras_roots.training.options import limits_of, option, options
 from keras_roots.utils import load_model
 
@@ -160,17 +160,36 @@ class Start(Zoo):
             )
 
 
-def parse_model(text: str, **arguments) -> keras.Model:
-    """Builds a model of the zoo, or of `keras.applications`.
+def parse_model(text: str, image_size: int | None = None, **arguments) -> keras.Model:
+    """Builds a model of the zoo, `keras.applications` or the examples, or loads one.
 
     Args:
-        text: As for `create_model`, for instance `"root_nin:8"`; or
-            `"keras.applications.VGG16"`.
+        text: As for `create_model`, for instance `"root_nin:8"`;
+            `"keras.applications.VGG16"`; `"examples.unet"`; or the path of a `.keras`
+            file.
+        image_size: Height and width of the images; `None` for those that the network
+            was published with. A file has its own.
         **arguments: Other arguments of its constructor.
 
     Raises:
         ValueError: There is no such model, or its constructor refuses an argument.
+        ImportError: It comes with a package that is not installed.
     """
-    if applications.is_application(text):
-        return applications.create(text, **arguments)
-    return models.create_model(text, **arguments)
+    if text.endswith(".keras"):
+        return load_model(text)
+    if examples.is_example(text):
+        return examples.create(text, image_size)
+    applied = applications.is_application(text)
+    if applied and "input_shape" not in arguments:
+        image_size = image_size or applications.default_size(text)
+    if image_size is not None:
+        last = models.channel_axis() == -1
+        sides = (image_size, image_size)
+        arguments["input_shape"] = (*sides, 3) if last else (3, *sides)
+    create = applications.create if applied else models.create_model
+    return create(text, **arguments)
+
+
+def is_trained(text: str) -> bool:
+    """Returns whether `parse_model` gives a network trained weights."""
+    return text.endswith(".keras") or text.startswith(f"{examples.PREFIX}mtcnn")

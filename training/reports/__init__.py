@@ -14,6 +14,9 @@ from keras_roots.training.reports.coordinating_filters import DATASET, table1
 from keras_roots.training.reports.deep_roots import figure5, figure6, table2
 from keras_roots.training.reports.paper_counts import print_tables, tables
 from keras_roots.training.reports.release import release, write_cards
+from keras_roots.training.reports.sweep import IMAGES as SWEEP_IMAGES
+from keras_roots.training.reports.sweep import render as render_sweep
+from keras_roots.training.reports.sweep import sweep_networks
 from keras_roots.training.reports.throughput import (
     format_throughputs,
     measure_throughput,
@@ -23,6 +26,7 @@ from keras_roots.training.reports.trainees import make_trainees
 __all__ = [
     "DATASET",
     "RANKED",
+    "SWEEP_IMAGES",
     "analyse",
     "deliver",
     "export_stages",
@@ -38,6 +42,8 @@ __all__ = [
     "release",
     "render_budget",
     "render_stages",
+    "render_sweep",
+    "sweep_networks",
     "table1",
     "table2",
     "tables",

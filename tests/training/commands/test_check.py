@@ -1,0 +1,31 @@
+import pytest
+
+from keras_roots.training.commands import check, flags
+
+
+def test_the_table_is_written(tmp_path, monkeypatch, capsys):
+    given = []
+
+    def sweep(names, photographs, image_size, budget, progress):
+        given.append((names, photographs.shape[1:], image_size, budget))
+        row = {"network": names[0], "step": "copy", "outcome": "works", "error": 0.0}
+        return [row]
+
+    monkeypatch.setattr(check.reports, "sweep_networks", sweep)
+    asked = [
+        "--networks=examples.unet",
+        "--image_size=32",
+        f"--output_dir={tmp_path}/new",
+    ]
+    check.main(flags.parse(check.run.classes, asked))
+    assert given == [(("examples.unet",), (32, 32, 3), 32, 0.5)]
+    assert "works" in (tmp_path / "new" / "networks.csv").read_text()
+    assert "`examples.unet`" in (tmp_path / "new" / "networks.md").read_text()
+    assert "`examples.unet`" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("missing", ["--networks=a", "--output_dir=b"])
+def test_networks_and_folder_are_required(missing):
+    given = flags.parse(check.run.classes, [missing])
+    with pytest.raises(ValueError, match="are required"):
+        check.main(given)

@@ -1,0 +1,293 @@
+"""Networks that others made, put through every function: what works, what does not."""
+
+import dataclasses
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent import futures
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import keras_roots
+from keras_roots import compression, convolutions, export, graph, utils
+from keras_roots.profiling import profile
+from keras_roots.training import networks
+from keras_roots.training.runs import quiet
+from keras_roots.utils import markdown_rows
+
+WORKS, REFUSED, WRONG, CRASHED = "works", "refused", "wrong", "crashed"
+IMAGES = 24  # sample images for fitting and calibration
+_EXACT = 1e-4  # relative squared error of what must change nothing
+_SHOWN = 400  # characters of a message
+
+
+@dataclasses.dataclass
+class Trial:
+    """A network on its way through the steps.
+
+    Attributes:
+        model: The network.
+        images: Sample inputs, one array per input.
+        folder: Where files are written.
+        budget: Part of the multiply-adds that `compress` may keep.
+        small: The compressed network, once that step has made it.
+    """
+
+    model: keras.Model
+    images: Sequence[np.ndarray]
+    folder: Path
+    budget: float
+    small: keras.Model | None = None
+
+    def error(self, model: keras.Model, other: keras.Model | None = None) -> float:
+        """Returns the relative squared error of outputs, the mean over outputs.
+
+        Args:
+            model: The network to compare.
+            other: What it is compared with; by default the original.
+        """
+        return _error(self.outputs(other or self.model), self.outputs(model))
+
+    def outputs(self, model: keras.Model) -> list[np.ndarray]:
+        """Returns the outputs of a network for the images."""
+        found = model.predict(self.given, batch_size=8, verbose=0)
+        return [np.asarray(output) for output in keras.tree.flatten(found)]
+
+    @property
+    def given(self):
+        """The images as the network takes them."""
+        return self.images[0] if len(self.images) == 1 else tuple(self.images)
+
+
+def _copy(trial) -> float:
+    return trial.error(graph.rewrite(trial.model, lambda layer: None))
+
+
+def _full_rank(trial) -> float:
+    ranks = {
+        name: layer.filters
+        for name, layer in convolutions.find_convolutions(trial.model).items()
+    }
+    plan = keras_roots.plan_decomposition(trial.model, ranks=ranks, cost=None)
+    return trial.error(plan.apply())
+
+
+def _groups(trial) -> float:
+    plan = keras_roots.plan_rootify(
+        trial.model, 2, carry_over="responses", images=trial.given
+    )
+    return trial.error(plan.apply())
+
+
+def _rewrites(trial) -> float:
+    return trial.error(export.rewrite(trial.model, export.LATENCY, "float32")[0])
+
+
+def _compress(trial) -> float:
+    found = keras_roots.compress(
+        trial.model, trial.given, trial.budget, cost="macs", say=lambda line: None
+    )
+    trial.small = found.model
+    return trial.error(trial.small)
+
+
+def _saved(trial) -> float:
+    path = trial.folder / "small.keras"
+    trial.small.save(path)
+    return trial.error(utils.load_model(path), trial.small)
+
+
+def _litert(trial, quantize=None) -> float:
+    path = trial.folder / f"{quantize}.tflite"
+    data = trial.given if quantize else None
+    keras_roots.export_tflite(
+        trial.small, path, quantize, data, optimize=export.LATENCY
+    )
+    found = export.LiteRTModel(path.read_bytes()).predict(trial.given)
+    return _error(trial.outputs(trial.small), found)
+
+
+def _int8(trial) -> float:
+    return _litert(trial, "int8")
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """Something that is done to a network.
+
+    Attributes:
+        run: Function of a `Trial` that returns the relative squared error of outputs.
+        heading: What the error is of.
+        exact: Whether the outputs must stay the same.
+        after: Whether it needs the compressed network.
+    """
+
+    run: Callable[[Trial], float]
+    heading: str
+    exact: bool = True
+    after: bool = False
+
+
+STEPS = {
+    "copy": Step(_copy, "copied"),
+    "full_rank": Step(_full_rank, "decomposed at full rank"),
+    "rewrites": Step(_rewrites, "rewritten for latency"),
+    "groups": Step(_groups, "two groups", exact=False),
+    "compress": Step(_compress, "compressed", exact=False),
+    "saved": Step(_saved, "saved and loaded", after=True),
+    "float32": Step(_litert, "LiteRT float32", after=True),
+    "int8": Step(_int8, "LiteRT int8", exact=False, after=True),
+}
+
+
+def sweep_networks(
+    names: Sequence[str],
+    photographs: np.ndarray,
+    image_size: int | None = None,
+    budget: float = 0.5,
+    progress: Callable[[str], None] = lambda line: None,
+) -> list[dict]:
+    """Puts networks through every step, each in a process of its own.
+
+    BatchNormalization's statistics of networks with random weights are estimated on the
+    images before. A network whose process dies has the row of its crash.
+
+    Args:
+        names: Networks: `"root_nin:8"`, `"keras.applications.NAME"`,
+            `"examples.NAME"`, or paths of `.keras` files.
+        photographs: Images `(n, height, width, 3)`, pixels 0 to 255, which are resized
+            for each input.
+        image_size: Height and width of the networks' images where they may be chosen.
+        budget: Part of the multiply-adds that `compress` may keep.
+        progress: Called with a line of text after each network.
+
+    Returns:
+        A row for every network and step: `network`, `step`, `outcome` (works, refused:
+        by a message, wrong: outputs changed that must not, or another error, crashed),
+        `error`, `macs`, `macs_after`, `seconds`, `message`.
+    """
+    rows = []
+    spawn = multiprocessing.get_context("spawn")
+    for name in names:
+        start = time.perf_counter()
+        with futures.ProcessPoolExecutor(1, spawn, quiet) as pool:
+            work = pool.submit(put_through, name, photographs, image_size, budget)
+            try:
+                found = work.result()
+            except futures.process.BrokenProcessPool as error:
+                found = [_row(name, "all", CRASHED, message=str(error))]
+        rows += found
+        counts = {}
+        for row in found:
+            counts[row["outcome"]] = counts.get(row["outcome"], 0) + 1
+        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        progress(f"{name}: {told}, {time.perf_counter() - start:.0f} s")
+    return rows
+
+
+def put_through(
+    name: str, photographs: np.ndarray, image_size: int | None, budget: float
+) -> list[dict]:
+    """Puts one network through every step.
+
+    Args:
+        name: As for `sweep_networks`, like all arguments.
+        photographs: Images.
+        image_size: Height and width.
+        budget: Part of the multiply-adds.
+
+    Returns:
+        The rows of the network.
+    """
+    keras.utils.set_random_seed(0)
+    try:
+        model = networks.parse_model(name, image_size)
+    except (ValueError, ImportError, OSError) as error:
+        return [_row(name, "build", REFUSED, message=str(error))]
+    images = [_resized(photographs, tensor.shape[1:]) for tensor in model.inputs]
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Trial(model, images, Path(folder), budget)
+        if not networks.is_trained(name):
+            trial.model = convolutions.recalibrate(model, trial.given)
+        macs = profile(trial.model).macs
+        for key, step in STEPS.items():
+            if step.after and trial.small is None:
+                continue
+            start = time.perf_counter()
+            found = _try(step, trial)
+            if key == "compress" and trial.small is not None:
+                found["macs_after"] = profile(trial.small).macs
+            found["seconds"] = round(time.perf_counter() - start, 1)
+            rows.append(_row(name, key, macs=macs, **found))
+    return rows
+
+
+def render(rows: Sequence[Mapping], budget: float) -> str:
+    """Returns a Markdown table, a line per network, and the words of refusals.
+
+    Args:
+        rows: What `sweep_networks` returned.
+        budget: As for `sweep_networks`.
+    """
+    lines, words = {}, {}
+    for row in rows:
+        line = lines.setdefault(row["network"], {"network": row["network"]})
+        line["macs"] = row.get("macs") or line.get("macs")
+        line[row["step"]] = _cell(row, words)
+    heads = {"network": ("network", "`{}`"), "macs": ("multiply-adds", "{:,}")}
+    for key, step in STEPS.items():
+        heading = f"{step.heading} to {budget:g}" if key == "compress" else step.heading
+        heads[key] = (heading, "{}")
+    table = markdown_rows(list(lines.values()), heads)
+    notes = [f"{number}. {text}" for text, number in words.items()]
+    return "\n".join([table, "", *notes]) + "\n"
+
+
+def _cell(row, words) -> str:
+    if row["outcome"] == WORKS:
+        exact = row["step"] in STEPS and STEPS[row["step"]].exact
+        return "same" if exact else f"{row['error']:.2%}"
+    number = words.setdefault(row["message"], len(words) + 1)
+    return f"{row['outcome']} ({number})"
+
+
+def _try(step, trial) -> dict:
+    """The outcome of a step, its error and its message."""
+    try:
+        error = step.run(trial)
+    except (ValueError, ImportError) as refusal:
+        return {"outcome": REFUSED, "message": _short(refusal)}
+    except Exception as fault:
+        # A fault of the package is what is looked for: none may stop the sweep.
+        return {"outcome": WRONG, "message": f"{type(fault).__name__}: {_short(fault)}"}
+    wrong = not np.isfinite(error) or (step.exact and error > _EXACT)
+    return {"outcome": WRONG if wrong else WORKS, "error": float(error)}
+
+
+def _row(network, step, outcome, **more) -> dict:
+    columns = ("network", "step", "outcome", "error", "macs", "macs_after", "seconds")
+    found = {"network": network, "step": step, "outcome": outcome, **more}
+    error = found.get("error")
+    if error is not None:
+        found["error"] = float(f"{error:.3g}")
+    return {column: found.get(column) for column in (*columns, "message")}
+
+
+def _error(expected, found) -> float:
+    return compression.fidelity(expected, found).error
+
+
+def _short(error) -> str:
+    return " ".join(str(error).split())[:_SHOWN]
+
+
+def _resized(photographs, shape) -> np.ndarray:
+    """Images of the shape of an input, in grey where it has one channel."""
+    height, width, channels = shape
+    resized = keras.ops.image.resize(photographs[:IMAGES], (height, width))
+    images = np.asarray(keras.ops.convert_to_numpy(resized), "float32")
+    return images.mean(axis=-1, keepdims=True) if channels == 1 else images
