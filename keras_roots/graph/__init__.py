@@ -1,9 +1,17 @@
 """The graph of a model: walking it, rewriting it, following its channels."""
 
-from keras_roots.graph.channel_rules import CONVOLUTIONS
+from keras_roots.graph.channel_rules import CONVOLUTIONS, ELEMENTWISE
 from keras_roots.graph.channels import channel_spaces
 from keras_roots.graph.connections import Connections
+from keras_roots.graph.kinds import is_a, obstacle
 from keras_roots.graph.permute import permute_channels
+from keras_roots.graph.program import (
+    Program,
+    check_built,
+    check_graph,
+    is_graph,
+    positional,
+)
 from keras_roots.graph.removal import FilterRemoval
 from keras_roots.graph.selection import KINDS, Selection
 from keras_roots.graph.spaces import Spaces
@@ -11,25 +19,19 @@ from keras_roots.graph.surgery import (
     Replacement,
     configuration,
     copy_of,
+    merged,
     reconfigure,
     rewrite,
 )
-from keras_roots.graph.walk import (
-    annotate,
-    check_built,
-    check_graph,
-    is_graph,
-    operations,
-    positional,
-    symbolic_inputs,
-    walk,
-)
+from keras_roots.graph.walk import annotate, operations, symbolic_inputs, walk
 
 __all__ = [
     "CONVOLUTIONS",
     "Connections",
+    "ELEMENTWISE",
     "FilterRemoval",
     "KINDS",
+    "Program",
     "Replacement",
     "Selection",
     "Spaces",
@@ -39,7 +41,10 @@ __all__ = [
     "check_graph",
     "configuration",
     "copy_of",
+    "is_a",
     "is_graph",
+    "merged",
+    "obstacle",
     "operations",
     "permute_channels",
     "positional",

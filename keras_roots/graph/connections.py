@@ -1,10 +1,11 @@
 """Which operation of a model follows which."""
 
 import collections
+from collections.abc import Callable
 
 import keras
 
-from keras_roots.graph.walk import check_built, is_graph
+from keras_roots.graph.program import check_built, is_graph
 
 
 class Connections:
@@ -20,13 +21,17 @@ class Connections:
     """
 
     def __init__(self, model: keras.Model):
-        self._sources: dict[int, list] = {}
-        self._followers: dict[int, list] = {}
+        self._nodes: dict[int, list] = collections.defaultdict(list)
+        self._followers: dict[int, list] = collections.defaultdict(list)
+        self._entered: set[int] = set()
         self._add(model)
 
     def sources(self, operation) -> list[keras.Operation]:
         """Returns the operations whose outputs an operation takes, in their order."""
-        return self._sources.get(id(operation), [])
+        nodes = self._nodes.get(id(operation), [])
+        if len(nodes) != 1:
+            return []
+        return [tensor._keras_history.operation for tensor in nodes[0].input_tensors]
 
     def follower(self, operation) -> keras.Operation | None:
         """Returns the only operation that takes an operation's output, if it is so.
@@ -36,27 +41,42 @@ class Connections:
         followers = self._followers.get(id(operation), [])
         if len(followers) != 1 or not self.sources(operation):
             return None
-        return followers[0]
+        return followers[0] if self.sources(followers[0]) else None
+
+    def input(self, operation) -> keras.KerasTensor | None:
+        """Returns an operation's input, if all calls have one, of one shape and type.
+
+        Calls may be of different tensors: only shape and type are those of each.
+        """
+        return self._common(operation, lambda node: node.input_tensors)
+
+    def output(self, operation) -> keras.KerasTensor | None:
+        """Returns an operation's output, as `input` does its input."""
+        return self._common(operation, lambda node: node.outputs)
+
+    def _common(self, operation, tensors: Callable):
+        found = [list(tensors(node)) for node in self._nodes.get(id(operation), [])]
+        if not found or any(len(each) != 1 for each in found):
+            return None
+        kinds = {(tensor.shape, tensor.dtype) for (tensor,) in found}
+        return found[0][0] if len(kinds) == 1 else None
 
     def _add(self, model):
+        if id(model) in self._entered:
+            return
+        self._entered.add(id(model))
         check_built(model)
         graph = keras.Function(model.inputs, model.outputs)
-        calls = collections.Counter()
         for nodes in graph._nodes_by_depth.values():
             for node in nodes:
                 operation = node.operation
                 if node.is_input:
                     continue
-                calls[id(operation)] += 1
-                sources = [x._keras_history.operation for x in node.input_tensors]
-                self._sources[id(operation)] = sources
-                for source in sources:
-                    self._followers.setdefault(id(source), []).append(operation)
+                self._nodes[id(operation)].append(node)
+                for tensor in node.input_tensors:
+                    source = tensor._keras_history.operation
+                    self._followers[id(source)].append(operation)
                 if is_graph(operation):
                     self._add(operation)
         for output in graph.outputs:
-            source = output._keras_history.operation
-            self._followers.setdefault(id(source), []).append(None)
-        for key, count in calls.items():
-            if count > 1:
-                del self._sources[key]
+            self._followers[id(output._keras_history.operation)].append(None)

@@ -1,44 +1,10 @@
 """The graph of a model: its operations, and running them one by one."""
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import keras
 
-
-def is_graph(layer) -> bool:
-    """Tells whether a layer is a model whose layers can be reached by its graph."""
-    return isinstance(layer, keras.Sequential) or (
-        isinstance(layer, keras.Model) and hasattr(layer, "operations")
-    )
-
-
-def check_graph(model: keras.Model) -> None:
-    """Checks that a model is functional or Sequential.
-
-    Raises:
-        ValueError: It is subclassed, or no model.
-    """
-    if not is_graph(model):
-        raise ValueError(
-            "`model` must be a functional or Sequential model: the layers of a "
-            "subclassed model cannot be reached through its graph. "
-            f"Received: model={model!r}"
-        )
-
-
-def check_built(model: keras.Model) -> None:
-    """Checks that a model has a graph already.
-
-    Raises:
-        ValueError: It is subclassed, no model, or a Sequential that is not built.
-    """
-    check_graph(model)
-    if isinstance(model, keras.Sequential) and not model.built:
-        raise ValueError(
-            "`model` is a Sequential model that is not built. Give it an Input or "
-            f"call `build` with an input shape. Received: model={model.name!r}"
-        )
+from keras_roots.graph.program import Program, check_built, is_graph
 
 
 def operations(model: keras.Model) -> Iterator[tuple[str, keras.Operation]]:
@@ -86,53 +52,10 @@ def walk(
     Raises:
         ValueError: The model has no graph.
     """
-    check_built(model)
-    return _walk(model, inputs, "", call)
-
-
-def _walk(model, inputs, prefix, call):
-    """Goes through the nodes as Keras does, which has no public function for it."""
-    graph = keras.Function(model.inputs, model.outputs)
-    values = dict(zip(map(id, graph.inputs), keras.tree.flatten(inputs), strict=True))
-    nodes = [
-        node
-        for depth in sorted(graph._nodes_by_depth, reverse=True)
-        for node in graph._nodes_by_depth[depth]
-        if not node.is_input
-    ]
-    last_use = {id(tensor): node for node in nodes for tensor in node.input_tensors}
-    last_use.update((id(tensor), None) for tensor in graph.outputs)
-    for node in nodes:
-        operation = node.operation
-        args, kwargs = positional(operation, *node.arguments.fill_in(values))
-        if is_graph(operation):
-            outputs = _walk(operation, args[0], f"{prefix}{operation.name}/", call)
-        else:
-            outputs = call(prefix + operation.name, operation, args, kwargs)
-        flat = keras.tree.flatten(outputs)
-        values.update(zip(map(id, node.outputs), flat, strict=True))
-        for tensor in node.input_tensors:
-            if last_use[id(tensor)] is node:
-                values.pop(id(tensor), None)
-    return [values[id(tensor)] for tensor in graph.outputs]
-
-
-def positional(
-    operation: keras.Operation, args: tuple, kwargs: dict
-) -> tuple[tuple, dict]:
-    """Puts in first place what an operation is called on, if that was given by name.
-
-    Args:
-        operation: The operation.
-        args: Its positional arguments.
-        kwargs: Its named arguments, `inputs` perhaps among them.
-    """
-    if args:
-        return args, kwargs
-    first = next(iter(inspect.signature(operation.call).parameters), None)
-    if first not in kwargs:
-        return args, kwargs
-    return (kwargs[first],), {k: v for k, v in kwargs.items() if k != first}
+    program = Program(model)
+    values = program.start(inputs)
+    program.run(values, call, 0, len(program.steps))
+    return [values[place] for place in program.outputs]
 
 
 def infer(operation: keras.Operation, args, kwargs, kind: type) -> tuple[list, object]:

@@ -169,18 +169,6 @@ def test_a_subclassed_model_within_is_one_operation():
     assert [name for name, _ in operations(model)] == ["opaque"]
 
 
-def test_what_is_called_by_name_is_seen_by_position():
-    seen = []
-
-    def call(name, operation, args, kwargs):
-        seen.append((name.split("/")[-1], len(args), "inputs" in kwargs))
-        return operation(*args, **kwargs)
-
-    model = _by_name()
-    walk(model, _inputs(model), call)
-    assert [(count, named) for _, count, named in seen] == [(1, False)] * 3
-
-
 def test_notes_go_along_with_tensors():
     """The depth of each operation, counted from the inputs."""
     model = _nested()
