@@ -1,0 +1,97 @@
+import re
+
+import helpers
+import keras
+import numpy as np
+import pytest
+
+from keras_roots.compression import plan_compression, report
+from keras_roots.lowrank import rank_analysis
+
+ROWS = [
+    {"name": "original", "quantize": None, "error": 0.0},
+    {"name": "compressed", "quantize": "int8", "error": 0.125},
+]
+COLUMNS = {"name": "{}", "quantize": "{}", "error": "{:.2%}"}
+
+
+def page(inputs, before, after=None, plan=None, spectra=None):
+    after = before if after is None else after
+    facts = {"processor": "a <b>"}
+    return report.report(
+        "network", facts, ROWS, COLUMNS, 1, plan, spectra, inputs, before, after
+    )
+
+
+def images(*shape):
+    return np.random.default_rng(0).uniform(0, 255, (3, *shape)).astype("float32")
+
+
+def test_stages_and_facts_are_shown_and_the_result_stands_out():
+    found = page([images(8, 8, 3)], {"scores": np.eye(3)})
+    assert "processor: a &lt;b&gt;" in found
+    chosen = re.search(r'<tr class="chosen">.*?</tr>', found)[0]
+    assert "compressed" in chosen and "12.50%" in chosen
+
+
+@pytest.mark.parametrize(
+    "values, kind",
+    [
+        (np.ones((3, 8, 8, 1)), "map"),
+        (np.full((3, 8, 8, 5), 0.2), "classes"),
+        (np.full((3, 4), 0.25), "softmax"),
+        (np.ones((3, 1)), "number"),
+        (-np.ones((3, 6)), "vector"),
+        (np.ones((3, 2, 2, 4)), "vector"),
+        (np.ones((3, 10, 7)), "vector"),
+    ],
+)
+def test_outputs_are_shown_as_what_they_are(values, kind):
+    found = page([images(8, 8, 3)], {"out": values})
+    assert report._kind(values) == kind
+    pictures = found.count("<img")
+    assert pictures == (9 if kind in ("map", "classes") else 3)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (8, 12, 3), (8, 8, 6), (16,)])
+def test_inputs_of_any_shape_are_shown(shape):
+    found = page([images(*shape), images(8, 8, 3)], {"out": np.ones((3, 1))})
+    assert found.count("<img") == (6 if len(shape) == 3 else 3)
+
+
+def test_the_compressed_map_is_on_the_scale_of_the_original():
+    dark, bright = np.zeros((4, 4, 1)), np.full((4, 4, 1), 2.0)
+    reference = np.concatenate([dark, bright])
+    half = report._grey(np.full((4, 4, 1), 1.0), reference)
+    assert np.all(half == 127)
+
+
+def test_layers_and_spectra_of_a_plan_are_shown():
+    model = keras.Sequential(
+        [
+            keras.Input((12, 12, 3)),
+            helpers.conv(16, 3, name="first"),
+            helpers.conv(16, 3, name="second"),
+            keras.layers.GlobalAveragePooling2D(),
+        ]
+    )
+    helpers.assign_random(model)
+    samples = helpers.pixels(20, 12)
+    plan = plan_compression(model, samples, 0.7, cost="macs", ways=("rank",))
+    spectra = rank_analysis(model, layers=list(plan.ranks))
+    outputs = report.named_outputs(model, model.predict(samples, verbose=0))
+    found = page([samples], outputs, plan=plan, spectra=spectra)
+    for name, rank in plan.ranks.items():
+        assert f"{name}: {rank} of 16" in found
+    assert found.count("stroke-dasharray") == len(plan.ranks) > 0
+    assert f"{plan.macs:,} to {plan.macs_after:,}" in found
+    assert list(outputs) == model.output_names
+
+
+def test_outputs_of_one_name_are_numbered():
+    layer = keras.layers.Dense(2, name="same")
+    first, second = keras.Input((4,)), keras.Input((4,))
+    model = keras.Model([first, second], [layer(first), layer(second)])
+    assert len(set(model.output_names)) == 1
+    outputs = report.named_outputs(model, [np.ones((1, 2)), np.zeros((1, 2))])
+    assert list(outputs) == ["output 0", "output 1"]
