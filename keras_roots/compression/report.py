@@ -89,7 +89,7 @@ def named_outputs(model: keras.Model, outputs) -> dict[str, np.ndarray]:
         outputs: What it predicted, in its structure.
     """
     flat = [np.asarray(output) for output in keras.tree.flatten(outputs)]
-    names = model.output_names
+    names = getattr(model, "output_names", ["output"])  # a Sequential has none
     if len(set(names)) != len(flat):
         names = [f"output {index}" for index in range(len(flat))]
     return dict(zip(names, flat, strict=True))

@@ -85,7 +85,7 @@ def test_layers_and_spectra_of_a_plan_are_shown():
         assert f"{name}: {rank} of 16" in found
     assert found.count("stroke-dasharray") == len(plan.ranks) > 0
     assert f"{plan.macs:,} to {plan.macs_after:,}" in found
-    assert list(outputs) == model.output_names
+    assert list(outputs) == ["output"]
 
 
 def test_outputs_of_one_name_are_numbered():
