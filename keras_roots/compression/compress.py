@@ -23,8 +23,6 @@ from keras_roots.profiling import profile
 from keras_roots.utils import checks, format_rows
 
 _AUTO = "auto"
-_HELD_OUT = 5  # of so many images one is held out
-_MOST_HELD_OUT = 500
 _RUNS = 200  # timed calls of each file
 _SHOWN = 300  # characters of another's message
 _COLUMNS = {
@@ -148,7 +146,7 @@ def compress(
             f"Received: finetune={finetune!r}"
         )
     _check_model(model)
-    fitted, held_out = _split(convolutions.check_images(model, images), seed)
+    fitted, held_out = convolutions.Samples.of(model, images).split(seed)
     how = {"ways": ways, "layers": layers, "seed": seed}
     if cost == "latency":
         met = meet_budget(
@@ -173,8 +171,8 @@ def compress(
             small = graph.rewrite(model, lambda layer: None)
         small = _check_finetuned(finetune(small, model), model)
     files = {
-        "original": (model, None, export_bytes(model, None, fitted)),
-        "compressed": (small, quantize, export_bytes(small, quantize, fitted)),
+        "original": (model, None, export_bytes(model, None, fitted.inputs)),
+        "compressed": (small, quantize, export_bytes(small, quantize, fitted.inputs)),
     }
     rows = _measure(files, keras_outputs(model, held_out), held_out, threads)
     return Compressed(small, plan, quantize, files["compressed"][2], rows)
@@ -219,18 +217,6 @@ def _check_model(model):
     check_saved(model)
 
 
-def _split(images, seed) -> tuple[np.ndarray, np.ndarray]:
-    """Images to fit to, and those held out."""
-    if len(images) < 2:
-        raise ValueError(
-            "`images` must hold two images or more: some are held out. "
-            f"Received: {len(images)}"
-        )
-    count = min(max(1, len(images) // _HELD_OUT), _MOST_HELD_OUT)
-    order = np.random.default_rng(seed).permutation(len(images))
-    return images[order[count:]], images[order[:count]]
-
-
 def _check_finetuned(student, teacher) -> keras.Model:
     if not isinstance(student, keras.Model):
         raise ValueError(
@@ -265,7 +251,7 @@ def _measure(files, expected, held_out, threads) -> tuple[dict, ...]:
     for (name, (model, quantize, tflite)), latency in zip(
         files.items(), latencies, strict=True
     ):
-        near = fidelity(expected, file_outputs(tflite, held_out, threads))
+        near = fidelity(expected, file_outputs(tflite, held_out.inputs, threads))
         counted = profile(model)
         rows.append(
             {

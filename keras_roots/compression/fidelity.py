@@ -6,6 +6,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from keras_roots.convolutions import Samples
 from keras_roots.export import LiteRTModel
 
 _BATCH = 50  # images per run of a Keras model
@@ -36,15 +37,14 @@ class Fidelity(NamedTuple):
         return f"agrees on {self.agreement:.2%}"
 
 
-def keras_outputs(model: keras.Model, images: np.ndarray) -> list[np.ndarray]:
+def keras_outputs(model: keras.Model, images) -> list[np.ndarray]:
     """Returns the outputs of a Keras model for images, in the order of its outputs.
 
     Args:
         model: The model.
         images: Images `(n, height, width, channels)`, as it takes them.
     """
-    outputs = model.predict(images, batch_size=_BATCH, verbose=0)
-    return [np.asarray(output) for output in keras.tree.flatten(outputs)]
+    return Samples.of(model, images).outputs(model, _BATCH)
 
 
 def file_outputs(

@@ -94,8 +94,9 @@ def meet_budget(
     checks.integer("threads", threads)
     checks.path("latency_table", latency_table)
     checks.seed(seed)
-    images = convolutions.check_images(model, images)
-    judged = images[:_JUDGED] if held_out is None else held_out
+    images = convolutions.Samples.of(model, images)
+    judged = images.take(_JUDGED) if held_out is None else held_out
+    judged = convolutions.Samples.of(model, judged)
     expected = keras_outputs(model, judged)
     options = {
         "ways": ways,
@@ -113,7 +114,7 @@ def meet_budget(
             say(str(error))
             continue
         small = model if plan is None else plan.apply()
-        outputs = file_outputs(export_bytes(small, how, images), judged)
+        outputs = file_outputs(export_bytes(small, how, images.inputs), judged.inputs)
         near = fidelity(expected, outputs)
         say(f"{_label(how)}: {ratio:.3f} of the time, {near}")
         found.append(Met(small, how, plan, ratio, near))

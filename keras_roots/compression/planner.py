@@ -76,7 +76,7 @@ class Planner:
         checks.seed(seed)
         self.model, self.cost, self.input_shape = model, cost, input_shape
         self.seed = seed
-        self.images = convolutions.check_images(model, images)
+        self.images = convolutions.Samples.of(model, images)
         self._counted = profile(model, input_shape)
         self._options = layer_options(
             model,

@@ -24,33 +24,43 @@ from keras_roots.convolutions.patches import (
     answers_at,
     check_finite,
     choose_positions,
+    grouped,
     patches_at,
 )
 from keras_roots.convolutions.plan import LayerPlan, Plan
 from keras_roots.convolutions.recalibrate import recalibrate
+from keras_roots.convolutions.reconstruction import LayerFit, reconstruct
 from keras_roots.convolutions.responses import ResponseStatistics, layer_responses
-from keras_roots.convolutions.samples import batches, check_images, infer, runnable
+from keras_roots.convolutions.samples import (
+    MOST_SAMPLES,
+    Samples,
+    infer,
+    runnable,
+    warn_if_few,
+)
 
 __all__ = [
     "ARITHMETIC",
     "Convolution",
     "Cost",
     "KernelShape",
+    "LayerFit",
     "LayerPlan",
     "Layers",
+    "MOST_SAMPLES",
     "MeasuredTimes",
     "Moments",
     "Pair",
     "Plan",
     "ResponseStatistics",
+    "Samples",
     "TIME_COLUMNS",
     "answers_at",
-    "batches",
     "best_options",
     "check_finite",
-    "check_images",
     "choose_positions",
     "find_convolutions",
+    "grouped",
     "from_matrices",
     "infer",
     "input_sides",
@@ -59,8 +69,10 @@ __all__ = [
     "patches_at",
     "read_kernels",
     "recalibrate",
+    "reconstruct",
     "runnable",
     "to_matrices",
     "to_separable_matrices",
     "total_cost",
+    "warn_if_few",
 ]

@@ -37,7 +37,7 @@ def recalibrate(
     Example:
         >>> smaller = recalibrate(decompose(model, error=0.1), images[:500])
     """
-    images = samples.check_images(model, images)
+    images = samples.Samples.of(model, images)
     copy = samples.runnable(model)
     pools = {
         id(layer): _Pool(name, layer)
@@ -52,7 +52,7 @@ def recalibrate(
         pools[id(operation)].add(args[0])
         return operation(args[0], training=False)
 
-    for batch in samples.batches(copy, images, batch_size):
+    for batch in images.batches(batch_size):
         graph.walk(copy, batch, call)
     for pool in pools.values():
         pool.assign()

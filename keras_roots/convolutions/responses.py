@@ -60,7 +60,7 @@ def layer_responses(
         >>> layer_responses(model, ["conv1_conv"], images)["conv1_conv"].mean
     """
     names = list(names)
-    images = samples.check_images(model, images)
+    images = samples.Samples.of(model, images)
     copy = samples.runnable(model)
     layers = _convolutions(copy, names)
     activations = {name: layer.activation for name, layer in layers.items()}
@@ -79,7 +79,7 @@ def layer_responses(
         moments[name].add(_responses(operation, answers))
         return activations[name](outputs)
 
-    for batch in samples.batches(copy, images, batch_size):
+    for batch in images.batches(batch_size):
         graph.walk(copy, batch, call)
     return {
         name: ResponseStatistics(found.mean.ravel(), found.covariance)

@@ -111,6 +111,7 @@ def input_statistics(
     Raises:
         ValueError: Inputs are not finite.
     """
+    images = convolutions.Samples.of(model, images)
     rng = np.random.default_rng(seed)
     moments = {name: convolutions.Moments() for name in names}
     kernels = {}
@@ -125,7 +126,7 @@ def input_statistics(
             kernels[name] = operation.get_weights()[0].astype("float64")
         return convolutions.infer(operation, args, kwargs)
 
-    for batch in convolutions.batches(model, images, batch_size):
+    for batch in images.batches(batch_size):
         graph.walk(model, batch, call)
     return {
         name: InputStatistics(kernels[name], each.mean[0], each.covariance[0])

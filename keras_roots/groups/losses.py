@@ -59,7 +59,7 @@ def lost_responses(
     Raises:
         ValueError: Weights are not finite, or images do not fit the model.
     """
-    images = convolutions.check_images(model, images)
+    images = convolutions.Samples.of(model, images)
     return {
         name: np.array([seen.lost(seen.fit(*option)) for option in options])
         for name, seen, options in _options(model, counts, images, seed, batch_size)
@@ -100,11 +100,11 @@ def output_changes(
     Raises:
         ValueError: Weights are not finite, or images do not fit the model.
     """
-    images = convolutions.check_images(model, images)
+    images = convolutions.Samples.of(model, images)
     every = _options(model, counts, images, seed, batch_size)
     copy = _with_biases(model, counts)
     layers = {name: layer for name, layer in graph.operations(copy) if name in counts}
-    outputs = _Outputs(copy, images[:_IMAGES], batch_size)
+    outputs = _Outputs(copy, images.take(_IMAGES), batch_size)
     return {
         name: _changes(
             outputs,
@@ -172,7 +172,9 @@ class _Outputs:
         batch_size: Images per run.
     """
 
-    def __init__(self, model: keras.Model, images: np.ndarray, batch_size: int):
+    def __init__(
+        self, model: keras.Model, images: convolutions.Samples, batch_size: int
+    ):
         self._model, self._images, self._batch_size = model, images, batch_size
         self._first = self._run()
 
@@ -183,10 +185,8 @@ class _Outputs:
         return found if found > _ROUNDING else 0.0
 
     def _run(self) -> list[np.ndarray]:
-        found = self._model.predict(
-            self._images, batch_size=self._batch_size, verbose=0
-        )
-        return [np.asarray(x, "float64") for x in keras.tree.flatten(found)]
+        found = self._images.outputs(self._model, self._batch_size)
+        return [np.asarray(x, "float64") for x in found]
 
 
 def _divergence(before, after) -> float:

@@ -149,7 +149,7 @@ def plan_rootify(
             "model takes them, a few hundred of the training set. Received: images=None"
         )
     if carry_over == "responses":
-        images = convolutions.check_images(model, images)
+        images = convolutions.Samples.of(model, images)
     counted = profile(model, input_shape)
     root = check_root(root, layers)
     spatial = spatial_convolutions(model, layers, input_shape)

@@ -173,9 +173,14 @@ def test_nan_weights():
 
 def test_several_inputs():
     inputs = [keras.Input((9, 9, 4)), keras.Input((9, 9, 4))]
-    x = layers.Conv2D(3, 3, name="conv")(layers.Add()(inputs))
-    with pytest.raises(ValueError, match="(?s)one input.*with 2 inputs"):
-        layer_responses(keras.Model(inputs, x), ["conv"], _images())
+    conv = layers.Conv2D(3, 1, name="conv")
+    model = keras.Model(inputs, conv(layers.Subtract()(inputs)))
+    one, two = _images(), np.square(_images())
+    found = layer_responses(model, ["conv"], (one, two))["conv"]
+    responses = (one - two) @ conv.get_weights()[0][0, 0]
+    np.testing.assert_allclose(found.mean, responses.mean((0, 1, 2)), atol=1e-5)
+    with pytest.raises(ValueError, match="`images` must be a tuple of arrays"):
+        layer_responses(model, ["conv"], one)
 
 
 def test_other_backend(run_python):
