@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from keras_roots import lowrank, utils
+from keras_roots.convolutions import recalibrate
 from keras_roots.training import trainer
 from keras_roots.training.options import option, options
 from keras_roots.training.runs import MODEL
@@ -58,12 +59,22 @@ class FineTune(Train):
             return trainee
         teacher = utils.load_model(Path(context.folder, self.teacher, MODEL))
         return trainer.with_teacher(
-            trainee, teacher, self.recipe, weight, self.settings.temperature
+            trainee,
+            teacher,
+            self.recipe,
+            weight,
+            self.settings.temperature,
+            images=context.sample(teacher, trainer.STATISTICS),
         )
 
     def run(self, model, folder, context):
-        """As for every stage; each segment between two shrinkings has a folder."""
-        state = None
+        """As for every stage; each segment between two shrinkings has a folder.
+
+        BatchNormalization's moving statistics, which lag behind the weights in a short
+        training, are estimated anew before and after it.
+        """
+        images = context.sample(model, trainer.STATISTICS)
+        model, state = recalibrate(model, images), None
         for segment, until in enumerate(self._segments()):
             last = until == self.recipe.epochs
             own = folder if last else folder / f"segment{segment}"
@@ -84,7 +95,8 @@ class FineTune(Train):
             model = utils.load_model(shrunk)
             state = own / "shrunk.weights.h5"
         seconds = sum(map(trainer.seconds, [folder, *folder.glob("segment*")]))
-        return model, {"epochs": self.recipe.epochs, "seconds": round(seconds, 1)}
+        extra = {"epochs": self.recipe.epochs, "seconds": round(seconds, 1)}
+        return recalibrate(model, images), extra
 
     def _segments(self) -> list[int]:
         """Epochs at whose end the network is shrunk, and the last one."""

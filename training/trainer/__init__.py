@@ -6,7 +6,7 @@ from keras_roots.training.trainer.callbacks import (
     StopAtNaN,
     read_log,
 )
-from keras_roots.training.trainer.distillation import with_teacher
+from keras_roots.training.trainer.distillation import STATISTICS, with_teacher
 from keras_roots.training.trainer.finetuner import finetuner
 from keras_roots.training.trainer.fit import (
     check_layout,
@@ -38,6 +38,7 @@ __all__ = [
     "PRECISIONS",
     "Recipe",
     "SCHEDULES",
+    "STATISTICS",
     "StopAtNaN",
     "make_schedule",
     "mean_colour",

@@ -1,24 +1,47 @@
 """Distillation: a network learns from the outputs of another beside the labels."""
 
 import keras
+import numpy as np
 from keras import ops
 
-from keras_roots import graph
+from keras_roots.convolutions import recalibrate
 from keras_roots.training.trainer import prepare
 from keras_roots.training.trainer.recipes import Recipe
 
+STATISTICS = 1000  # training images that BatchNormalization's are estimated on
 
-@keras.saving.register_keras_serializable(package="keras_roots")
+
+class Inference(keras.layers.Layer):
+    """Computes a model as it is deployed, also while a model around it is trained.
+
+    Dropout and augmentation are off, BatchNormalization normalises by its moving
+    statistics and leaves them as they are. Gradients reach the weights.
+
+    Args:
+        model: A functional or Sequential model. A copy of the layer holds the same one.
+        **kwargs: Arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(self, model, **kwargs):
+        super().__init__(**kwargs)
+        self.model = model
+
+    def call(self, inputs):
+        """Takes the inputs of the model, in its structure."""
+        # Without an argument `training` of this layer's, no model around it sets one.
+        return self.model(inputs, training=False)
+
+    def get_config(self):
+        """Returns the arguments, for copies in this process."""
+        return {**super().get_config(), "model": self.model}
+
+
 class Distillation(keras.layers.Layer):
     """Adds the distance from a teacher's logits to the loss, and passes the student's.
 
-    Hinton et al. (2015), Distilling the Knowledge in a Neural Network: the
-    Kullback-Leibler divergence of the two softened distributions, times the square of
-    the temperature.
-
     Args:
         weight: Weight of this loss; that of the labels' is 1.
-        temperature: What the logits are divided by.
+        temperature: As for `divergence`.
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
@@ -29,12 +52,8 @@ class Distillation(keras.layers.Layer):
 
     def call(self, inputs):
         """Takes (student's logits, teacher's logits), both `(batch, classes)`."""
-        student, teacher = (
-            ops.log_softmax(ops.cast(logits, "float32") / self.temperature)
-            for logits in inputs
-        )
-        divergence = ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)
-        self.add_loss(self.weight * self.temperature**2 * ops.mean(divergence))
+        distances = divergence(*inputs, self.temperature)
+        self.add_loss(self.weight * ops.mean(distances))
         return inputs[0]
 
     def get_config(self):
@@ -43,50 +62,67 @@ class Distillation(keras.layers.Layer):
         return {**super().get_config(), **own}
 
 
+def divergence(student, teacher, temperature: float = 2.0):
+    """Returns how far a student's distributions over classes are from a teacher's.
+
+    Hinton et al. (2015), Distilling the Knowledge in a Neural Network: the
+    Kullback-Leibler divergence of the two softened distributions, times the square of
+    the temperature.
+
+    Args:
+        student: Logits or logarithms of probabilities, `(..., classes)`.
+        teacher: The same of the teacher.
+        temperature: What they are divided by.
+
+    Returns:
+        float32 `(...)`, 0 where both are the same.
+    """
+    student, teacher = (
+        ops.log_softmax(ops.cast(scores, "float32") / temperature)
+        for scores in (student, teacher)
+    )
+    return temperature**2 * ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)
+
+
 def with_teacher(
     student: keras.Model,
     teacher: keras.Model,
     recipe: Recipe,
     weight: float = 1.0,
     temperature: float = 2.0,
+    *,
+    images: np.ndarray,
 ) -> keras.Model:
     """Returns a model of the student's layers that learns from a teacher as well.
 
+    A student in training normalises by the statistics of batches. A teacher whose
+    moving statistics lag behind those, as after a short training, answers otherwise
+    than a student of the same weights, which would be drawn away from them; so the
+    teacher is a copy with statistics estimated anew.
+
     Args:
         student: Network to train, whose output is logits.
-        teacher: Network of the same inputs and classes; its weights stay as they are.
+        teacher: Network of the same inputs and classes; it stays as it is.
         recipe: Recipe of the training, for its precision.
         weight: Weight of the distance to the teacher.
-        temperature: As for `Distillation`.
+        temperature: As for `divergence`.
+        images: Training images `(n, height, width, channels)` as the teacher takes
+            them, a few hundred, for its statistics.
 
     Raises:
         ValueError: Inputs or classes of the two differ, or the teacher is no
             classifier.
     """
-    shapes = [(model.input_shape, model.output_shape) for model in (student, teacher)]
+    prepared = prepare.prepare(recalibrate(teacher, images), recipe)
+    shapes = [(model.input_shape, model.output_shape) for model in (student, prepared)]
     if shapes[0] != shapes[1]:
         raise ValueError(
             "`teacher` must have the student's input and output shapes, "
             f"{shapes[0]}. Received: {shapes[1]}"
         )
-    silent = graph.rewrite(prepare.prepare(teacher, recipe), _without_noise)
-    silent.trainable = False
-    silent.name = "teacher"
-    images = student.inputs[0]
+    prepared.trainable = False
+    silent = Inference(prepared, dtype="float32", name="teacher")
+    inputs = student.inputs[0]
     layer = Distillation(weight, temperature, dtype="float32", name="distillation")
-    outputs = layer([student.outputs[0], silent(images)])
-    return keras.Model(images, outputs, name=student.name)
-
-
-# Random in training, also in a model with `trainable=False`; within a functional model
-# there is no calling it in inference mode.
-_NOISE = (
-    keras.layers.Dropout,
-    keras.layers.AlphaDropout,
-    keras.layers.GaussianDropout,
-    keras.layers.GaussianNoise,
-)
-
-
-def _without_noise(layer):
-    return graph.Replacement([], []) if isinstance(layer, _NOISE) else None
+    outputs = layer([student.outputs[0], silent(inputs)])
+    return keras.Model(inputs, outputs, name=student.name)

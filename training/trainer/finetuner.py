@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from keras_roots import graph
+from keras_roots.convolutions import recalibrate
 from keras_roots.training import data
-from keras_roots.training.trainer.distillation import with_teacher
+from keras_roots.training.trainer.distillation import STATISTICS, with_teacher
 from keras_roots.training.trainer.fit import fit
 from keras_roots.training.trainer.prepare import check_outputs
 from keras_roots.training.trainer.recipes import Recipe, get_recipe
@@ -29,6 +30,9 @@ def finetuner(
 ) -> Callable[[keras.Model, keras.Model], keras.Model]:
     """Returns a function that trains a student on labels and a teacher's outputs.
 
+    BatchNormalization's moving statistics, which lag behind the weights in a short
+    training, are estimated anew on training images before and after it.
+
     Args:
         dataset: Name of a data set, as for `keras-roots-train`; or arrays: images and
             labels, and optionally those for testing: uint8 `(n, height, width, 3)` and
@@ -38,7 +42,9 @@ def finetuner(
         distillation: Weight of the distance to the teacher's outputs, 0 for none.
         temperature: Temperature of the distillation.
         recipe: How to train; by default the data set's recipe at a fifth of its rate,
-            with no larger batches than there are images. `epochs` counts.
+            with no larger batches than there are images. Images are varied only where
+            the data set has a recipe of its own that says so, cifar10 for instance:
+            arrays and folders as `recipe` says. `epochs` counts.
         data_dir: Where TensorFlow Datasets keeps its data sets.
         seed: Seed of everything random.
         verbose: Whether to show a progress bar; by default, on a terminal.
@@ -84,11 +90,14 @@ def finetuner(
             )
         own = recipe or _default_recipe(student, held)
         own = dataclasses.replace(own, epochs=epochs)
+        images = held.train.sample(STATISTICS, student.input_shape[1], seed)
+        student = recalibrate(student, images)
 
         def adapt(trainee):
             if not distillation:
                 return trainee
-            return with_teacher(trainee, teacher, own, distillation, temperature)
+            how = (own, distillation, temperature)
+            return with_teacher(trainee, teacher, *how, images=images)
 
         with tempfile.TemporaryDirectory() as folder:
             fit(
@@ -100,7 +109,7 @@ def finetuner(
                 seed=seed,
                 verbose=verbose,
             )
-        return student
+        return recalibrate(student, images)
 
     return finetune
 

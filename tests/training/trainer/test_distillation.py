@@ -1,11 +1,13 @@
 import dataclasses
 
+import helpers
 import keras
 import numpy as np
 import pytest
 
+from keras_roots.convolutions import recalibrate
 from keras_roots.training.trainer import distillation
-from keras_roots.training.trainer.prepare import compile_model
+from keras_roots.training.trainer.prepare import compile_model, prepare
 from keras_roots.training.trainer.prepare import logits as logits_
 from keras_roots.training.trainer.recipes import Recipe
 
@@ -30,9 +32,10 @@ def softened(logits, temperature):
 def test_the_loss_is_hintons(weight, temperature):
     rng = np.random.default_rng(0)
     images = rng.normal(size=(6, 4, 4, 2)).astype("float32")
-    student, teacher = logits_(classifier()), classifier()
+    student, teacher = logits_(classifier()), recalibrate(classifier(), images)
     before = teacher.get_weights()
-    model = distillation.with_teacher(student, teacher, RECIPE, weight, temperature)
+    how = {"weight": weight, "temperature": temperature, "images": images}
+    model = distillation.with_teacher(student, teacher, RECIPE, **how)
     ours = np.asarray(student(images))
     theirs = np.asarray(logits_(teacher)(images))
     p, q = softened(theirs, temperature), softened(ours, temperature)
@@ -53,7 +56,7 @@ def test_a_student_nears_its_teacher():
     rng = np.random.default_rng(0)
     images = rng.normal(size=(64, 4, 4, 2)).astype("float32")
     student, teacher = logits_(classifier()), classifier()
-    model = distillation.with_teacher(student, teacher, RECIPE, weight=1.0)
+    model = distillation.with_teacher(student, teacher, RECIPE, images=images)
     layer = model.get_layer("distillation")
     model.compile(keras.optimizers.Adam(0.01), loss=lambda y, p: 0.0 * p[..., 0])
     history = model.fit(images, np.zeros((64, 3)), epochs=15, verbose=0)
@@ -65,14 +68,65 @@ def test_a_student_nears_its_teacher():
 
 def test_a_teacher_is_in_inference_mode():
     student = logits_(classifier())
-    model = distillation.with_teacher(student, classifier(), RECIPE)
     images = np.random.default_rng(0).normal(size=(4, 4, 4, 2))
     images = images.astype("float32")
+    model = distillation.with_teacher(student, classifier(), RECIPE, images=images)
     teacher = keras.Model(model.inputs, model.get_layer("distillation").input[1])
     once, again = (np.asarray(teacher(images, training=True)) for _ in range(2))
     np.testing.assert_array_equal(once, again)
 
 
 def test_other_classes_are_refused():
+    images = np.zeros((2, 4, 4, 2), "float32")
     with pytest.raises(ValueError, match="`teacher` must have the student's"):
-        distillation.with_teacher(logits_(classifier()), classifier(4), RECIPE)
+        distillation.with_teacher(
+            logits_(classifier()), classifier(4), RECIPE, images=images
+        )
+
+
+def test_a_teacher_with_lagging_statistics_draws_no_equal_student_away():
+    """After a short training, moving averages are not those of the batches."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(3.0, 5.0, (64, 4, 4, 2)).astype("float32")
+    inputs = keras.Input((4, 4, 2))
+    x = keras.layers.Conv2D(8, 3, name="conv")(inputs)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization(name="bn")(x))
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    top = keras.layers.Dense(3, kernel_initializer="normal", name="top")
+    teacher = keras.Model(inputs, top(x))
+    top.set_weights([rng.normal(size=(8, 3)), np.zeros(3)])
+    trainee = distillation.with_teacher(
+        logits_(teacher), teacher, RECIPE, images=images
+    )
+    trainee(images, training=True)
+    (fitted,) = trainee.losses
+    assert float(fitted) < 1e-4
+    lagging = distillation.divergence(
+        teacher(images, training=True), teacher(images, training=False)
+    )
+    assert float(np.mean(lagging)) > 0.1
+
+
+def test_inference_is_that_of_a_deployed_model():
+    """No dropout, no statistics of batches, but gradients to every weight."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(8, 4, 4, 2)).astype("float32")
+    inside = helpers.assign_random(classifier())
+    inputs = keras.Input((4, 4, 2))
+    model = keras.Model(inputs, distillation.Inference(inside)(inputs))
+    expected = np.asarray(inside(images, training=False))
+    np.testing.assert_allclose(model(images, training=True), expected, atol=1e-6)
+    before = {w.path: w.numpy() for w in inside.weights}
+    model.compile("sgd", "mse")
+    model.fit(images, np.zeros((8, 3)), verbose=0)
+    for weight in inside.weights:
+        same = np.array_equal(weight, before[weight.path])
+        assert same == ("moving" in weight.path or "seed" in weight.path), weight.path
+
+
+@pytest.mark.parametrize("size", [3, 4])
+def test_a_teacher_sees_images_of_the_students_size(size):
+    recipe = dataclasses.replace(RECIPE, initial_size=3)
+    student = prepare(classifier(), recipe)
+    model = distillation.with_teacher(student, classifier(), recipe)
+    assert model(np.zeros((2, size, size, 2))).shape == (2, 3)

@@ -58,6 +58,50 @@ def test_data_sets_by_name_or_at_hand(tmp_path):
         assert student.output_shape == (None, 3)
 
 
+def arrows(count, seed, side=16):
+    """Images of arrows to the left, class 0, and to the right."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 60, (count, side, side, 3)).astype("uint8")
+    labels = np.arange(count) % 2
+    for image, label in zip(images, labels, strict=True):
+        row, column = rng.integers(4, side - 6, 2)
+        for step in range(4):  # a triangle from its tip
+            at = column + (3 - step if label else step)
+            image[row - step : row + step + 1, at] = 220
+    return images, labels
+
+
+@pytest.fixture(scope="module")
+def reader_of_arrows():
+    """A network after so short a training that its moving statistics lag behind."""
+    layers = keras.layers
+    stack = [keras.Input((16, 16, 3)), layers.Rescaling(1 / 128, -1)]
+    for filters, strides in ((16, 1), (32, 2), (32, 2)):
+        stack += [
+            layers.Conv2D(filters, 3, strides, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+        ]
+    stack += [layers.GlobalAveragePooling2D(), layers.Dense(2, activation="softmax")]
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(stack)
+    model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
+    images, labels = arrows(240, 0)
+    model.fit(images.astype("float32"), labels, batch_size=24, epochs=8, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("distillation", [0.0, 1.0])
+def test_what_a_network_knows_it_keeps(distillation, reader_of_arrows):
+    """No mirroring unless asked for; statistics that fit the weights."""
+    tested = arrows(200, 1)
+    assert accuracy(reader_of_arrows, tested) > 0.97
+    copy = keras.models.clone_model(reader_of_arrows)
+    copy.set_weights(reader_of_arrows.get_weights())
+    train = finetuner(arrows(240, 0), distillation=distillation, verbose=False)
+    assert accuracy(train(copy, reader_of_arrows), tested) > 0.97
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
