@@ -139,16 +139,16 @@ def pack_kernel(kernel: np.ndarray, groups: int, merged: int) -> np.ndarray:
 
 
 def _packed(layer, merged) -> graph.Replacement:
-    config = {**graph.configuration(layer), "groups": layer.groups // merged}
+    config, (kernel, *others) = graph.merged(layer)
+    config["groups"] = layer.groups // merged
     config["kernel_constraint"] = None  # it was on the kernel before packing
     if config["groups"] > 1:
         packed = GroupedConv2D.from_config(config)
     else:
         config.pop("lowering", None)
         packed = keras.layers.Conv2D.from_config(config)
-    kernel, *bias = layer.get_weights()
     return graph.Replacement(
-        [packed], [[pack_kernel(kernel, layer.groups, merged), *bias]]
+        [packed], [[pack_kernel(kernel, layer.groups, merged), *others]]
     )
 
 

@@ -181,7 +181,7 @@ def in_float32(model: keras.Model) -> keras.Model:
 
 def is_grouped(layer) -> bool:
     """Tells whether a layer is a convolution with groups that can be rewritten."""
-    return type(layer) in (keras.layers.Conv2D, GroupedConv2D) and layer.groups > 1
+    return graph.is_a(layer, keras.layers.Conv2D) and layer.groups > 1
 
 
 def _outputs(folder, batch, lowering) -> Iterator[tuple[str, list[np.ndarray]]]:

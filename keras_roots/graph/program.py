@@ -124,19 +124,27 @@ class Program:
         """
         for index in range(first, end):
             step = self.steps[index]
-            args, kwargs = keras.tree.map_structure(
-                lambda x, step=step: (
-                    values[step.places[id(x)]]
-                    if isinstance(x, keras.KerasTensor)
-                    else x
-                ),
-                step.arguments,
-            )
+            args, kwargs = self.arguments(values, index)
             outputs = call(step.name, step.operation, args, kwargs)
             flat = keras.tree.flatten(outputs)
             values.update(zip(step.outputs, flat, strict=True))
             for place in self._freed[index]:
                 values.pop(place, None)
+
+    def arguments(self, values: dict[int, object], index: int) -> tuple[tuple, dict]:
+        """Returns what the operation of a step is called on.
+
+        Args:
+            values: What is known before it.
+            index: Index of the step.
+        """
+        step = self.steps[index]
+        return keras.tree.map_structure(
+            lambda x: (
+                values[step.places[id(x)]] if isinstance(x, keras.KerasTensor) else x
+            ),
+            step.arguments,
+        )
 
     def _new(self, count) -> tuple[int, ...]:
         self._count += count

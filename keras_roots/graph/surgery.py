@@ -1,6 +1,7 @@
 """Rewriting a model: swap its layers for others and carry the weights over."""
 
 import inspect
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ class Replacement(NamedTuple):
 def rewrite(
     model: keras.Model,
     replace: Callable[[keras.Layer], keras.Layer | Replacement | None],
+    *,
+    any_size: bool = False,
 ) -> keras.Model:
     """Returns a copy of a model in which some layers are replaced.
 
@@ -34,28 +37,34 @@ def rewrite(
             are rewritten too. It stays as it is.
         replace: Function of each layer. `None` copies the layer with its weights, a
             new layer takes over its weights, a `Replacement` brings its own.
+        any_size: Whether the copy takes images of any height and width: `(batch, None,
+            None, channels)`, with channels last.
 
     Returns:
         A functional model of the same name, not compiled.
 
     Raises:
-        ValueError: The model is neither functional nor a built Sequential.
+        ValueError: The model is neither functional nor a built Sequential, or one of
+            its layers needs to know the size of the images.
     """
     chains: dict[int, list[keras.Layer]] = {}
     weights: list[tuple[keras.Layer, Sequence[np.ndarray]]] = []
+    taken = {part for name, _ in walk.operations(model) for part in name.split("/")}
 
     def chain(layer):
         # By identity: what models within the model share, their copies share too.
         if id(layer) not in chains:
-            nested = walk.is_graph(layer)
-            chains[id(layer)] = (
-                [clone(layer)] if nested else _new_layers(layer, replace, weights)
-            )
+            if walk.is_graph(layer):
+                chains[id(layer)] = [clone(layer)]
+            else:
+                chains[id(layer)] = _new_layers(layer, replace, weights, taken)
         return chains[id(layer)]
 
     def clone(model):
+        model = _functional(model)
+        inputs = keras.tree.map_structure(_free, model.input) if any_size else None
         return keras.models.clone_model(
-            _functional(model), clone_function=chain, call_function=_call
+            model, inputs, clone_function=chain, call_function=_call
         )
 
     copy = clone(model)
@@ -116,6 +125,27 @@ def copy_of(layer: keras.Layer, /, **changes) -> keras.Layer:
         config |= {"arguments": layer.arguments, "output_shape": layer._output_shape}
         return keras.layers.Lambda(**config | changes)
     return layer.__class__.from_config(config | changes)
+
+
+def merged(layer: keras.Layer) -> tuple[dict, list[np.ndarray]]:
+    """Returns a layer's configuration and weights, its LoRA merged into its kernel.
+
+    Args:
+        layer: The layer, with LoRA (`enable_lora`) or without. What an `activation`
+            that is a layer holds comes after its own weights.
+
+    Returns:
+        The configuration, as for a new layer without LoRA, and the kernel, the bias if
+        it has one, and other weights.
+    """
+    config = configuration(layer)
+    if not getattr(layer, "lora_enabled", False):
+        return config, layer.get_weights()
+    config = {key: config[key] for key in config if not key.startswith("lora_")}
+    weights = {weight.name: weight for weight in layer.weights}
+    weights["kernel"] = layer.kernel
+    kept = [name for name in weights if not name.startswith("lora_")]
+    return config, [keras.ops.convert_to_numpy(weights[name]) for name in kept]
 
 
 def select(
@@ -180,6 +210,13 @@ def _functional(model):
     return keras.Model(model.input, model.output, name=model.name)
 
 
+def _free(tensor) -> keras.KerasTensor:
+    """Returns an input as a tensor, of any height and width if it is an image."""
+    batch, *sides, channels = tensor.shape
+    shape = (batch, None, None, channels) if len(sides) == 2 else tensor.shape
+    return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=tensor.name)
+
+
 def _call(layers, *args, **kwargs):
     """Calls layers one after the other."""
     if not layers:
@@ -192,17 +229,36 @@ def _call(layers, *args, **kwargs):
     return outputs
 
 
-def _new_layers(layer, replace, weights) -> list[keras.Layer]:
+def _new_layers(layer, replace, weights, taken) -> list[keras.Layer]:
     if not isinstance(layer, keras.Layer):  # an operation of keras.ops
         return [layer.__class__.from_config(layer.get_config())]
     replacement = replace(layer)
-    if isinstance(replacement, Replacement):
-        weights.extend(zip(replacement.layers, replacement.weights, strict=True))
-        return list(replacement.layers)
     if replacement is None:
         replacement = copy_of(layer)
-    weights.append((replacement, layer.get_weights()))
-    return [replacement]
+    if not isinstance(replacement, Replacement):
+        replacement = Replacement([replacement], [layer.get_weights()])
+    layers = [_named_apart(new, layer.name, taken) for new in replacement.layers]
+    weights.extend(zip(layers, replacement.weights, strict=True))
+    return layers
+
+
+def _named_apart(layer, own, taken) -> keras.Layer:
+    """Returns a new layer, called otherwise where another one has its name.
+
+    Args:
+        layer: The new layer, not built.
+        own: Name of the layer whose place it takes.
+        taken: Names in the model, to which its own is added.
+    """
+    if layer.name == own or layer.name not in taken:
+        taken.add(layer.name)
+        return layer
+    names = (f"{layer.name}_{number}" for number in itertools.count(2))
+    return _named_apart(
+        copy_of(layer, name=next(name for name in names if name not in taken)),
+        own,
+        taken,
+    )
 
 
 def _set_weights(layer, values):

@@ -3,14 +3,21 @@
 import keras
 import numpy as np
 
+from keras_roots import graph
+
 
 def is_batch_norm(layer) -> bool:
-    """Tells whether a layer is a BatchNormalization over the last axis."""
+    """Tells whether a layer is a BatchNormalization over the last axis of images."""
     return (
-        isinstance(layer, keras.layers.BatchNormalization)
+        graph.is_a(layer, keras.layers.BatchNormalization)
         and layer.axis in (-1, 3)
         and layer.input_spec.ndim == 4
     )
+
+
+def is_image(tensor: keras.KerasTensor) -> bool:
+    """Tells whether a tensor holds images of real numbers."""
+    return len(tensor.shape) == 4 and "float" in tensor.dtype
 
 
 def affine(layer: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
@@ -31,10 +38,10 @@ def folded(
     """Returns the kernel and the bias of a convolution with the BatchNorm after it.
 
     Args:
-        convolution: A convolution.
+        convolution: A convolution, whose activation has no weights.
         batch_norm: The BatchNormalization of its output, `None` if there is none.
     """
-    kernel, *bias = (np.asarray(w, "float64") for w in convolution.get_weights())
+    kernel, *bias = (w.astype("float64") for w in graph.merged(convolution)[1])
     bias = bias[0] if bias else np.zeros(kernel.shape[-1])
     if batch_norm is None:
         return kernel, bias

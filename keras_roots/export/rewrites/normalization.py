@@ -16,7 +16,8 @@ def merge_normalization(model: keras.Model) -> tuple[keras.Model, dict[str, str]
     The converter folds BatchNorm into a convolution before it. Elsewhere, as at the
     input and in pre-activation networks, it leaves a multiplication and an addition;
     a 1x1 depthwise convolution does both at once, and takes a ReLU with it. On images,
-    three channels to a pixel, a whole row of pixels is treated as the channels.
+    three channels to a pixel, a whole row of pixels is treated as the channels. Layers
+    stay that scale by row or column, or are called on images of several sizes.
 
     Args:
         model: A functional or Sequential model. It stays as it is.
@@ -28,18 +29,22 @@ def merge_normalization(model: keras.Model) -> tuple[keras.Model, dict[str, str]
     changes = {}
 
     def replace(layer):
-        found = _affine(layer, connections)
-        if found is None:
+        inputs = connections.input(layer)
+        if inputs is None or not folding.is_image(inputs):
             return None
-        _, _, width, channels = layer.output.shape
+        found = _affine(layer, connections)
+        if found is None or connections.output(layer).shape != inputs.shape:
+            return None
+        _, _, width, channels = inputs.shape
         scale, offset = (np.broadcast_to(values, channels) for values in found)
         narrow = channels < _NARROW
         if narrow and width is None:
             return None
         repeats = width if narrow else 1
         changes[layer.name] = "one depthwise convolution"
+        policy = layer.dtype_policy
         depthwise = keras.layers.DepthwiseConv2D(
-            1, name=f"{layer.name}_depthwise" if narrow else layer.name
+            1, name=f"{layer.name}_depthwise" if narrow else layer.name, dtype=policy
         )
         weights = [
             np.tile(scale, repeats).reshape(1, 1, -1, 1),
@@ -48,9 +53,9 @@ def merge_normalization(model: keras.Model) -> tuple[keras.Model, dict[str, str]
         if not narrow:
             return graph.Replacement([depthwise], [weights])
         layers = [
-            keras.layers.Reshape((-1, 1, width * channels)),
+            keras.layers.Reshape((-1, 1, width * channels), dtype=policy),
             depthwise,
-            keras.layers.Reshape((-1, width, channels), name=layer.name),
+            keras.layers.Reshape((-1, width, channels), name=layer.name, dtype=policy),
         ]
         return graph.Replacement(layers, [[], weights, []])
 
@@ -58,9 +63,7 @@ def merge_normalization(model: keras.Model) -> tuple[keras.Model, dict[str, str]
 
 
 def _affine(layer, connections):
-    """Returns factor and offset of a layer that is worth replacing."""
-    if len(getattr(layer, "output", keras.Input(())).shape) != 4:
-        return None
+    """Returns factors and offsets by channel of a layer that is worth replacing."""
     if keras.config.image_data_format() != "channels_last":
         return None
     if folding.is_batch_norm(layer):
@@ -68,11 +71,14 @@ def _affine(layer, connections):
         if not sources or _absorbs(sources[0]):
             return None
         return folding.affine(layer)
-    if type(layer) is keras.layers.Rescaling:
+    if graph.is_a(layer, keras.layers.Rescaling):
         return _per_channel(layer.scale, layer.offset)
-    if type(layer) is keras.layers.Normalization and not layer.invert:
-        deviation = np.maximum(np.sqrt(np.asarray(layer.variance)), 1e-7)
-        mean = np.asarray(layer.mean)
+    if graph.is_a(layer, keras.layers.Normalization) and not layer.invert:
+        mean, variance = (
+            keras.ops.convert_to_numpy(x).astype("float64")
+            for x in (layer.mean, layer.variance)
+        )
+        deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
         return _per_channel(1 / deviation, -mean / deviation)
     return None
 
@@ -82,19 +88,21 @@ def _absorbs(source) -> bool:
     if isinstance(source, keras.layers.InputLayer):  # of a model within another
         return True
     linear = getattr(source, "activation", None) in (None, keras.activations.linear)
-    return linear and isinstance(
+    return linear and graph.is_a(
         source,
-        keras.layers.Conv2D
-        | keras.layers.DepthwiseConv2D
-        | keras.layers.Conv2DTranspose
-        | keras.layers.SeparableConv2D
-        | keras.layers.Dense,
+        keras.layers.Conv2D,
+        keras.layers.DepthwiseConv2D,
+        keras.layers.Conv2DTranspose,
+        keras.layers.SeparableConv2D,
+        keras.layers.Dense,
     )
 
 
 def _per_channel(scale, offset):
-    """Returns vectors, if there is more to them than two numbers."""
-    scale, offset = (np.squeeze(np.asarray(x, "float64")) for x in (scale, offset))
-    if max(scale.ndim, offset.ndim) != 1:
+    """Returns vectors, if there is more to them than two numbers, but no rows."""
+    scale, offset = (np.asarray(x, "float64") for x in (scale, offset))
+    channels = max(scale.size, offset.size)
+    by_channel = all(x.shape[-1:] in ((), (x.size,)) for x in (scale, offset))
+    if channels == 1 or not by_channel:
         return None
-    return np.broadcast_arrays(scale, offset)
+    return np.broadcast_arrays(scale.ravel(), offset.ravel())

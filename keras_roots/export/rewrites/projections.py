@@ -12,7 +12,8 @@ def merge_projections(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
 
     Where a residual block changes the width, its last 1x1 convolution and the one on
     the shortcut are added. One convolution of both inputs, one after the other, gives
-    the sum: the multiply-adds stay, and an addition and a tensor to write go.
+    the sum: the multiply-adds stay, and an addition and a tensor to write go. Layers
+    that are called more than once stay.
 
     Args:
         model: A functional or Sequential model. It stays as it is.
@@ -34,9 +35,11 @@ def merge_projections(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
             replacements[id(convolution)] = _input_of(convolution)
             if batch_norm is not None:
                 replacements[id(batch_norm)] = graph.Replacement([], [])
-        merged = keras.layers.Conv2D(kernels[0].shape[-1], 1, name=layer.name)
+        settings = {"name": layer.name, "dtype": branches[0][0].dtype_policy}
+        merged = keras.layers.Conv2D(kernels[0].shape[-1], 1, **settings)
+        joined = keras.layers.Concatenate(dtype=layer.dtype_policy)
         replacements[id(layer)] = graph.Replacement(
-            [keras.layers.Concatenate(), merged],
+            [joined, merged],
             [[], [np.concatenate(kernels, axis=2), sum(biases)]],
         )
         changes[layer.name] = " + ".join(conv.name for conv, _ in branches)
@@ -46,7 +49,7 @@ def merge_projections(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
 
 def _branches(layer, connections):
     """Returns convolution and BatchNorm of each branch of a sum that can be merged."""
-    if type(layer) is not keras.layers.Add:
+    if not graph.is_a(layer, keras.layers.Add):
         return None
     branches = []
     for source in connections.sources(layer):
@@ -61,13 +64,16 @@ def _branches(layer, connections):
         if connections.follower(convolution) is not (batch_norm or layer):
             return None
         branches.append((convolution, batch_norm))
-    shapes = {convolution.output.shape for convolution, _ in branches}
-    return branches if len(branches) == 2 and len(shapes) == 1 else None
+    kinds = {
+        (connections.output(convolution).shape, convolution.dtype_policy.name)
+        for convolution, _ in branches
+    }
+    return branches if len(branches) == 2 and len(kinds) == 1 else None
 
 
 def _is_projection(layer) -> bool:
     return (
-        isinstance(layer, keras.layers.Conv2D)
+        graph.is_a(layer, keras.layers.Conv2D)
         and layer.kernel_size == (1, 1)
         and layer.groups == 1
         and layer.activation is keras.activations.linear
@@ -81,7 +87,11 @@ def _input_of(convolution) -> graph.Replacement:
         return graph.Replacement([], [])
     # XNNPACK has no pooling of single positions; a depthwise convolution picks them.
     pick = keras.layers.DepthwiseConv2D(
-        1, convolution.strides, use_bias=False, name=convolution.name
+        1,
+        convolution.strides,
+        use_bias=False,
+        name=convolution.name,
+        dtype=convolution.dtype_policy,
     )
     return graph.Replacement(
         [pick], [[np.ones((1, 1, convolution.kernel.shape[2], 1))]]

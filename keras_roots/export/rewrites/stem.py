@@ -13,7 +13,6 @@ from keras_roots.export.rewrites import folding
 _MOST_CHANNELS = 4
 # Predictions are no better than this.
 _LEAST_GAIN = 0.1
-_ELEMENTWISE = ("linear", "relu", "relu6", "silu", "gelu", "elu", "tanh", "sigmoid")
 
 
 class Widening(NamedTuple):
@@ -40,7 +39,7 @@ def widen_stem(
     An instruction that sums up eight channels (int8 on x86) is mostly idle on three.
     Two neighbouring pixels of a row lie side by side in memory: as one position of six
     channels they need half as many taps. Layers change where that is faster by the
-    tile.
+    tile, and stay where they are called more than once.
 
     Args:
         model: A functional or Sequential model. It stays as it is.
@@ -92,10 +91,12 @@ def _widening(layer, connections, tile) -> Widening | None:
     if not _can_widen(layer, connections):
         return None
     height, width, channels, filters = layer.kernel.shape
+    ends = connections.input(layer), connections.output(layer)
+    sides = [tensor.shape[2] for tensor in ends]
     best = (1 - _LEAST_GAIN) * targets.cost(tile, height * width, channels, filters)
     found = None
     for pixels in (2, 4, 8):
-        widening = _geometry(layer, pixels)
+        widening = _geometry(layer, *sides, pixels)
         if widening is None:
             continue
         time = targets.cost(
@@ -111,27 +112,34 @@ def _widening(layer, connections, tile) -> Widening | None:
 
 def _can_widen(layer, connections) -> bool:
     return (
-        isinstance(layer, keras.layers.Conv2D)
+        graph.is_a(layer, keras.layers.Conv2D)
+        and bool(connections.sources(layer))
         and layer.groups == 1
         and layer.data_format == "channels_last"
         and layer.dilation_rate == (1, 1)
         and layer.kernel.shape[1] > 1
         and layer.kernel.shape[2] <= _MOST_CHANNELS
-        and None not in layer.input.shape[1:]
-        and keras.activations.serialize(layer.activation) in _ELEMENTWISE
-        and bool(connections.sources(layer))
+        and None not in connections.input(layer).shape[1:]
+        and layer.activation in graph.ELEMENTWISE
     )
 
 
-def _geometry(layer, pixels) -> Widening | None:
-    """Returns how a layer takes so many pixels at once; `None` if it cannot."""
-    side, stride, size = layer.input.shape[2], layer.strides[1], layer.kernel_size[1]
+def _geometry(layer, side, end, pixels) -> Widening | None:
+    """Returns how a layer takes so many pixels at once; `None` if it cannot.
+
+    Args:
+        layer: The layer.
+        side: Width of its input.
+        end: Width of its output.
+        pixels: How many pixels.
+    """
+    stride, size = layer.strides[1], layer.kernel_size[1]
     if side % pixels or pixels % stride:
         return None
     outputs = pixels // stride
     left = 0
     if layer.padding == "same":
-        left = max(0, (layer.output.shape[2] - 1) * stride + size - side) // 2
+        left = max(0, (end - 1) * stride + size - side) // 2
     before = -(-left // pixels)
     after = ((outputs - 1) * stride - left + size - 1) // pixels
     if layer.padding == "same":  # which pads both sides alike, or the right one more
@@ -140,16 +148,15 @@ def _geometry(layer, pixels) -> Widening | None:
         positions = side // pixels
     else:
         positions = side // pixels - after
-    if positions * outputs != layer.output.shape[2]:
+    if positions * outputs != end:
         return None
     return Widening(pixels, outputs, before + 1 + after, before * pixels - left)
 
 
 def _widen(layer, widening, connections, replacements):
     """Replaces a layer and, if outputs lie side by side, what follows it."""
-    _, side, width, channels = layer.input.shape
-    kernel, *bias = layer.get_weights()
-    config = graph.configuration(layer)
+    _, side, width, channels = connections.input(layer).shape
+    config, (kernel, *bias) = graph.merged(layer)
     wide = keras.layers.Conv2D(
         widening.outputs * layer.filters,
         (layer.kernel_size[0], widening.width),
@@ -158,13 +165,15 @@ def _widen(layer, widening, connections, replacements):
         activation=config["activation"],
         use_bias=layer.use_bias,
         name=layer.name,
+        dtype=layer.dtype_policy,
     )
     weights = [
         widened_kernel(kernel, widening, layer.strides[1]),
         *(np.tile(values, widening.outputs) for values in bias),
     ]
     rows = keras.layers.Reshape(
-        (side, width // widening.pixels, widening.pixels * channels)
+        (side, width // widening.pixels, widening.pixels * channels),
+        dtype=layer.dtype_policy,
     )
     replacements[id(layer)] = graph.Replacement([rows, wide], [[], weights])
     if widening.outputs == 1:
@@ -179,9 +188,10 @@ def _widen(layer, widening, connections, replacements):
             [[np.tile(values, widening.outputs) for values in last.get_weights()]],
         )
         follower = connections.follower(last)
-    if isinstance(follower, keras.layers.ReLU):
+    if graph.is_a(follower, keras.layers.ReLU):
         last = follower
         replacements[id(last)] = graph.Replacement([graph.copy_of(last)], [[]])
     chain, chain_weights = replacements[id(last)]
-    parted = keras.layers.Reshape(layer.output.shape[1:])
+    shape = connections.output(layer).shape[1:]
+    parted = keras.layers.Reshape(shape, dtype=last.dtype_policy)
     replacements[id(last)] = graph.Replacement([*chain, parted], [*chain_weights, []])
