@@ -81,6 +81,8 @@ def layer_responses(
 
     for batch in images.batches(batch_size):
         graph.walk(copy, batch, call)
+    seen = {name: (each.count, each.mean.shape[1]) for name, each in moments.items()}
+    samples.warn_if_few(seen, len(images))
     return {
         name: ResponseStatistics(found.mean.ravel(), found.covariance)
         for name, found in moments.items()

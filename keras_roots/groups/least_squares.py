@@ -128,6 +128,8 @@ def input_statistics(
 
     for batch in images.batches(batch_size):
         graph.walk(model, batch, call)
+    seen = {name: (each.count, each.mean.shape[1]) for name, each in moments.items()}
+    convolutions.warn_if_few(seen, len(images))
     return {
         name: InputStatistics(kernels[name], each.mean[0], each.covariance[0])
         for name, each in moments.items()

@@ -1,5 +1,7 @@
 """Statistics of responses, against plain NumPy convolutions."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -203,3 +205,16 @@ np.testing.assert_allclose(
 )
 """
     run_python(code, KERAS_BACKEND="jax")
+
+
+def test_too_few_images_for_a_layer():
+    """Ten positions cannot tell how twelve filters vary together."""
+    model = keras.Sequential(
+        [keras.Input((5, 2, 4)), layers.Conv2D(12, 1, name="wide")]
+    )
+    images = np.random.default_rng(0).normal(size=(2, 5, 2, 4))
+    with pytest.warns(UserWarning, match="1 of them give layer 'wide' 10 .* 2 images"):
+        layer_responses(model, ["wide"], images[:1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        layer_responses(model, ["wide"], images)
