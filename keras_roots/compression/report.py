@@ -190,8 +190,8 @@ def _samples(inputs, before, after) -> str:
         cells = [html.grid([_input(values[index]) for values in inputs])]
         for name in before:
             kind = _kind(before[name])
-            pair = before[name][index], after[name][index]
-            cells += [_output(kind, values, pair[0]) for values in pair]
+            one, other = before[name][index], after[name][index]
+            cells += [_output(kind, one, one), _output(kind, other, one)]
         rows.append(cells)
     return html.table(header, rows, len(header))
 
@@ -213,11 +213,14 @@ def _output(kind, values, reference) -> str:
     if kind == "softmax":
         best = np.argsort(values)[::-1][:_CLASSES]
         return "<br>".join(f"{index}: {values[index]:.1%}" for index in best)
-    return _curve(values)
+    return _curve(reference, None if values is reference else values)
 
 
-def _curve(values) -> str:
-    return html.chart({"before": values.ravel()[:_LINE]})
+def _curve(values, other=None) -> str:
+    lines = {"before": values.ravel()[:_LINE]}
+    if other is not None:
+        lines["after"] = other.ravel()[:_LINE]
+    return html.chart(lines)
 
 
 def _grey(values, reference=None) -> np.ndarray:

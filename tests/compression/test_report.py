@@ -50,6 +50,7 @@ def test_outputs_are_shown_as_what_they_are(values, kind):
     found = page([images(8, 8, 3)], {"out": values})
     assert report._kind(values) == kind
     pictures = found.count("<img")
+    assert ("var(--after)" in found.split("<h2>Outputs")[1]) == (kind == "vector")
     assert pictures == (9 if kind in ("map", "classes") else 3)
 
 
