@@ -4,15 +4,18 @@ from keras_roots.utils import checks
 from keras_roots.utils.files import read_csv, replacing, write_csv, write_text
 from keras_roots.utils.files import size as file_size
 from keras_roots.utils.kmeans import kmeans, squared_distance
-from keras_roots.utils.loading import load_model
+from keras_roots.utils.loading import load_model, save_model
+from keras_roots.utils.progress import progress
 from keras_roots.utils.tables import (
     format_rows,
     format_table,
     markdown_rows,
     markdown_table,
 )
+from keras_roots.utils.worker import Worker
 
 __all__ = [
+    "Worker",
     "checks",
     "file_size",
     "format_rows",
@@ -21,8 +24,10 @@ __all__ = [
     "load_model",
     "markdown_rows",
     "markdown_table",
+    "progress",
     "read_csv",
     "replacing",
+    "save_model",
     "squared_distance",
     "write_csv",
     "write_text",

@@ -120,28 +120,64 @@ def choices(name: str, values, known: Collection) -> tuple:
         known: The values that are allowed.
 
     Raises:
-        ValueError: It is no collection, empty, or holds other values.
+        ValueError: It is no collection, empty, or holds other values or one twice.
     """
     listed = isinstance(values, Collection) and not isinstance(values, str)
     if not listed or not values or not all(value in known for value in values):
         raise ValueError(
             f"`{name}` must be of {tuple(known)}, a tuple. Received: {name}={values!r}"
         )
+    if len(set(values)) < len(values):
+        raise ValueError(
+            f"`{name}` must name each only once. Received: {name}={values!r}"
+        )
     return tuple(values)
 
 
-def path(name: str, value) -> str | None:
-    """Checks a path; `None` stands for no path.
+def text(name: str, value) -> str:
+    """Checks a text.
 
     Args:
         name: Name of the argument.
         value: What it received.
 
     Raises:
+        ValueError: It is no text.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"`{name}` must be a text. Received: {name}={value!r}")
+    return value
+
+
+def function(name: str, value):
+    """Checks a function, or what can be called as one.
+
+    Args:
+        name: Name of the argument.
+        value: What it received.
+
+    Raises:
+        ValueError: It cannot be called.
+    """
+    if not callable(value):
+        raise ValueError(f"`{name}` must be a function. Received: {name}={value!r}")
+    return value
+
+
+def path(name: str, value, *, required: bool = False) -> str | None:
+    """Checks a path; `None` stands for no path.
+
+    Args:
+        name: Name of the argument.
+        value: What it received.
+        required: Whether there must be one.
+
+    Raises:
         ValueError: It is no path.
     """
-    if not isinstance(value, str | os.PathLike | None):
-        raise ValueError(f"`{name}` must be a path or None. Received: {name}={value!r}")
+    if not isinstance(value, str | os.PathLike | None) or (required and value is None):
+        wanted = "a path" if required else "a path or None"
+        raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
     return None if value is None else os.fspath(value)
 
 

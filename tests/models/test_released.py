@@ -1,8 +1,11 @@
 """What is released: the index, the files, and how they are asked for."""
 
+import json
 import shutil
+import zipfile
 from pathlib import Path
 
+import lowest_keras
 import numpy as np
 import pytest
 from helpers import pixels
@@ -37,6 +40,16 @@ def test_networks_load_and_are_what_the_index_says(key):
     plain = create_model(str(NetworkName.of_entry(entry)))
     images = pixels(2, 32)
     assert np.abs(np.asarray(model(images)) - np.asarray(plain(images))).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "key", [key for key, entry in INDEX.items() if released.is_whole(entry)]
+)
+def test_the_lowest_keras_knows_what_networks_are_made_of(key):
+    with zipfile.ZipFile(released.verified(INDEX[key])) as file:
+        configuration = json.loads(file.read("config.json"))
+    table = json.loads(lowest_keras.TABLE.read_text())
+    assert not lowest_keras.unknown(configuration, table)
 
 
 def test_every_file_is_in_the_index():

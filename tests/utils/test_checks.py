@@ -21,8 +21,13 @@ TAKEN = [
     (checks.path, ("a/b",), "a/b"),
     (checks.path, (pathlib.Path("a"),), "a"),
     (checks.path, (None,), None),
+    (checks.text, ("a",), "a"),
+    (checks.function, (len,), len),
 ]
 REFUSED = [
+    (checks.text, (3,), "text"),
+    (checks.text, (None,), "text"),
+    (checks.function, ("len",), "function"),
     (checks.integer, (True,), "integer, 1 or more"),
     (checks.integer, (0,), "integer, 1 or more"),
     (checks.integer, (1.0,), "integer"),

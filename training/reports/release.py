@@ -219,7 +219,10 @@ def _is_built(run) -> bool:
 
 
 def _save(network, path):
-    network.save(path) if path.endswith(".keras") else network.save_weights(path)
+    if path.endswith(".keras"):
+        utils.save_model(network, path)
+    else:
+        network.save_weights(path)
 
 
 def _key(entry) -> tuple:

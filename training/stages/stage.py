@@ -261,7 +261,7 @@ def finish(
         command, hardware, versions and date.
     """
     with utils.replacing(Path(folder, MODEL)) as name:
-        model.save(name)
+        utils.save_model(model, name)
     predictor = evaluation.model_predictor(model)
     score = evaluation.evaluate_on(predictor, dataset)
     profile = keras_roots.profile(model)
