@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_roots.training.data import image_files
 from keras_roots.training.data.splits import (
     Dataset,
     Photographs,
@@ -15,11 +16,13 @@ from keras_roots.training.data.splits import (
     shuffled,
 )
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-
 
 def open_folder(folder: str, holdout: int = 0) -> Dataset:
     """Opens a folder with a folder of images per class.
+
+    Every image is read once, so that a damaged one is found at the start. What files
+    hold counts, not how they are named; photographs are turned upright as their EXIF
+    says, transparency is left out, palettes and CMYK become RGB, 16 bits the upper 8.
 
     Args:
         folder: The folder; classes are in it, or in `train` and `validation` under it.
@@ -43,7 +46,7 @@ def open_folder(folder: str, holdout: int = 0) -> Dataset:
         raise ValueError(
             f"`dataset` folder {folder!r} must hold a folder of images per class, "
             "optionally under 'train' and 'validation'; images end in "
-            f"{', '.join(IMAGE_SUFFIXES)}. Found none"
+            f"{', '.join(image_files.SUFFIXES)}. Found none"
         )
     check_classes(folder, len({label for _, label in train}))
     if test_root is None:
@@ -54,7 +57,7 @@ def open_folder(folder: str, holdout: int = 0) -> Dataset:
         test = _files(test_root, names)
     if not test:
         raise ValueError(f"`dataset` folder {folder!r} has no images to test on")
-    _check_readable(folder, [path for path, _ in train + test])
+    decoded = _decoded(folder, [path for path, _ in train + test])
     evaluation = test
     if holdout:
         check_holdout(holdout, len(train))
@@ -62,7 +65,7 @@ def open_folder(folder: str, holdout: int = 0) -> Dataset:
         evaluation = [train[i] for i in order[:holdout]]
         train = [train[i] for i in order[holdout:]]
     splits = (
-        Photographs(len(files), functools.partial(_file_stream, files))
+        Photographs(len(files), functools.partial(_file_stream, files, decoded))
         for files in (train, evaluation, test)
     )
     return Dataset(folder, tuple(names), *splits)
@@ -73,37 +76,48 @@ def _files(root, names) -> list[tuple[str, int]]:
         (str(path), label)
         for label, name in enumerate(names)
         for path in sorted((root / name).rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES
+        if path.suffix.lower() in image_files.SUFFIXES
     ]
 
 
-def _check_readable(folder, paths):
-    from PIL import Image
+def _decoded(folder, paths) -> dict[str, bool]:
+    """Reads every image, and returns whether TensorFlow decodes it as it is."""
+    bad = []
 
-    def unreadable(path):
+    def read(path):
         try:
-            with Image.open(path) as image:
-                image.draft("RGB", (8, 8))  # JPEGs decode at an eighth of their size
-                image.load()
-        except Exception:
-            return path
-        return None
+            return image_files.is_decoded(path)
+        except ValueError as error:
+            bad.append(str(error))
+            return False
 
     with futures.ThreadPoolExecutor() as executor:
-        bad = [path for path in executor.map(unreadable, paths) if path]
+        decoded = dict(zip(paths, executor.map(read, paths), strict=True))
     if bad:
         raise ValueError(
             f"`dataset` folder {folder!r} has {len(bad)} unreadable images: "
-            f"{', '.join(bad[:5])}{', ...' if len(bad) > 5 else ''}"
+            f"{', '.join(sorted(bad)[:5])}{', ...' if len(bad) > 5 else ''}"
         )
+    return decoded
 
 
-def _file_stream(files, seed):
+def _file_stream(files, decoded, seed):
     import tensorflow as tf
 
     paths, labels = zip(*files, strict=True)
-    columns = [tf.constant(paths), tf.constant(labels, "int64")]
+    native = [decoded[path] for path in paths]
+    columns = [tf.constant(paths), tf.constant(labels, "int64"), tf.constant(native)]
+
+    def read(path, label, native):
+        return tf.cond(
+            native, lambda: tf.io.read_file(path), lambda: as_png(path)
+        ), label
+
+    def as_png(path):
+        return tf.ensure_shape(
+            tf.numpy_function(image_files.to_png, [path], tf.string), ()
+        )
+
     return tf.data.Dataset.from_tensor_slices(shuffled(columns, seed)).map(
-        lambda path, label: (tf.io.read_file(path), label),
-        num_parallel_calls=os.cpu_count(),
+        read, num_parallel_calls=os.cpu_count()
     )

@@ -12,8 +12,9 @@ def open_npz(path: str, holdout: int = 0) -> Dataset:
     """Opens an `.npz` file with `x_train`, `y_train`, `x_test` and `y_test`.
 
     Args:
-        path: The file: images uint8 `(count, size, size, channels)`, and integer
-            labels `(count,)` or `(count, 1)`.
+        path: The file: images uint8 `(count, size, size, 3)`, or grey ones `(count,
+            size, size, 1)` or `(count, size, size)`, which get three equal channels;
+            and integer labels `(count,)` or `(count, 1)`.
         holdout: As for `open_dataset`.
 
     Raises:
@@ -24,7 +25,9 @@ def open_npz(path: str, holdout: int = 0) -> Dataset:
     try:
         with np.load(path) as arrays:
             splits = [
-                Arrays(arrays[f"x_{split}"], arrays[f"y_{split}"].reshape(-1))
+                Arrays(
+                    _channels(arrays[f"x_{split}"]), arrays[f"y_{split}"].reshape(-1)
+                )
                 for split in ("train", "test")
             ]
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
@@ -33,18 +36,31 @@ def open_npz(path: str, holdout: int = 0) -> Dataset:
             f"x_test and y_test. Reading it failed with: {error}"
         ) from error
     _check(path, *splits)
+    splits = [Arrays(_coloured(split.images), split.labels) for split in splits]
     classes = 1 + max(int(split.labels.max()) for split in splits)
     check_classes(path, classes)
     return in_memory(path, tuple(map(str, range(classes))), *splits, holdout)
 
 
+def _channels(images) -> np.ndarray:
+    """Gives grey images of three axes the axis of channels."""
+    return images[..., None] if images.ndim == 3 else images
+
+
+def _coloured(images) -> np.ndarray:
+    """Repeats the one channel of grey images."""
+    return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
+
+
 def _check(path, *splits):
     for split in splits:
         shape = split.images.shape
-        if split.images.dtype != np.uint8 or len(shape) != 4 or shape[1] != shape[2]:
+        fits = len(shape) == 4 and shape[1] == shape[2] and shape[3] in (1, 3)
+        if split.images.dtype != np.uint8 or not fits or 0 in shape[1:3]:
             raise ValueError(
                 f"`dataset` file {path!r} must hold images as uint8 of shape (count, "
-                f"size, size, channels). Received: {split.images.dtype} {shape}"
+                f"size, size, 3), or (count, size, size, 1) where they are grey. "
+                f"Received: {split.images.dtype} {shape}"
             )
         if len(split.labels) != len(split.images) or not np.issubdtype(
             split.labels.dtype, np.integer

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from keras_roots.training.data import datasets
 
@@ -14,6 +15,23 @@ def test_a_whole_file(npz, read_all):
     np.testing.assert_array_equal(images, arrays["x_test"])
     np.testing.assert_array_equal(labels, arrays["y_test"])
     assert opened.class_names == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("channels", [(), (1,)])
+def test_grey_images_get_three_channels(npz, tmp_path, read_all, channels):
+    path, arrays = npz
+    grey = {
+        name: values[..., 0].reshape(*values.shape[:3], *channels)
+        for name, values in arrays.items()
+        if name.startswith("x")
+    }
+    np.savez(tmp_path / "grey.npz", **{**arrays, **grey})
+    opened = datasets.open_dataset(str(tmp_path / "grey.npz"), holdout=3)
+    images, labels = read_all(opened.test)
+    expected = arrays["x_test"][..., :1].repeat(3, axis=-1)
+    np.testing.assert_array_equal(images, expected)
+    np.testing.assert_array_equal(labels, arrays["y_test"])
+    assert opened.train.images.shape == (17, 8, 8, 3)
 
 
 def test_unusable_files_are_refused(refusal, tmp_path, npz):
@@ -32,6 +50,10 @@ def test_unusable_files_are_refused(refusal, tmp_path, npz):
         "negative": {"y_train": arrays["y_train"] - 1},
         "empty": {name: arrays[name][:0] for name in ("x_test", "y_test")},
         "smaller": {"x_test": arrays["x_test"][:, :4, :4]},
+        "alpha": {
+            name: arrays[name].repeat(2, -1)[..., :4] for name in ("x_train", "x_test")
+        },
+        "flat": {name: arrays[name][:, 0, 0, 0] for name in ("x_train", "x_test")},
         "grey": {"x_test": arrays["x_test"][..., :1]},
     }
     for name, change in changes.items():
