@@ -3,12 +3,12 @@
 from keras_roots.export.check import (
     ExportError,
     ExportReport,
-    in_order,
     reference_outputs,
     require_tensorflow,
 )
 from keras_roots.export.check import compare as compare_outputs
-from keras_roots.export.images import MOST_IMAGES, as_images, image_shape, random_images
+from keras_roots.export.images import as_images, image_shape, random_images
+from keras_roots.export.input_range import InputRange, InputRangeWarning, input_ranges
 from keras_roots.export.litert import (
     IO,
     QUANTIZATIONS,
@@ -36,15 +36,17 @@ from keras_roots.export.saved_model import (
     in_float32,
     write_saved_model,
 )
+from keras_roots.export.signature import by_name, in_order, input_names, output_names
 from keras_roots.export.targets import TARGETS
 
 __all__ = [
     "ExportError",
     "ExportReport",
     "IO",
+    "InputRange",
+    "InputRangeWarning",
     "LATENCY",
     "LiteRTModel",
-    "MOST_IMAGES",
     "Operation",
     "QUANTIZATIONS",
     "REWRITES",
@@ -53,6 +55,7 @@ __all__ = [
     "TARGETS",
     "TFLiteReport",
     "as_images",
+    "by_name",
     "compare_outputs",
     "convert",
     "convolve_average_pools",
@@ -62,9 +65,12 @@ __all__ = [
     "image_shape",
     "in_float32",
     "in_order",
+    "input_names",
+    "input_ranges",
     "is_batch_norm",
     "merge_normalization",
     "merge_projections",
+    "output_names",
     "pack_groups",
     "random_images",
     "read_operations",

@@ -103,7 +103,7 @@ def export_int8(
         checks.part("min_agreement", min_agreement, zero=True, one=True)
     require_tfmot()
     export.require_litert()
-    check_data = export.as_images(check_data, model, "check_data")
+    check_data = export.as_images(check_data, _like(model), "check_data")
     with utils.replacing(path) as temporary:
         with open(temporary, "wb") as file:
             file.write(_convert(model, batch_size))
@@ -124,6 +124,12 @@ def export_int8(
         float_operations=exported.float_operations(),
         changes={},
     )
+
+
+def _like(twin) -> keras.Model:
+    """Returns a Keras model that takes what a twin takes."""
+    images = keras.Input(export.image_shape(twin))
+    return keras.Model(images, images)
 
 
 def _convert(model, batch_size) -> bytes:

@@ -160,7 +160,6 @@ def test_the_report_prints_as_a_table(exported):
         ({"batch_size": 1.5}, "`batch_size`"),
         ({"min_agreement": 2}, "`min_agreement` must be a number from 0 to 1.*2"),
         ({"calibration_data": np.zeros((4, 4, 4, 3))}, "`calibration_data`.*shape"),
-        ({"calibration_data": np.full((4, 8, 8, 3), 0.5)}, "multiply it by 255"),
         ({"check_data": np.full((4, 8, 8, 3), np.nan)}, "`check_data`.*NaN"),
         ({"optimize": "latency", "latency_table": __file__}, "table of measured"),
         ({"optimize": "pack"}, "`optimize` must be None.*'pack'"),

@@ -8,25 +8,28 @@ Examples:
       --format=saved_model --output=root8
 
 The file takes its place only after it was loaded back and agreed with the Keras model.
-Calibration images for int8 come from --dataset, which also serves the comparison; for
-other exports that compares on random pixels unless --dataset is given.
+Calibration images for int8 come from --dataset, or from the data set of the run that
+--from is a file of, or of the released --weights. They also serve the comparison; other
+exports compare on random pixels unless --dataset is given.
 """
+
+import dataclasses
 
 import keras
 import numpy as np
 
 import keras_roots
 from keras_roots import models
+from keras_roots.convolutions import MOST_SAMPLES
 from keras_roots.export import (
     IO,
-    MOST_IMAGES,
     REWRITES,
     TARGETS,
     ExportReport,
     image_shape,
 )
 from keras_roots.layers import LOWERINGS
-from keras_roots.training import data
+from keras_roots.training import data, runs
 from keras_roots.training.commands import flags
 from keras_roots.training.data import Location
 from keras_roots.training.networks import Start
@@ -34,6 +37,41 @@ from keras_roots.training.options import limits_of, option, options
 
 _QUANTIZE = {"none": None, "float16": "float16", "dynamic": "dynamic", "int8": "int8"}
 _SAVED_MODEL = ("output", "format", "lowering", "calibration_images", "classes")
+
+
+@options
+class Images(Location):
+    """Where images to calibrate with and to compare on come from."""
+
+    dataset: str | None = option(
+        None,
+        "Data set of the images, as for keras-roots-train. By default, for int8, that "
+        "of the run in whose folder --from lies, or of the released --weights.",
+    )
+
+    def of(self, start: Start) -> "Images":
+        """Returns where images for int8 come from.
+
+        Args:
+            start: The network.
+
+        Raises:
+            ValueError: Nothing tells.
+        """
+        if self.dataset is not None:
+            return self
+        known = None
+        if start.path:
+            known = runs.data_set_of(start.path)
+        elif released := start.released():
+            known = released["dataset"]
+        if known is None:
+            raise ValueError(
+                "--dataset must be given with --quantize=int8: images of the kind that "
+                "the network is made for. Received: "
+                + (f"--from={start.path}, which is no run's" if start.path else "none")
+            )
+        return dataclasses.replace(self, dataset=known)
 
 
 @options
@@ -53,9 +91,9 @@ class Export:
     )
     calibration_images: int = option(
         200,
-        f"Images of --dataset's training split, {MOST_IMAGES} at most.",
+        f"Images of --dataset's training split, {MOST_SAMPLES} at most.",
         least=1,
-        most=MOST_IMAGES,
+        most=MOST_SAMPLES,
     )
     io: str = option("float", "Input and output of an int8 LiteRT file.", choices=IO)
     optimize: tuple[str, ...] = option(
@@ -72,6 +110,13 @@ class Export:
         "Filter groups of a SavedModel: by TensorFlow's grouped convolution (native), "
         "one by one (split), or as the host can when it loads it (auto).",
         choices=LOWERINGS,
+    )
+    max_error: float | None = option(
+        None,
+        "Fail if an output's squared error is more than this part of its squares. By "
+        "default, 0.05 with int8 weights, or for probabilities of classes another "
+        "top-1 class on a tenth of the images.",
+        least=0,
     )
     min_agreement: float | None = option(
         None,
@@ -137,11 +182,12 @@ def export(
         optimize=chosen.optimize,
         target=chosen.target,
         latency_table=chosen.latency_table,
+        max_error=chosen.max_error,
         min_agreement=chosen.min_agreement,
     )
 
 
-def sample_images(model: keras.Model, location: Location, count: int) -> np.ndarray:
+def sample_images(model: keras.Model, location: Images, count: int) -> np.ndarray:
     """Returns images of a data set in the size that a model takes.
 
     Raises:
@@ -166,13 +212,16 @@ def main(given) -> None:
     chosen.check()
     if start.path and (start.weights or given.present("model")):
         raise ValueError("Give --from, or --model with --weights, not both")
+    location = given[Images]
+    if chosen.quantize == "int8":
+        location = location.of(start)
     model = start.build(chosen.classes)
     samples = None
-    if chosen.quantize == "int8" or given.present("dataset"):
-        samples = sample_images(model, given[Location], chosen.calibration_images)
+    if location.dataset is not None:
+        samples = sample_images(model, location, chosen.calibration_images)
     print(export(model, chosen, samples))
     if not start.path and not start.weights:
         print("note: no --weights were given, so that the network is untrained")
 
 
-run = flags.command(main, __doc__, Export, Start, Location)
+run = flags.command(main, __doc__, Export, Start, Images)
