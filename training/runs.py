@@ -35,7 +35,7 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
         ValueError: It holds something else.
         OSError: It cannot be made or written.
     """
-    directory = Path(directory)
+    directory = check_directory(directory)
     config = json.loads(json.dumps(config))
     file = directory / CONFIG
     if file.exists():
@@ -66,6 +66,21 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
     return False
 
 
+def check_directory(directory: str | os.PathLike) -> Path:
+    """Checks that an output directory is one, or can be made.
+
+    Raises:
+        ValueError: It is a file, or would lie in one.
+    """
+    for path in (Path(directory), *Path(directory).parents):
+        if path.is_file():
+            raise ValueError(
+                "`output_dir` must be a folder, which need not exist. "
+                f"Received: {str(directory)!r}, where {str(path)!r} is a file"
+            )
+    return Path(directory)
+
+
 def read_config(directory: str | os.PathLike) -> dict | None:
     """Returns the configuration of the run that a directory holds.
 
@@ -84,6 +99,27 @@ def read_config(directory: str | os.PathLike) -> dict | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def data_set_of(path: str | os.PathLike) -> str | None:
+    """Returns the data set of the run that a network's file comes from.
+
+    Args:
+        path: The file, in the folder of the run or of one of its stages.
+
+    Returns:
+        The name or path that the run's configuration has; `None` if it is no run's.
+
+    Raises:
+        OSError: The configuration cannot be read.
+    """
+    pending = [read_config(Path(path).parent) or {}]
+    while pending:
+        config = pending.pop(0)
+        if isinstance(config.get("dataset"), str):
+            return config["dataset"]
+        pending += [value for value in config.values() if isinstance(value, dict)]
+    return None
 
 
 def release_directory(directory: str | os.PathLike) -> None:

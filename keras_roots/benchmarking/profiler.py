@@ -11,12 +11,11 @@ import numpy as np
 
 from keras_roots import export
 from keras_roots.benchmarking import litert_interface, summary
-from keras_roots.benchmarking.cases import Case, check_case, find_model
+from keras_roots.benchmarking.cases import Case, find_model, named_cases
 from keras_roots.benchmarking.file_profile import FileProfile, OperationTime
 from keras_roots.benchmarking.machine import processor, versions
-from keras_roots.benchmarking.worker import Worker
 from keras_roots.export import read_operations
-from keras_roots.utils import checks
+from keras_roots.utils import Worker, checks
 
 _TESTED = "2.2 and 2.3"  # versions of ai-edge-litert
 
@@ -50,7 +49,7 @@ def profile_file(
     Example:
         >>> print(profile_file("root_nin_8.tflite"))
     """
-    name = os.path.basename(os.fspath(file))
+    name = os.path.basename(checks.path("file", file, required=True))
     case = Case(file, threads=threads)
     return profile_cases({name: case}, runs=runs, warmup=warmup)[0]
 
@@ -83,11 +82,13 @@ def profile_cases(
         FileNotFoundError: There is no such file.
         ImportError: ai-edge-litert is not installed.
     """
-    cases = {
-        name: target if isinstance(target, Case) else Case(target)
-        for name, target in targets.items()
-    }
-    _check(cases, runs, warmup, rounds)
+    checks.integer("runs", runs)
+    checks.integer("warmup", warmup, least=0)
+    checks.integer("rounds", rounds)
+    checks.function("progress", progress)
+    export.require_litert()
+    cases = named_cases(targets)
+    _check_runtimes(cases)
     found: dict[str, FileProfile] = {}
     with tempfile.TemporaryDirectory() as folder:
         files = {}
@@ -100,15 +101,8 @@ def profile_cases(
     return [found[name] for name in cases]
 
 
-def _check(cases, runs, warmup, rounds):
-    checks.integer("runs", runs)
-    checks.integer("warmup", warmup, least=0)
-    checks.integer("rounds", rounds)
-    if not cases:
-        raise ValueError("`targets` must hold a network or more. Received: targets={}")
-    export.require_litert()
+def _check_runtimes(cases):
     for name, case in cases.items():
-        check_case(case)
         if case.runtime != "litert":
             raise ValueError(
                 "`runtime` must be 'litert': other runtimes give no profile. "

@@ -12,9 +12,9 @@ import numpy as np
 from keras_roots import export, utils
 from keras_roots.benchmarking import loaders, other_runtimes
 from keras_roots.benchmarking.cases import Case, find_model
-from keras_roots.benchmarking.worker import Worker
 from keras_roots.export import in_float32, write_saved_model
 from keras_roots.profiling import profile
+from keras_roots.utils import Worker
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,13 +1,22 @@
 """Whether an exported network computes what the Keras model computes."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
+from keras_roots.convolutions import Samples
+from keras_roots.export import signature
+
+# What a quantised file may differ by unless a caller says otherwise: relative squared
+# error of an output; or for class probabilities, this top-1 agreement is enough.
+MAX_ERROR = 0.05
+ENOUGH_AGREEMENT = 0.9
 # float32 cannot resolve less of an output than this part of its largest value.
 _SMALLEST_RANGE = 1e-3
+_STEPS = 255  # of int8 in the range of an output
 _BATCH = 32
 
 
@@ -24,6 +33,8 @@ class Agreement:
         difference: Largest absolute difference of any output.
         relative_difference: The largest of each output's difference over its range,
             the range being that of the Keras model's output over all images.
+        relative_error: The largest of each output's sum of squared differences over
+            the sum of squares of the Keras model's output.
         top1_agreement: Part of the images with the same top-1 class, `None` if no
             output is a vector of scores.
     """
@@ -31,6 +42,7 @@ class Agreement:
     images: int
     difference: float
     relative_difference: float
+    relative_error: float
     top1_agreement: float | None
 
     def __str__(self) -> str:
@@ -46,6 +58,7 @@ class Agreement:
                 f"{self.difference:.3g} "
                 f"({self.relative_difference:.2g} of the output's range)",
             ),
+            ("relative squared error", f"{self.relative_error:.2g}"),
             ("top-1 agreement", "no class scores" if top1 is None else f"{top1:.1%}"),
         ]
 
@@ -94,11 +107,23 @@ def require_tensorflow() -> None:
         ) from error
 
 
-def reference_outputs(model: keras.Model, images: np.ndarray) -> list[np.ndarray]:
-    """Returns the outputs of the Keras model, one array per output."""
+def reference_outputs(
+    model: keras.Model, images: np.ndarray | Samples
+) -> list[np.ndarray]:
+    """Returns the outputs of the Keras model, one array per output, in their order.
+
+    Args:
+        model: The model.
+        images: Images for its only input, or samples of all its inputs.
+    """
+    if isinstance(images, Samples):
+        parts = ([*batch] for batch in images.batches(_BATCH))
+    else:
+        starts = range(0, len(images), _BATCH)
+        parts = ([images[start : start + _BATCH]] for start in starts)
     batches = [
-        keras.tree.flatten(model(images[start : start + _BATCH], training=False))
-        for start in range(0, len(images), _BATCH)
+        keras.tree.flatten(model(signature.packed(model, part), training=False))
+        for part in parts
     ]
     return [
         np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
@@ -106,73 +131,46 @@ def reference_outputs(model: keras.Model, images: np.ndarray) -> list[np.ndarray
     ]
 
 
-def in_order(names: Iterable[str]) -> list[str]:
-    """Returns the names of a signature's outputs in the order of the model's.
-
-    Outputs in a list have the names `output_0`, `output_1` and so on; outputs in a
-    dictionary keep its keys, which Keras sorts.
-    """
-    names = sorted(names)
-    if all(name.startswith("output_") and name[7:].isdigit() for name in names):
-        names.sort(key=lambda name: int(name[7:]))
-    return names
-
-
 def compare(
     exported: Sequence[np.ndarray],
     expected: Sequence[np.ndarray],
     *,
     tolerance: float | None = None,
+    max_error: float | None = None,
     min_agreement: float | None = None,
+    quantized: bool = False,
 ) -> Agreement:
     """Compares the outputs of an exported network with the Keras model's.
 
-    Outputs are constant when different images give the very same output.
+    Warns where one of them gives the very same output for all images: a model that is
+    not trained, or whose outputs differ by less than int8 can hold.
 
     Args:
         exported: Outputs of the exported network, one array per output.
         expected: Outputs of the Keras model for the same images.
         tolerance: Largest relative difference allowed, `None` for any.
+        max_error: Largest relative squared error of an output allowed, `None` for any.
         min_agreement: Smallest top-1 agreement allowed, `None` for any.
+        quantized: Whether to allow what honest quantisation costs, if neither
+            `max_error` nor `min_agreement` is given: a relative squared error of
+            `MAX_ERROR`, or a step of int8 in the output's range; for class
+            probabilities, a top-1 agreement of `ENOUGH_AGREEMENT` is enough as well.
 
     Raises:
-        ExportError: Outputs are NaN or constant, or agree less than allowed.
+        ExportError: Outputs are NaN, or agree less than allowed.
     """
-    for whose, outputs, advice in (
-        ("model", expected, "Train it or load its weights first."),
-        ("exported network", exported, "The model's own outputs are fine."),
-    ):
-        if not all(np.isfinite(output).all() for output in outputs):
-            raise ExportError(f"The {whose} gives NaN or infinite outputs. {advice}")
-        if len(outputs[0]) > 1 and all(map(_constant, outputs)):
-            raise ExportError(
-                f"The {whose} gives the same output for all {len(outputs[0])} images "
-                f"that it was checked on. {advice}"
-            )
-    shapes = [[output.shape for output in outputs] for outputs in (exported, expected)]
-    if shapes[0] != shapes[1]:
-        raise ExportError(
-            f"The exported network has outputs of shapes {shapes[0]}, the model of "
-            f"shapes {shapes[1]}."
-        )
-    differences = [
-        float(np.abs(ours - theirs).max())
-        for ours, theirs in zip(exported, expected, strict=True)
-    ]
-    agreement = Agreement(
-        images=len(expected[0]),
-        difference=max(differences),
-        relative_difference=max(
-            difference / _range(theirs)
-            for difference, theirs in zip(differences, expected, strict=True)
-        ),
-        top1_agreement=_top1_agreement(exported, expected),
-    )
+    agreement = measure(exported, expected)
+    pairs = _pairs(exported, expected)
     if tolerance is not None and agreement.relative_difference > tolerance:
         raise ExportError(
             "The exported network differs from the model by "
             f"{agreement.difference:.3g}, {agreement.relative_difference:.2g} of the "
             f"output's range; at most {tolerance:g} is allowed."
+        )
+    if max_error is not None and agreement.relative_error > max_error:
+        raise ExportError(
+            "The exported network differs from the model by a relative squared error "
+            f"of {agreement.relative_error:.3g}; `max_error` asks for {max_error:g}."
         )
     if min_agreement is not None and agreement.top1_agreement is None:
         raise ExportError("`min_agreement` needs a model whose output is class scores.")
@@ -182,7 +180,98 @@ def compare(
             f"{agreement.top1_agreement:.1%} of {agreement.images} images; "
             f"`min_agreement` asks for {min_agreement:.1%}."
         )
+    if quantized and max_error is None and min_agreement is None:
+        for index, pair in enumerate(pairs):
+            _check_quantized(index, *pair)
+    _warn_of_constants(pairs)
     return agreement
+
+
+def measure(
+    exported: Sequence[np.ndarray], expected: Sequence[np.ndarray]
+) -> Agreement:
+    """Measures how well outputs agree; allows anything but NaN and other shapes.
+
+    Args:
+        exported: As for `compare`.
+        expected: As for `compare`.
+
+    Raises:
+        ExportError: Outputs are NaN, or have other shapes.
+    """
+    for whose, outputs, advice in (
+        ("model", expected, "Train it or load its weights first."),
+        ("exported network", exported, "The model's own outputs are fine."),
+    ):
+        if not all(np.isfinite(output).all() for output in outputs):
+            raise ExportError(f"The {whose} gives NaN or infinite outputs. {advice}")
+    shapes = [[output.shape for output in outputs] for outputs in (exported, expected)]
+    if shapes[0] != shapes[1]:
+        raise ExportError(
+            f"The exported network has outputs of shapes {shapes[0]}, the model of "
+            f"shapes {shapes[1]}."
+        )
+    pairs = _pairs(exported, expected)
+    differences = [float(np.abs(ours - theirs).max()) for ours, theirs in pairs]
+    return Agreement(
+        images=len(expected[0]),
+        difference=max(differences),
+        relative_difference=max(
+            difference / _range(theirs)
+            for difference, (_, theirs) in zip(differences, pairs, strict=True)
+        ),
+        relative_error=max(_relative_error(*pair) for pair in pairs),
+        top1_agreement=min(
+            (top1 for top1 in map(_top1, pairs) if top1 is not None), default=None
+        ),
+    )
+
+
+def _pairs(exported, expected):
+    return [
+        (np.asarray(ours, "float64"), np.asarray(theirs, "float64"))
+        for ours, theirs in zip(exported, expected, strict=True)
+    ]
+
+
+def _check_quantized(index, ours, theirs):
+    error, top1 = _relative_error(ours, theirs), _top1((ours, theirs))
+    scores = _are_probabilities(theirs)
+    span = 1.0 if scores else max(theirs.max(), 0) - min(theirs.min(), 0)
+    if error <= MAX_ERROR or np.abs(ours - theirs).max() <= span / _STEPS:
+        return
+    agree = ""
+    if scores:
+        if top1 >= ENOUGH_AGREEMENT:
+            return
+        agree = (
+            f", and names the model's top-1 class for {top1:.1%} of {len(theirs)} "
+            f"images, less than {ENOUGH_AGREEMENT:.0%}"
+        )
+    raise ExportError(
+        f"The exported network's output {index} differs from the model's by a "
+        f"relative squared error of {error:.3g}, more than {MAX_ERROR:g}{agree}. "
+        "Calibrate it on images of the kind that the model is made for; if they are, "
+        "quantisation loses this much: allow it by `max_error` or `min_agreement`, or "
+        "quantise less."
+    )
+
+
+def _warn_of_constants(pairs):
+    count = len(pairs[0][0])
+    if count < 2:
+        return
+    advice = "is it trained? This comparison of the files tells little"
+    for whose, number in (("model", 1), ("exported network", 0)):
+        if all(_constant(pair[number]) for pair in pairs):
+            spread = max(float(np.ptp(theirs, axis=0).max()) for _, theirs in pairs)
+            warnings.warn(
+                f"The {whose} gives the same output for all {count} images that it was "
+                f"checked on, where the model's outputs differ by {spread:.3g}: "
+                f"{advice}.",
+                stacklevel=4,
+            )
+            return
 
 
 def _constant(output) -> bool:
@@ -194,10 +283,20 @@ def _range(output) -> float:
     return max(spread, _SMALLEST_RANGE * float(np.abs(output).max()), 1e-30)
 
 
-def _top1_agreement(exported, expected) -> float | None:
-    parts = [
-        float((ours.argmax(-1) == theirs.argmax(-1)).mean())
-        for ours, theirs in zip(exported, expected, strict=True)
-        if theirs.ndim == 2 and theirs.shape[1] > 1
-    ]
-    return min(parts, default=None)
+def _relative_error(ours, theirs) -> float:
+    squares = float(np.square(theirs).sum())
+    return float(np.square(ours - theirs).sum()) / max(squares, 1e-30)
+
+
+def _top1(pair) -> float | None:
+    ours, theirs = pair
+    if theirs.ndim != 2 or theirs.shape[1] < 2:
+        return None
+    return float((ours.argmax(-1) == theirs.argmax(-1)).mean())
+
+
+def _are_probabilities(output) -> bool:
+    """Whether each row holds the probabilities of classes."""
+    if output.ndim != 2 or output.shape[1] < 2 or output.min() < 0:
+        return False
+    return bool(np.allclose(output.sum(-1), 1, atol=1e-3))

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_roots.convolutions import ARITHMETIC, Convolution, MeasuredTimes
 from keras_roots.export import targets
+from keras_roots.utils import checks
 
 # Milliseconds by number of groups, for convolutions described without groups.
 Curves = dict[Convolution, dict[int, float]]
@@ -27,10 +28,11 @@ def read(table: str | os.PathLike | MeasuredTimes | None, dtype: str) -> Curves 
     if table is None:
         return None
     if not isinstance(table, MeasuredTimes):
+        table = checks.path("latency_table", table)
         if not os.path.exists(table):
             raise FileNotFoundError(
                 "`latency_table` must be an existing file. "
-                f"Received: latency_table={os.fspath(table)!r}"
+                f"Received: latency_table={table!r}"
             )
         quantize = next(key for key, value in ARITHMETIC.items() if value == dtype)
         table = MeasuredTimes(table, quantize)

@@ -1,5 +1,6 @@
 """Exporting a model to a LiteRT (TensorFlow Lite) file."""
 
+import contextlib
 import dataclasses
 import os
 import tempfile
@@ -9,8 +10,8 @@ import keras
 import numpy as np
 
 from keras_roots import utils
-from keras_roots.convolutions import MeasuredTimes
-from keras_roots.export import check, images, rewrites, runner
+from keras_roots.convolutions import MeasuredTimes, Samples
+from keras_roots.export import check, conversion, images, rewrites, runner, signature
 from keras_roots.export.saved_model import in_float32, write_saved_model
 from keras_roots.utils import checks
 
@@ -23,6 +24,8 @@ QUANTIZATIONS = {
 }
 IO = ("float", "int8", "uint8")
 _TIMING_IMAGES = 4
+_EXACT = 1e-3  # of an output's range: what rounding in float32 may cost rewrites
+_EXACT_IMAGES = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +78,7 @@ def export_tflite(
     optimize: str | Sequence[str] | None = None,
     target: str = "avx512",
     latency_table: str | os.PathLike | MeasuredTimes | None = None,
+    max_error: float | None = None,
     min_agreement: float | None = None,
 ) -> TFLiteReport:
     """Writes a model as a LiteRT file, and checks the file against the model.
@@ -86,14 +90,18 @@ def export_tflite(
     behind.
 
     Args:
-        model: A functional or Sequential model that takes images of a fixed size.
+        model: A functional or Sequential model with inputs of a fixed size. Inputs and
+            outputs have names in the file: `images` for the only input, else those of
+            `keras.Input`; `output_0`, `output_1`, ... or the keys of a dictionary,
+            with a slash before what structures within it add (`pyramid/0`).
         path: File to write, `.tflite` by custom.
         quantize: `None` for float32, `"float16"` for float16 weights, `"dynamic"` for
             int8 weights, `"int8"` for int8 weights and activations.
         calibration_data: Images that the model is made for, `(n, height, width,
-            channels)`, or an iterable of batches of them, with labels or without. They
-            set the ranges of int8 activations: a hundred or more, all classes among
-            them. At most 1000 are used.
+            channels)`, or an iterable of batches of them, with labels or without; for
+            several inputs, a tuple of arrays in their order or a dictionary by name.
+            They set the ranges of int8 activations: a hundred or more, all classes
+            among them. At most 1000 are read from an iterable.
         check_data: Images to compare on, likewise; by default `calibration_data`, else
             random pixels.
         io: `"float"`, or for `quantize="int8"` also `"int8"` or `"uint8"`: type of the
@@ -105,18 +113,25 @@ def export_tflite(
             `"widen_stem"`, `"convolve_average_pools"`, `"pack_groups"`.
         target: Processor that the file is for: `"avx512"`, `"avx2"` or `"neon"` (Arm).
         latency_table: Times measured on that processor, as for `pack_groups`.
+        max_error: Largest relative squared error of an output allowed: the sum of
+            squared differences over the sum of squares of the model's output. By
+            default a file with int8 weights may have 0.05, or differ by a step of int8
+            in the output's range (1/255); for class probabilities it is enough that it
+            names the model's top-1 class for 90 % of the images.
         min_agreement: Smallest part, 0 to 1, of the images on which the file must name
-            the model's top-1 class.
+            the model's top-1 class. With it or `max_error`, that default is off.
 
     Returns:
         A `TFLiteReport`: differences from the model, top-1 agreement, file size,
         operations and those that run on no fast kernel. It prints as a table.
 
     Raises:
-        ValueError: An argument is impossible; images have the wrong shape or range;
-            the file disagrees with the model: by more than 1e-3 of the output's range
-            in float32, 1e-2 in float16, by less than `min_agreement`, or with NaN or
-            constant outputs (an `ExportError`); Keras runs on another backend.
+        ValueError: An argument is impossible; images have the wrong shape; a rewrite
+            changes the model's outputs by more than 1e-3 of their range; the file
+            disagrees with the model: by more than 1e-3 of the output's range in
+            float32, 1e-2 in float16, by more than `max_error` or less than
+            `min_agreement`, or with NaN (an `ExportError`); Keras runs on another
+            backend.
         OSError: The file cannot be written.
         ImportError: TensorFlow or ai-edge-litert is not installed.
 
@@ -124,23 +139,32 @@ def export_tflite(
         >>> report = export_tflite(model, "net.tflite", "int8", calibration_data=images)
         >>> print(report)
     """
-    _check_arguments(quantize, io, batch_size, min_agreement, calibration_data)
+    path = checks.path("path", path, required=True)
+    _check_arguments(quantize, io, batch_size, calibration_data)
+    _check_limits(max_error, min_agreement)
     check.require_tensorflow()
     runner.require_litert()
-    images.image_shape(model)
+    images.check_sizes(model)
+    names = signature.input_names(model)
+    tolerance, dtype = QUANTIZATIONS[quantize]
+    rewrites.names(optimize, dtype)
     if calibration_data is not None:
-        calibration_data = images.as_images(calibration_data, model, "calibration_data")
+        calibration_data = images.as_samples(
+            calibration_data, model, "calibration_data"
+        )
     if check_data is not None:
-        check_data = images.as_images(check_data, model, "check_data")
+        check_data = images.as_samples(check_data, model, "check_data")
     elif calibration_data is not None:
         check_data = calibration_data
     else:
-        check_data = images.random_images(model)
-    tolerance, dtype = QUANTIZATIONS[quantize]
+        check_data = images.random_samples(model)
     rewritten, changes = rewrites.rewrite(model, optimize, dtype, target, latency_table)
     reference = model
     if "drop_auxiliary_heads" in changes:
         reference, _ = rewrites.drop_auxiliary_heads(model)
+    reference = in_float32(reference)
+    if changes:
+        _check_rewrites(rewritten, reference, check_data.take(_EXACT_IMAGES), changes)
     with utils.replacing(path) as temporary:
         content = convert(
             rewritten,
@@ -153,14 +177,16 @@ def export_tflite(
             file.write(content)
         exported = runner.LiteRTModel(temporary)
         agreement = check.compare(
-            exported.predict(check_data),
-            check.reference_outputs(in_float32(reference), check_data),
+            exported.predict(dict(zip(names, check_data.arrays, strict=True))),
+            check.reference_outputs(reference, check_data),
             tolerance=tolerance,
+            max_error=max_error,
             min_agreement=min_agreement,
+            quantized=tolerance is None,
         )
     return TFLiteReport(
         **dataclasses.asdict(agreement),
-        path=os.fspath(path),
+        path=path,
         file_size=utils.file_size(path),
         quantize=quantize,
         io=io,
@@ -169,6 +195,24 @@ def export_tflite(
         float_operations=exported.float_operations(),
         changes=changes,
     )
+
+
+def _check_rewrites(rewritten, reference, samples, changes):
+    """Checks that rewrites keep what a model computes, before any quantisation.
+
+    Raises:
+        ExportError: They do not.
+    """
+    agreement = check.measure(
+        check.reference_outputs(in_float32(rewritten), samples),
+        check.reference_outputs(reference, samples),
+    )
+    if agreement.relative_difference > _EXACT:
+        raise check.ExportError(
+            f"`optimize` must keep the model's outputs, but {', '.join(changes)} "
+            f"changed them by {agreement.relative_difference:.2g} of their range: "
+            f"leave that out, and please report it. Received: model={reference.name!r}"
+        )
 
 
 def convert(
@@ -184,22 +228,63 @@ def convert(
     Args:
         model: As for `export_tflite`.
         quantize: As for `export_tflite`.
-        calibration_images: Images for `quantize="int8"`.
+        calibration_images: Images for `quantize="int8"`, in any form of
+            `convolutions.Samples`.
         io: As for `export_tflite`.
         batch_size: As for `export_tflite`.
 
     Raises:
-        ExportError: TensorFlow's converter refuses the model.
+        ExportError: TensorFlow's converter refuses the model, or crashes on it.
     """
+    samples = calibration_images
+    if samples is not None and not isinstance(samples, Samples):
+        samples = Samples.of(model, samples, "calibration_images")
+    arrays = None
+    if quantize == "int8":
+        arrays = {
+            name: array.astype(tensor.dtype)
+            for (name, array), tensor in zip(
+                signature.by_name(model, samples.arrays).items(),
+                model.inputs,
+                strict=True,
+            )
+        }
+    options = {"quantize": quantize, "io": io, "batch_size": batch_size}
     with tempfile.TemporaryDirectory() as folder:
         # The native operation is only traced: it need not run on this machine.
         write_saved_model(in_float32(model), folder, "native", batch_size)
-        converter = _converter(folder, quantize, io)
-        if quantize == "int8":
-            dtype = model.inputs[0].dtype
-            batches = _full_batches(calibration_images.astype(dtype), batch_size)
-            converter.representative_dataset = lambda: ([batch] for batch in batches)
-        return run_converter(converter, model.name)
+        with _named_refusals(model.name):
+            if quantize == "int8" and conversion.has_loops(folder):
+                return _convert_apart(folder, arrays, options, model.name)
+            return conversion.convert(folder, samples=arrays, **options)
+
+
+def _convert_apart(folder, arrays, options, name) -> bytes:
+    """Converts a SavedModel in a process of its own, which the converter may end."""
+    output, samples = (os.path.join(folder, name) for name in ("file", "samples.npz"))
+    np.savez(samples, **arrays)
+    try:
+        with utils.Worker(
+            conversion.__file__,
+            folder=folder,
+            output=output,
+            samples=samples,
+            **options,
+        ) as worker:
+            refusal = worker.ready
+    except utils.ProcessEndedError as error:
+        if error.status > 0:
+            raise
+        raise check.ExportError(
+            f"TensorFlow's converter crashes (signal {-error.status}) on the model "
+            f"{name!r} with quantize={options['quantize']!r}: it has loops, as LSTM, "
+            "GRU and SimpleRNN layers have. Build those layers with `unroll=True`, or "
+            "export with quantize='dynamic' or None."
+        ) from error
+    if refusal is not None:
+        raise RuntimeError(refusal)
+    with open(output, "rb") as file:
+        return file.read()
 
 
 def run_converter(converter, name: str) -> bytes:
@@ -212,8 +297,16 @@ def run_converter(converter, name: str) -> bytes:
     Raises:
         ExportError: TensorFlow's converter refuses the model.
     """
-    try:
+    with _named_refusals(name):
         return converter.convert()
+
+
+@contextlib.contextmanager
+def _named_refusals(name):
+    try:
+        yield
+    except check.ExportError:
+        raise
     except Exception as error:
         raise check.ExportError(
             f"TensorFlow's converter refuses the model {name!r}: "
@@ -242,41 +335,21 @@ def write_for_timing(
     content = convert(
         rewrites.rewrite(model, optimize, QUANTIZATIONS[quantize][1])[0],
         quantize=quantize,
-        calibration_images=images.random_images(model, _TIMING_IMAGES),
+        calibration_images=images.random_samples(model, _TIMING_IMAGES),
         batch_size=batch_size,
     )
     with open(path, "wb") as file:
         file.write(content)
 
 
-def _converter(folder, quantize, io):
-    import tensorflow as tf
-
-    converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-    if quantize is not None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if quantize == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if quantize == "int8":
-        # What has no int8 kernel stays in floating point; the report lists it.
-        converter.target_spec.supported_ops = [
-            tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-            tf.lite.OpsSet.TFLITE_BUILTINS,
-        ]
-    if io != "float":
-        converter.inference_input_type = tf.as_dtype(io)
-        converter.inference_output_type = tf.as_dtype(io)
-    return converter
+def _check_limits(max_error, min_agreement):
+    if max_error is not None:
+        checks.number("max_error", max_error, least=0)
+    if min_agreement is not None:
+        checks.part("min_agreement", min_agreement, zero=True, one=True)
 
 
-def _full_batches(array, batch_size) -> list[np.ndarray]:
-    """Splits images into whole batches; images from the start fill the last one."""
-    missing = -len(array) % batch_size
-    filled = np.concatenate([array, np.resize(array, (missing, *array.shape[1:]))])
-    return np.split(filled, len(filled) // batch_size)
-
-
-def _check_arguments(quantize, io, batch_size, min_agreement, calibration_data):
+def _check_arguments(quantize, io, batch_size, calibration_data):
     checks.choice("quantize", quantize, QUANTIZATIONS)
     if io not in IO or (io != "float" and quantize != "int8"):
         raise ValueError(
@@ -284,8 +357,6 @@ def _check_arguments(quantize, io, batch_size, min_agreement, calibration_data):
             f"Received: io={io!r}, quantize={quantize!r}"
         )
     checks.integer("batch_size", batch_size)
-    if min_agreement is not None:
-        checks.part("min_agreement", min_agreement, zero=True, one=True)
     if quantize == "int8" and calibration_data is None:
         raise ValueError(
             "`calibration_data` must be given for quantize='int8': a hundred or more "

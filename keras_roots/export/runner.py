@@ -2,10 +2,11 @@
 
 import collections
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
-from keras_roots.export import check
+from keras_roots.export import signature
 
 _DELEGATE = "DELEGATE"
 
@@ -34,16 +35,18 @@ class LiteRTModel:
         delegate: Whether XNNPACK, the CPU delegate, may take the operations that it
             knows; it makes them many times faster.
         batch_size: Images per call, where the file leaves that open.
-        image_shape: Shape of one image, where the file leaves that open.
+        image_shape: Shape of one image, where the file of one input leaves that open.
 
     Attributes:
         batch_size: Images per call.
-        image_shape: Shape of one image.
-        dtype: NumPy dtype of the input; int8 and uint8 inputs are quantised.
+        input_shapes: Shape of one image for every input, by the names that the file's
+            signature has.
+        image_shape: That of the first input.
+        dtype: NumPy dtype of the first input; int8 and uint8 inputs are quantised.
 
     Raises:
         ImportError: ai-edge-litert is not installed.
-        ValueError: The file is no LiteRT file, or takes something other than images.
+        ValueError: The file is no LiteRT file, or takes something other than batches.
         FileNotFoundError: There is no such file.
 
     Example:
@@ -73,44 +76,47 @@ class LiteRTModel:
         except (ValueError, RuntimeError) as error:
             shown = "of these bytes" if isinstance(file, bytes) else repr(str(file))
             raise ValueError(f"LiteRT cannot load the file {shown}: {error}") from error
-        self._input = self._image_input()
+        self._inputs = self._named_inputs()
         self._outputs = self._ordered_outputs()
-        self.batch_size = int(self._input["shape"][0])
-        self.image_shape = tuple(int(side) for side in self._input["shape"][1:])
-        self.dtype = np.dtype(self._input["dtype"])
+        shapes = {
+            name: tuple(map(int, details["shape"]))
+            for name, details in self._inputs.items()
+        }
+        self.batch_size = next(iter(shapes.values()))[0]
+        self.input_shapes = {name: shape[1:] for name, shape in shapes.items()}
+        self.image_shape = next(iter(self.input_shapes.values()))
+        self.dtype = np.dtype(next(iter(self._inputs.values()))["dtype"])
 
-    def predict(self, images: np.ndarray) -> list[np.ndarray]:
+    def predict(self, images: np.ndarray | Mapping) -> list[np.ndarray]:
         """Returns the outputs for images, one array per output.
 
         Quantised inputs and outputs are converted from and to float32.
 
         Args:
             images: Images `(n, height, width, channels)`, as the Keras model takes
-                them; `n` may be any number.
+                them; `n` may be any number. For several inputs, a dictionary of arrays
+                by the names of `input_shapes`.
 
         Raises:
-            ValueError: The images have another shape.
+            ValueError: The images have another shape, or lack an input.
         """
-        if images.shape[1:] != self.image_shape:
-            raise ValueError(
-                f"`images` must be of shape (n, {', '.join(map(str, self.image_shape))}"
-                f"). Received: shape {images.shape}"
-            )
+        arrays = self._by_name(images)
+        (count,) = {len(array) for array in arrays.values()}
         batches = []
-        for start in range(0, len(images), self.batch_size):
-            batch = images[start : start + self.batch_size]
-            missing = self.batch_size - len(batch)
-            padded = np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)])
-            self.set_input(padded)
+        for start in range(0, count, self.batch_size):
+            size = min(self.batch_size, count - start)
+            # The last batch is filled with its last image.
+            rows = np.minimum(np.arange(start, start + self.batch_size), count - 1)
+            self.set_input({name: array[rows] for name, array in arrays.items()})
             self.invoke()
-            batches.append([output[: len(batch)] for output in self._read()])
+            batches.append([output[:size] for output in self._read()])
         return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
-    def set_input(self, images: np.ndarray) -> None:
-        """Sets the input of `invoke`: `batch_size` images."""
-        self._interpreter.set_tensor(
-            self._input["index"], _quantize(images, self._input)
-        )
+    def set_input(self, images: np.ndarray | Mapping) -> None:
+        """Sets the inputs of `invoke`: `batch_size` images, as for `predict`."""
+        for name, array in self._by_name(images).items():
+            details = self._inputs[name]
+            self._interpreter.set_tensor(details["index"], _quantize(array, details))
 
     def invoke(self) -> None:
         """Runs the network once on the input that was set."""
@@ -147,38 +153,70 @@ class LiteRTModel:
         )
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
-    def _resize(self, batch_size, image_shape):
-        details = self._interpreter.get_input_details()[0]
-        signature = details["shape_signature"].tolist()
-        shape = details["shape"].tolist()
-        wanted = [batch_size or shape[0], *(image_shape or shape[1:])]
-        if wanted == shape:
-            return
-        if len(wanted) != len(signature) or any(
-            known not in (-1, side)
-            for known, side in zip(signature, wanted, strict=True)
-        ):
+    def _by_name(self, images) -> dict[str, np.ndarray]:
+        names = list(self.input_shapes)
+        if not isinstance(images, Mapping):
+            if len(names) > 1:
+                raise ValueError(
+                    f"`images` must be a dictionary of arrays by name, {names}: the "
+                    f"file has several inputs. Received: {type(images).__name__}"
+                )
+            images = {names[0]: images}
+        if set(images) != set(names):
             raise ValueError(
-                f"its input has the fixed shape {tuple(signature)}. "
-                f"Received: batch_size={batch_size}, image_shape={image_shape}"
+                f"`images` must have the names {names}. Received: {list(images)}"
             )
-        self._interpreter.resize_tensor_input(details["index"], wanted, strict=True)
+        arrays = {name: np.asarray(array) for name, array in images.items()}
+        for name, shape in self.input_shapes.items():
+            if arrays[name].shape[1:] != shape or not arrays[name].ndim:
+                called = "images" if len(names) == 1 else f"images[{name!r}]"
+                raise ValueError(
+                    f"`{called}` must be of shape (n, {', '.join(map(str, shape))}). "
+                    f"Received: shape {arrays[name].shape}"
+                )
+        if len({len(array) for array in arrays.values()}) > 1:
+            raise ValueError(
+                "`images` must hold as many for every input. Received: "
+                f"{ ({name: len(array) for name, array in arrays.items()}) }"
+            )
+        return arrays
 
-    def _image_input(self):
+    def _resize(self, batch_size, image_shape):
+        for details in self._interpreter.get_input_details():
+            fixed = details["shape_signature"].tolist()
+            shape = details["shape"].tolist()
+            wanted = [batch_size or shape[0], *(image_shape or shape[1:])]
+            if wanted == shape:
+                continue
+            if len(wanted) != len(fixed) or any(
+                known not in (-1, side)
+                for known, side in zip(fixed, wanted, strict=True)
+            ):
+                raise ValueError(
+                    f"its input has the fixed shape {tuple(fixed)}. "
+                    f"Received: batch_size={batch_size}, image_shape={image_shape}"
+                )
+            self._interpreter.resize_tensor_input(details["index"], wanted, strict=True)
+
+    def _named_inputs(self):
+        """The inputs by the names of the signature, or of the tensors without one."""
         inputs = self._interpreter.get_input_details()
-        if len(inputs) != 1 or len(inputs[0]["shape"]) != 4:
+        shapes = [tuple(map(int, details["shape"])) for details in inputs]
+        if not inputs or len({shape[:1] for shape in shapes}) > 1 or () in shapes:
             raise ValueError(
-                "A LiteRT file must take one batch of images. Received one with inputs "
-                f"of shapes {[tuple(map(int, x['shape'])) for x in inputs]}"
+                "A LiteRT file must take batches, of one size for all its inputs. "
+                f"Received one with inputs of shapes {shapes}"
             )
-        return inputs[0]
+        if len(self._interpreter.get_signature_list()) != 1:
+            return {details["name"]: details for details in inputs}
+        return self._interpreter.get_signature_runner().get_input_details()
 
     def _ordered_outputs(self):
         """Only the signature keeps the Keras model's order of outputs."""
         if len(self._interpreter.get_signature_list()) != 1:
             return self._interpreter.get_output_details()
         details = self._interpreter.get_signature_runner().get_output_details()
-        return [details[name] for name in check.in_order(details)]
+        return [details[name] for name in signature.in_order(details)]
 
     def _read(self) -> list[np.ndarray]:
         return [

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_roots import graph, utils
-from keras_roots.export import check, host, images
+from keras_roots.export import check, host, images, signature
 from keras_roots.layers import LOWERINGS, GroupedConv2D, native_works
 from keras_roots.utils import checks
 
@@ -47,13 +47,14 @@ def export_saved_model(
 ) -> SavedModelReport:
     """Writes a model as a SavedModel for serving, and checks it against the model.
 
-    Its signature `serving_default` takes batches of any size. Layers in mixed precision
+    Its signature `serving_default` takes batches of any size; inputs and outputs have
+    the names that `export_tflite` gives them. Layers in mixed precision
     compute in float32 (and so does the model for the comparison). It is written under a
     temporary name, loaded back and compared with the model; only then is it moved
     into place, so that an export that fails leaves nothing behind.
 
     Args:
-        model: A functional or Sequential model that takes images of a fixed size.
+        model: A functional or Sequential model with inputs of a fixed size.
         path: Folder to write; a SavedModel that is there already is replaced.
         lowering: How to compute filter groups. `"auto"` lets the host choose when it
             loads the SavedModel: by TensorFlow's grouped convolution where that works,
@@ -62,46 +63,46 @@ def export_saved_model(
             convolution per group alone. Both are plain graphs, for tools that convert
             or compile SavedModels.
         check_data: Images to compare on, `(n, height, width, channels)`, or an iterable
-            of batches of them; by default random pixels.
+            of batches of them; for several inputs, a tuple of arrays in their order or
+            a dictionary by name; by default random numbers.
 
     Returns:
         A `SavedModelReport`: differences from the model and size. It prints as a table.
 
     Raises:
-        ValueError: An argument is impossible; images have the wrong shape or range; the
+        ValueError: An argument is impossible; images have the wrong shape; the
             SavedModel differs from the model by more than 1e-3 of the output's range,
-            or gives NaN or constant outputs (an `ExportError`); Keras runs on another
-            backend.
+            or gives NaN (an `ExportError`); Keras runs on another backend.
         OSError: The folder cannot be written.
         ImportError: TensorFlow is not installed.
 
     Example:
         >>> print(export_saved_model(model, "net"))
     """
+    path = checks.path("path", path, required=True)
     checks.choice("lowering", lowering, LOWERINGS)
     check.require_tensorflow()
-    images.image_shape(model)
+    images.check_sizes(model)
+    signature.input_names(model)
     _check_place(path)
     if lowering == "native":
         _check_native()
     if check_data is None:
-        check_data = images.random_images(model)
+        check_data = images.random_samples(model)
     else:
-        check_data = images.as_images(check_data, model, "check_data")
+        check_data = images.as_samples(check_data, model, "check_data")
     model = in_float32(model)
     with utils.replacing(path, folder=True) as temporary:
         write_saved_model(model, temporary, lowering)
         expected = check.reference_outputs(model, check_data)
         agreements = {
             way: check.compare(outputs, expected, tolerance=_TOLERANCE)
-            for way, outputs in _outputs(
-                temporary, check_data.astype(model.inputs[0].dtype), lowering
-            )
+            for way, outputs in _outputs(temporary, model, check_data, lowering)
         }
     worst = max(agreements.values(), key=lambda found: found.relative_difference)
     return SavedModelReport(
         **dataclasses.asdict(worst),
-        path=os.fspath(path),
+        path=path,
         file_size=utils.file_size(path),
         lowering=lowering,
         compared=tuple(agreements),
@@ -139,30 +140,35 @@ def write_saved_model(
     grouped = [layer for _, layer in graph.operations(model) if is_grouped(layer)]
     # Not `model.export`, which stores every weight twice.
     saved = tf.Module()
-    saved.weights = [weight.value for weight in model.weights]
+    # States of seeds are variables too.
+    saved.weights = [variable.value for variable in model.variables]
+    names = signature.output_names(model)
 
-    def compute(images, lowering):
+    def compute(inputs, lowering):
         for layer in grouped:
             layer.lowering = lowering
-        return model(images, training=False)
+        outputs = model(signature.packed(model, inputs), training=False)
+        return dict(zip(names, keras.tree.flatten(outputs), strict=True))
 
     if lowering == "auto" and grouped:
         saved.choice = host.make_choice({_kind(layer) for layer in grouped})
 
-        def serve(images):
+        def serve(*inputs):
             return tf.cond(
                 host.has_native(saved.choice),
-                lambda: compute(images, "native"),
-                lambda: compute(images, "split"),
+                lambda: compute(inputs, "native"),
+                lambda: compute(inputs, "split"),
             )
     else:
 
-        def serve(images):
-            return compute(images, lowering)
+        def serve(*inputs):
+            return compute(inputs, lowering)
 
-    image = model.inputs[0]
-    signature = tf.TensorSpec((batch_size, *image.shape[1:]), image.dtype, "images")
-    saved.serve = tf.function(serve, [signature], autograph=False)
+    specifications = [
+        tf.TensorSpec((batch_size, *tensor.shape[1:]), tensor.dtype, name)
+        for name, tensor in zip(signature.input_names(model), model.inputs, strict=True)
+    ]
+    saved.serve = tf.function(serve, specifications, autograph=False)
     tf.saved_model.save(saved, folder, saved.serve)
 
 
@@ -184,25 +190,33 @@ def is_grouped(layer) -> bool:
     return graph.is_a(layer, keras.layers.Conv2D) and layer.groups > 1
 
 
-def _outputs(folder, batch, lowering) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _outputs(
+    folder, model, samples, lowering
+) -> Iterator[tuple[str, list[np.ndarray]]]:
     """Yields the ways in which a SavedModel can compute here, each with its outputs."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(folder)
     serve = loaded.signatures["serving_default"]
     choice = getattr(loaded, "choice", None)
+    inputs = {
+        name: tf.constant(array, tensor.dtype)
+        for (name, array), tensor in zip(
+            signature.by_name(model, samples.arrays).items(), model.inputs, strict=True
+        )
+    }
+    # One image, then the others: batches may be of any size.
+    parts = [slice(0, 1), slice(1, None)][: len(samples)]
     for way in [lowering] if choice is None else host.each_choice(choice):
-        # One image, then the others: batches may be of any size.
-        parts = [
-            serve(images=tf.constant(part))
-            for part in (batch[:1], batch[1:])
-            if len(part)
+        found = [
+            serve(**{name: tensor[part] for name, tensor in inputs.items()})
+            for part in parts
         ]
         yield (
             way,
             [
-                np.concatenate([part[name].numpy() for part in parts])
-                for name in check.in_order(parts[0])
+                np.concatenate([part[name].numpy() for part in found])
+                for name in signature.in_order(found[0])
             ],
         )
 

@@ -12,9 +12,10 @@ from keras_roots.utils.tables import (
     markdown_rows,
     markdown_table,
 )
-from keras_roots.utils.worker import Worker
+from keras_roots.utils.worker import ProcessEndedError, Worker
 
 __all__ = [
+    "ProcessEndedError",
     "Worker",
     "checks",
     "file_size",

@@ -4,8 +4,8 @@ import helpers
 import pytest
 
 from keras_roots.benchmarking import litert_interface
-from keras_roots.benchmarking.worker import Worker
 from keras_roots.export import litert
+from keras_roots.utils import Worker
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from keras import layers
 from keras_roots.export.runner import LiteRTModel
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
 from keras_roots.training.commands import export
-from keras_roots.training.data import Location
 
 
 def _network(shape=(8, 8, 3)):
@@ -43,13 +42,13 @@ def data_set(tmp_path):
 
 
 def test_images_come_in_the_models_size(data_set):
-    samples = export.sample_images(_network(), Location(dataset=data_set), 12)
+    samples = export.sample_images(_network(), export.Images(dataset=data_set), 12)
     assert samples.shape == (12, 8, 8, 3)
     with np.load(data_set) as arrays:
         for sample in samples:
             assert (arrays["x_train"] == sample).all((1, 2, 3)).any()
     with pytest.raises(ValueError, match="square images"):
-        export.sample_images(_network((8, 9, 3)), Location(dataset=data_set), 2)
+        export.sample_images(_network((8, 9, 3)), export.Images(dataset=data_set), 2)
 
 
 def test_a_saved_model_is_written(tmp_path):

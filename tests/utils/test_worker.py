@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from keras_roots.benchmarking.worker import Worker
+from keras_roots.utils.worker import Worker
 
 SCRIPT = """
 import os, sys

@@ -14,6 +14,18 @@ import sys
 import tempfile
 
 
+class ProcessEndedError(ValueError):
+    """A process ended before it answered.
+
+    Attributes:
+        status: Its exit status, the negated number of the signal that killed it.
+    """
+
+    def __init__(self, message: str, status: int):
+        super().__init__(message)
+        self.status = status
+
+
 class Worker:
     """A process that runs a script; it ends with the `with` block.
 
@@ -27,7 +39,7 @@ class Worker:
         pid: Number of the process.
 
     Raises:
-        ValueError: The process ended; `ask` raises it too.
+        ProcessEndedError: The process ended; `ask` raises it too.
     """
 
     def __init__(self, script: str, **arguments):
@@ -75,8 +87,8 @@ class Worker:
         status = self._process.wait()
         self._log.seek(0)
         last = "\n".join(self._log.read().strip().splitlines()[-5:])
-        raise ValueError(
-            f"The process for {self._about} ended with status {status}: {last}"
+        raise ProcessEndedError(
+            f"The process for {self._about} ended with status {status}: {last}", status
         )
 
 
