@@ -17,6 +17,9 @@ def convolutions(
 ) -> dict[str, keras.layers.Conv2D]:
     """Returns a model's 2D convolutions by name, depthwise ones aside.
 
+    Layers of subclasses, which no technique changes, are among them, so that plans can
+    name them: `graph.obstacle` says why they stay.
+
     Args:
         model: A functional or Sequential model.
         layers: Which of them: names, a function of the layer, `"pointwise"`,
@@ -34,7 +37,7 @@ def convolutions(
     for name, layer in graph.operations(model):
         if id(layer) not in found and selection(layer, name):
             found[id(layer)] = name, layer
-    selection.check()
+    selection.check(model)
     return dict(found.values())
 
 

@@ -1,5 +1,7 @@
 """BatchNormalization's statistics, estimated anew."""
 
+import warnings
+
 import keras
 import numpy as np
 
@@ -18,7 +20,8 @@ def recalibrate(
     exactly, `mean = E[mean_b]` and `variance = E[mean_b^2 + variance_b] - mean^2`
     (Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, section 3). All else,
     dropout for instance, is in inference mode. Layers with `trainable=False` are
-    recalibrated too. A layer that is called several times pools all calls.
+    recalibrated too. A layer that is called several times pools all calls. Layers of
+    subclasses keep their statistics, with a warning.
 
     Args:
         model: A functional or Sequential model with one input. It stays as it is.
@@ -42,7 +45,7 @@ def recalibrate(
     pools = {
         id(layer): _Pool(name, layer)
         for name, layer in graph.operations(copy)
-        if isinstance(layer, keras.layers.BatchNormalization)
+        if graph.is_a(layer, keras.layers.BatchNormalization)
     }
     _check_reached(copy, pools)
 
@@ -63,11 +66,20 @@ def recalibrate(
 
 
 def _check_reached(model, pools):
-    hidden = [
-        layer.name
+    known = {id(layer) for _, layer in graph.operations(model)}
+    others = [
+        layer
         for layer in model._flatten_layers()
         if isinstance(layer, keras.layers.BatchNormalization) and id(layer) not in pools
     ]
+    hidden = [layer.name for layer in others if id(layer) not in known]
+    if others and not hidden:
+        reason = graph.obstacle(others[0], keras.layers.BatchNormalization)
+        warnings.warn(
+            f"These layers keep their statistics: {[layer.name for layer in others]}, "
+            f"the first of them {reason}",
+            stacklevel=3,
+        )
     if hidden:
         raise ValueError(
             "`model` must have its BatchNormalization in functional or Sequential "

@@ -29,14 +29,15 @@ def divide(
     def replace(layer):
         if id(layer) not in grouped:
             return None
-        config = {**graph.configuration(layer), "groups": grouped[id(layer)]}
+        config, (kernel, *others) = graph.merged(layer)
+        config["groups"] = grouped[id(layer)]
         config["kernel_constraint"] = None  # it was on the kernel of all inputs
         new = GroupedConv2D.from_config(config)
         if fresh:
             kernel = _fresh(new, layer.kernel.shape[2])
         else:
-            kernel = cut(layer.get_weights()[0], grouped[id(layer)])
-        return graph.Replacement([new], [[kernel, *layer.get_weights()[1:]]])
+            kernel = cut(kernel, grouped[id(layer)])
+        return graph.Replacement([new], [[kernel, *others]])
 
     return graph.rewrite(model, replace)
 

@@ -120,7 +120,7 @@ def _order(found, composition, orders, size) -> np.ndarray | None:
 
 def _energy(name, layer) -> np.ndarray:
     """The energy between inputs and filters of a layer of a model."""
-    kernel = layer.get_weights()[0]
+    kernel = keras.ops.convert_to_numpy(layer.kernel)
     if not np.isfinite(kernel).all():
         raise ValueError(
             "`model` must have finite weights where channels are chosen by them. "

@@ -123,7 +123,7 @@ def input_statistics(
             patches = patches.reshape(math.prod(patches.shape[:2]), 1, -1)
             convolutions.check_finite(name, patches)
             moments[name].add(patches)
-            kernels[name] = operation.get_weights()[0].astype("float64")
+            kernels[name] = convolutions.read_kernels(name, operation)
         return convolutions.infer(operation, args, kwargs)
 
     for batch in images.batches(batch_size):

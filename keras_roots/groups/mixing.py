@@ -17,7 +17,7 @@ _IDEMPOTENT = {
     if hasattr(keras.activations, name)
 }
 # Convolutions that have an attribute `groups`, which other layers have too.
-_CONVOLUTIONS = keras.layers.Conv1D | keras.layers.Conv2D | keras.layers.Conv3D
+_CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 
 
 def find_unmixed(
@@ -102,17 +102,17 @@ def _mixes(operation) -> bool:
 
     Where that is not known, it does not.
     """
-    return isinstance(
+    return graph.is_a(
         operation,
-        _CONVOLUTIONS
-        | keras.layers.Conv2DTranspose
-        | keras.layers.SeparableConv2D
-        | keras.layers.Dense,
+        *_CONVOLUTIONS,
+        keras.layers.Conv2DTranspose,
+        keras.layers.SeparableConv2D,
+        keras.layers.Dense,
     )
 
 
 def _has_groups(operation) -> bool:
-    return isinstance(operation, _CONVOLUTIONS) and operation.groups > 1
+    return graph.is_a(operation, *_CONVOLUTIONS) and operation.groups > 1
 
 
 def _is_depthwise(operation) -> bool:

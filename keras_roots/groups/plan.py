@@ -201,7 +201,7 @@ def _row(layer: Spatial, asked, groups, unmixed, mix) -> LayerGroups:
         macs_after=(weights // groups + added) * positions + biases * calls,
         params=weights + biases,
         params_after=weights // groups + added + biases,
-        reason="" if groups > 1 else _reason(asked),
+        reason="" if groups > 1 else layer.obstacle or _reason(asked),
         stage=layer.stage,
         outputs=layer.outputs[0],
         channels=layer.channels,

@@ -63,11 +63,12 @@ def requested_groups(
         of_stage = groups_per_stage(root, stages, topology)
         return list(spatial), {s.name: of_stage[s.stage] for s in spatial}
     groups_per_stage(1, 1, topology)  # checks `topology`, which is not used
-    unknown = set(root).difference(*((s.name, s.layer.name) for s in spatial))
+    able = [s for s in spatial if not s.obstacle]
+    unknown = set(root).difference(*((s.name, s.layer.name) for s in able))
     if unknown or not root:
         raise ValueError(
             "`root` that gives groups by name must name spatial convolutions to group, "
-            f"other than the first: {', '.join(s.name for s in spatial)}. "
+            f"other than the first: {', '.join(s.name for s in able)}. "
             f"Received: {', '.join(sorted(map(repr, unknown))) or 'no names'}"
         )
     groups = {s.name: root.get(s.name, root.get(s.layer.name)) for s in spatial}

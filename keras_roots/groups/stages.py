@@ -9,9 +9,6 @@ import keras
 from keras_roots import graph
 from keras_roots.convolutions import Layers
 from keras_roots.graph import Selection, symbolic_inputs
-from keras_roots.layers import GroupedConv2D
-
-CONVOLUTIONS = (keras.layers.Conv2D, GroupedConv2D)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +21,7 @@ class Spatial:
         outputs: Height and width of its output, for every call.
         stage: Index of its stage.
         chosen: Whether it is to take groups.
+        obstacle: Why it cannot take any, if so: it is of a subclass, for instance.
     """
 
     name: str
@@ -31,6 +29,7 @@ class Spatial:
     outputs: tuple[tuple[int, int], ...]
     stage: int
     chosen: bool
+    obstacle: str = ""
 
     @property
     def channels(self) -> int:
@@ -51,7 +50,8 @@ def spatial_convolutions(
     Those are all but convolutions that take the image, 1x1s, depthwise ones and those
     that have groups already. Layers of one resolution, up to what unpadded convolutions
     take off it, are a stage: the largest maps are stage 0, those of about half their
-    sides the next (Ioannou et al., Deep Roots, CVPR 2017, section 4).
+    sides the next (Ioannou et al., Deep Roots, CVPR 2017, section 4). Layers of
+    subclasses are among them, never chosen, and with the reason.
 
     Args:
         model: A functional or Sequential model, models within it included.
@@ -63,7 +63,7 @@ def spatial_convolutions(
         ValueError: The model is subclassed, sides are unknown or 0, or it has none that
             is chosen.
     """
-    found = groupable(model, input_shape)
+    found = _spatial(model, input_shape)
     outputs = {key: calls for key, (_, _, calls) in found.items()}
     halvings = _halvings(outputs)
     stages = sorted(set(halvings.values()))
@@ -77,10 +77,11 @@ def spatial_convolutions(
             tuple(outputs[key]),
             stages.index(halvings[key]),
             selection(layer, name),
+            graph.obstacle(layer, keras.layers.Conv2D),
         )
         for key, (name, layer, _) in found.items()
     ]
-    selection.check()
+    selection.check(model)
     return spatial
 
 
@@ -99,12 +100,18 @@ def groupable(
     Raises:
         ValueError: The model is subclassed, or sides are unknown.
     """
+    found = _spatial(model, input_shape)
+    return {key: entry for key, entry in found.items() if _takes_groups(entry[1])}
+
+
+def _spatial(model, input_shape) -> dict[int, tuple]:
+    """Finds what `groupable` does, and layers of subclasses."""
     found: dict[int, tuple[str, keras.layers.Conv2D, list]] = {}
 
     def step(name, operation, output, convolved):
         if not isinstance(operation, keras.layers.Conv2D):
             return any(convolved)
-        if any(convolved) and _takes_groups(operation):
+        if any(convolved) and _is_spatial(operation):
             entry = found.setdefault(id(operation), (name, operation, []))
             entry[2].append(_sides(operation, output))
         return True
@@ -116,9 +123,11 @@ def groupable(
 
 
 def _takes_groups(layer) -> bool:
-    return (
-        type(layer) in CONVOLUTIONS and layer.groups == 1 and max(layer.kernel_size) > 1
-    )
+    return graph.is_a(layer, keras.layers.Conv2D) and _is_spatial(layer)
+
+
+def _is_spatial(layer) -> bool:
+    return layer.groups == 1 and max(layer.kernel_size) > 1
 
 
 def _sides(layer, spec) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import keras
 
-from keras_roots.layers import GroupedConv2D
+from keras_roots import graph
 from keras_roots.lowrank.methods import METHODS
 from keras_roots.utils import checks
 
@@ -101,8 +101,8 @@ def _asked(name, layer, method) -> str | None:
 def _obstacle(layer, method) -> str:
     if method is None:
         return "no method"
-    if type(layer) not in (keras.layers.Conv2D, GroupedConv2D):
-        return f"a {type(layer).__name__}"
+    if not graph.is_a(layer, keras.layers.Conv2D):
+        return graph.obstacle(layer, keras.layers.Conv2D)
     if METHODS[method].scheme.spatial and layer.kernel_size == (1, 1):
         return "a 1x1 is not separable"
     return ""

@@ -18,8 +18,8 @@ _FIRST_HAS_NO = {
     "bias_regularizer": None,
     "bias_constraint": None,
 }
-# A constraint is on the layer's kernel, not on factors of it; LoRA is merged in it.
-_NEITHER_HAS = ("lowering", "kernel_constraint", "lora_rank", "lora_alpha")
+# A constraint is on the layer's kernel, not on factors of it.
+_NEITHER_HAS = ("lowering", "kernel_constraint")
 
 
 def replace_layers(
@@ -54,12 +54,13 @@ def replacement(
     """Returns the two convolutions that take the place of a layer.
 
     Args:
-        layer: A `keras.layers.Conv2D` or `GroupedConv2D`.
+        layer: A `keras.layers.Conv2D` or `GroupedConv2D`. The second takes over its
+            activation, with the weights of an activation that is a layer.
         scheme: How they share its settings.
         factors: Their kernels.
         first_name: Name of the first; the second has the layer's.
     """
-    config = graph.configuration(layer)
+    config, (_, *others) = graph.merged(layer)
     common = {key: config[key] for key in config if key not in _NEITHER_HAS}
     if layer.groups > 1:
         convolution = GroupedConv2D
@@ -83,6 +84,7 @@ def replacement(
     weights = [[factors.first], [factors.second]]
     if use_bias:
         weights[1].append(_bias(layer, factors.shift))
+    weights[1] += others[layer.use_bias :]
     return graph.Replacement(
         [convolution.from_config(first), convolution.from_config(second)], weights
     )

@@ -5,7 +5,6 @@ import numpy as np
 
 from keras_roots import convolutions, graph
 from keras_roots.graph import symbolic_inputs
-from keras_roots.layers import GroupedConv2D
 from keras_roots.lowrank import ranks
 from keras_roots.lowrank.optimizer_state import Change, carry_over
 from keras_roots.lowrank.schemes import CROSS_FILTER, SEPARABLE
@@ -63,13 +62,14 @@ def shrink(model: keras.Model, error: float) -> keras.Model:
         change = changes.get(id(layer))
         if change is None:
             return None
-        kernel, *bias = layer.get_weights()
+        config, (kernel, *others) = graph.merged(layer)
         kernel = change.apply(kernel.astype("float64"), change.weights)
         # The constraint was on a kernel of another shape.
-        changed = {"kernel_constraint": None}
+        config["kernel_constraint"] = None
         if change.filters is not None:
-            changed["filters"] = change.filters
-        return graph.Replacement([graph.copy_of(layer, **changed)], [[kernel, *bias]])
+            config["filters"] = change.filters
+        new = layer.__class__.from_config(config)
+        return graph.Replacement([new], [[kernel, *others]])
 
     small = graph.rewrite(model, replace)
     if getattr(model, "compiled", False):
@@ -126,8 +126,7 @@ def find_pairs(
 
 
 def _are_pair(first, second) -> bool:
-    plain = (keras.layers.Conv2D, GroupedConv2D)
-    if type(first) not in plain or type(second) not in plain:
+    if not all(graph.is_a(layer, keras.layers.Conv2D) for layer in (first, second)):
         return False
     scheme = next(
         (

@@ -142,7 +142,7 @@ def _dead(model, threshold) -> dict[int, list[int]]:
     """Returns the dead filters of every convolution, the shortest first."""
     dead = {}
     for name, layer in graph.operations(model):
-        if type(layer) not in graph.CONVOLUTIONS:
+        if not graph.is_a(layer, keras.layers.Conv2D):
             continue
         kernel = read_kernels(name, layer)
         norms = np.sqrt((kernel**2).sum(axis=(0, 1, 2)))

@@ -118,7 +118,7 @@ def prune(
         for name, layer in graph.operations(model)
         if chosen(layer, name)
     }
-    chosen.check()
+    chosen.check(model)
     masks = _masks(kernels, sparsity, scope)
 
     def replace(layer):
@@ -128,10 +128,11 @@ def prune(
         held = layer.kernel_constraint
         if isinstance(held, FixedZeros):
             held = held.constraint
-        copy = graph.copy_of(layer, kernel_constraint=FixedZeros(mask, held))
-        kernel, *bias = layer.get_weights()
+        config, (kernel, *others) = graph.merged(layer)
+        config["kernel_constraint"] = FixedZeros(mask, held)
         pruned = np.where(mask, kernel, np.zeros_like(kernel))
-        return graph.Replacement([copy], [[pruned, *bias]])
+        new = layer.__class__.from_config(config)
+        return graph.Replacement([new], [[pruned, *others]])
 
     return graph.rewrite(model, replace)
 
@@ -162,7 +163,7 @@ def sparsity_report(model: keras.Model) -> Sparsity:
 
 
 def _is_prunable(layer) -> bool:
-    return isinstance(layer, _PRUNABLE) and layer.built
+    return graph.is_a(layer, *_PRUNABLE) and layer.built
 
 
 def _ranked(name, layer) -> np.ndarray:

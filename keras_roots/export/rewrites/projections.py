@@ -19,7 +19,8 @@ def merge_projections(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
         model: A functional or Sequential model. It stays as it is.
 
     Returns:
-        A copy with the same outputs up to rounding, and the change of each layer.
+        A copy with the same outputs up to rounding, the model itself if there is no
+        such sum; and the change of each layer.
     """
     connections = graph.Connections(model)
     replacements: dict[int, graph.Replacement] = {}
@@ -43,6 +44,8 @@ def merge_projections(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
             [[], [np.concatenate(kernels, axis=2), sum(biases)]],
         )
         changes[layer.name] = " + ".join(conv.name for conv, _ in branches)
+    if not changes:
+        return model, {}
     rewritten = graph.rewrite(model, lambda layer: replacements.get(id(layer)))
     return rewritten, changes
 

@@ -46,7 +46,8 @@ def widen_stem(
         tile: What the processor computes at once.
 
     Returns:
-        A copy with the same outputs up to rounding, and the change of each layer.
+        A copy with the same outputs up to rounding, the model itself if none changes;
+        and the change of each layer.
     """
     connections = graph.Connections(model)
     replacements: dict[int, graph.Replacement] = {}
@@ -57,6 +58,8 @@ def widen_stem(
             continue
         _widen(layer, widening, connections, replacements)
         changes[layer.name] = f"{widening.pixels} pixels at a time"
+    if not changes:
+        return model, {}
     rewritten = graph.rewrite(model, lambda layer: replacements.get(id(layer)))
     return rewritten, changes
 
