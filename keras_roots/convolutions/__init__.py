@@ -26,10 +26,11 @@ from keras_roots.convolutions.patches import (
     choose_positions,
     grouped,
     patches_at,
+    respond,
 )
 from keras_roots.convolutions.plan import LayerPlan, Plan
 from keras_roots.convolutions.recalibrate import recalibrate
-from keras_roots.convolutions.reconstruction import LayerFit, reconstruct
+from keras_roots.convolutions.reconstruction import LayerFit, reconstruct, with_biases
 from keras_roots.convolutions.responses import ResponseStatistics, layer_responses
 from keras_roots.convolutions.samples import (
     MOST_SAMPLES,
@@ -70,9 +71,11 @@ __all__ = [
     "read_kernels",
     "recalibrate",
     "reconstruct",
+    "respond",
     "runnable",
     "to_matrices",
     "to_separable_matrices",
     "total_cost",
+    "with_biases",
     "warn_if_few",
 ]

@@ -33,13 +33,15 @@ class Moments:
             answers = seen[..., :0]
         seen, answers = seen.astype("float64"), answers.astype("float64")
         count = len(seen)
-        means = seen.mean(0), answers.mean(0)
-        steps = means[0] - self.mean, means[1] - self.answer_mean
         total = self.count + count
-        self.products = self.products + _products(seen - means[0], answers - means[1])
-        self.products += _products(*(step[None] for step in steps)) * (
-            self.count * count / total
-        )
+        steps = seen.mean(0) - self.mean, answers.mean(0) - self.answer_mean
+        # What the batch's mean is off by counts as one more sample.
+        weight = np.sqrt(self.count * count / total)
+        deviations = [
+            np.concatenate([samples - samples.mean(0), weight * step[None]])
+            for samples, step in zip((seen, answers), steps, strict=True)
+        ]
+        self.products += _products(*deviations)
         self.mean = self.mean + steps[0] * count / total
         self.answer_mean = self.answer_mean + steps[1] * count / total
         self.count = total
@@ -68,18 +70,25 @@ class Moments:
         squares = used[..., :width].copy()
         diagonal = np.arange(width)
         squares[:, diagonal, diagonal] += held[:, None] + np.finfo("float64").tiny
-        weights = np.stack(
-            [
-                np.linalg.lstsq(square, product, rcond=None)[0]
-                for square, product in zip(squares, used[..., width:], strict=True)
-            ]
-        )
+        weights = _solve(squares, used[..., width:])
         shift = self.answer_mean - np.einsum("gw,gwa->ga", self.mean, weights)
         return weights, shift if shifted else np.zeros_like(shift)
+
+
+def _solve(squares, products) -> np.ndarray:
+    """Weights for products, group by group; the least ones where there are several."""
+    try:
+        return np.linalg.solve(squares, products)
+    except np.linalg.LinAlgError:  # inputs that always agree, and no ridge
+        pairs = zip(squares, products, strict=True)
+        return np.stack([np.linalg.lstsq(*pair, rcond=None)[0] for pair in pairs])
 
 
 def _products(seen, answers) -> np.ndarray:
     """Products of samples `[samples, groups, ...]`, added up over the samples."""
     seen, answers = seen.swapaxes(0, 1), answers.swapaxes(0, 1)
     transposed = seen.swapaxes(1, 2)
-    return np.concatenate([transposed @ seen, transposed @ answers], axis=-1)
+    squares = transposed @ seen
+    if not answers.shape[-1]:
+        return squares
+    return np.concatenate([squares, transposed @ answers], axis=-1)

@@ -72,6 +72,45 @@ def patches_at(layer: keras.layers.Conv2D, inputs, positions: np.ndarray) -> np.
     return np.moveaxis(found, 2, -1)
 
 
+def respond(layer: keras.layers.Conv2D, patches: np.ndarray) -> np.ndarray:
+    """Returns what a convolution answers to patches, before its activation.
+
+    In float32, whatever the layer computes in.
+
+    Args:
+        layer: The convolution.
+        patches: As `patches_at` returns them.
+
+    Returns:
+        `[images * positions, filters]`.
+    """
+    seen = grouped(layer, patches)
+    kernel = keras.ops.convert_to_numpy(keras.ops.cast(layer.kernel, "float32"))
+    matrices = kernel.reshape(-1, layer.groups, layer.filters // layer.groups)
+    answers = np.matmul(seen.swapaxes(0, 1), matrices.swapaxes(0, 1))
+    answers = answers.swapaxes(0, 1).reshape(len(seen), layer.filters)
+    if layer.use_bias:
+        bias = keras.ops.cast(layer.bias, "float32")
+        answers = answers + keras.ops.convert_to_numpy(bias)
+    return answers
+
+
+def grouped(layer: keras.layers.Conv2D, patches: np.ndarray) -> np.ndarray:
+    """Returns what the kernel of each filter group meets.
+
+    Args:
+        layer: The convolution.
+        patches: As `patches_at` returns them.
+
+    Returns:
+        `[images * positions, groups, height * width * channels / groups]`.
+    """
+    *kernel, channels = patches.shape[2:]
+    parts = patches.reshape(-1, *kernel, layer.groups, channels // layer.groups)
+    parts = np.moveaxis(parts, -2, 1)
+    return parts.reshape(*parts.shape[:2], -1)
+
+
 def check_finite(name: str, *samples: np.ndarray) -> None:
     """Checks what a layer sees or answers before anything is fitted to it.
 

@@ -21,10 +21,15 @@ class ResponseStatistics(NamedTuple):
         mean: Their mean, `[filters]`.
         covariance: Their covariance within each group,
             `[groups, filters / groups, filters / groups]`.
+        wanted: Mean of what should be answered in their place, `[filters]`; `None` for
+            the responses themselves.
+        products: Covariance of the responses with that, of the same shape.
     """
 
     mean: np.ndarray
     covariance: np.ndarray
+    wanted: np.ndarray | None = None
+    products: np.ndarray | None = None
 
 
 def layer_responses(

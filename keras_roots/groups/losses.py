@@ -102,7 +102,7 @@ def output_changes(
     """
     images = convolutions.Samples.of(model, images)
     every = _options(model, counts, images, seed, batch_size)
-    copy = _with_biases(model, counts)
+    copy = convolutions.with_biases(model, counts)
     layers = {name: layer for name, layer in graph.operations(copy) if name in counts}
     outputs = _Outputs(copy, images.take(_IMAGES), batch_size)
     return {
@@ -132,7 +132,7 @@ def _changes(outputs, layer, seen, options, helped) -> OutputChanges:
 
     def change(kernel) -> float:
         shift = own[1] + seen.shift(kernel)
-        layer.set_weights([kernel.astype("float32"), shift.astype("float32")])
+        layer.set_weights([kernel.astype("float32"), shift.astype("float32"), *own[2:]])
         return outputs.change()
 
     alone, mixed, responses = [], [], []
@@ -144,23 +144,6 @@ def _changes(outputs, layer, seen, options, helped) -> OutputChanges:
         mixed.append(change(seen.mix(kernel)) if mixes else alone[-1])
     layer.set_weights(own)
     return OutputChanges(*map(np.array, (alone, mixed, responses)))
-
-
-def _with_biases(model, names) -> keras.Model:
-    """Returns a copy of a model in which some convolutions have biases."""
-    lacking = {
-        id(layer)
-        for name, layer in graph.operations(model)
-        if name in names and not layer.use_bias
-    }
-
-    def replace(layer):
-        if id(layer) not in lacking:
-            return None
-        weights = [*layer.get_weights(), np.zeros(layer.filters, "float32")]
-        return graph.Replacement([graph.copy_of(layer, use_bias=True)], [weights])
-
-    return graph.rewrite(model, replace)
 
 
 class _Outputs:

@@ -1,6 +1,6 @@
 """Kernels with groups, and 1x1s behind them, fitted to responses without groups."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import keras
 import numpy as np
@@ -41,7 +41,7 @@ def refit(
     """
     images = convolutions.Samples.of(grouped, images)
     dense = convolutions.runnable(dense)
-    fits = group_fits(dense, grouped, names, seed)
+    fits = group_fits(dense, grouped, names, images.shapes, seed)
     convolutions.reconstruct(dense, grouped, fits, images, batch_size)
 
 
@@ -49,6 +49,7 @@ def group_fits(
     dense: keras.Model,
     grouped: keras.Model,
     names: Collection[str],
+    input_shape: Sequence | None = None,
     seed: int | None = 0,
 ) -> list[LayerFit]:
     """Returns what fits convolutions with groups, and the 1x1s behind them.
@@ -57,13 +58,14 @@ def group_fits(
         dense: The model without groups, for `convolutions.reconstruct`.
         grouped: The same model with groups.
         names: Names of its convolutions that were given groups.
+        input_shape: Shape of one sample, where the model's own has unknown sides.
         seed: Seed of the choice of positions.
     """
     originals = dict(graph.operations(dense))
     following = graph.Connections(grouped)
     return [
         _GroupFit(name, originals[name], layer, following.follower(layer), seed)
-        for name, layer in _affected(grouped, names).items()
+        for name, layer in _affected(grouped, names, input_shape)
     ]
 
 
@@ -72,8 +74,8 @@ class _GroupFit(LayerFit):
 
     def __init__(self, name, original, changed, follower, seed):
         super().__init__(name, original, changed, seed)
-        is_norm = isinstance(follower, keras.layers.BatchNormalization)
-        self._norm = follower if is_norm and not changed.use_bias else None
+        absorbs = not changed.use_bias and _shifts(follower, changed)
+        self._norm = follower if absorbs else None
         self._moments = convolutions.Moments()
 
     def add(self, seen, answers):
@@ -85,28 +87,40 @@ class _GroupFit(LayerFit):
         weights, shifts = self._moments.fit(_RIDGE, layer.use_bias or norm is not None)
         kernel = np.concatenate(weights, axis=-1).reshape(layer.kernel.shape)
         shift = shifts.ravel()
-        layer.set_weights([kernel, shift] if layer.use_bias else [kernel])
+        # Those of an activation that is a layer come last.
+        others = layer.get_weights()[1 + layer.use_bias :]
+        layer.set_weights([kernel, *[shift] * layer.use_bias, *others])
         if norm is None:
             return [layer]
         norm.moving_mean.assign(norm.moving_mean - shift)
         return [layer, norm]
 
 
-def _affected(model, names) -> dict[str, keras.layers.Conv2D]:
+def _affected(model, names, input_shape) -> list[tuple[str, keras.layers.Conv2D]]:
     """The convolutions with groups, and the 1x1s that come after one."""
-    found = {}
+    found: dict[int, tuple[str, keras.layers.Conv2D]] = {}
 
     def step(name, operation, output, after):
-        if name in names:
-            found[name] = operation
-            return True
-        if any(after) and _is_1x1(operation):
-            found[name] = operation
-        return any(after)
+        if name in names or (any(after) and _is_1x1(operation)):
+            found.setdefault(id(operation), (name, operation))
+        return name in names or any(after)
 
-    graph.annotate(model, symbolic_inputs(model), False, step)
-    return found
+    graph.annotate(model, symbolic_inputs(model, input_shape), False, step)
+    return list(found.values())
 
 
 def _is_1x1(layer) -> bool:
-    return type(layer) is keras.layers.Conv2D and layer.kernel_size == (1, 1)
+    return (
+        graph.is_a(layer, keras.layers.Conv2D)
+        and layer.kernel_size == (1, 1)
+        and not layer.lora_enabled
+    )
+
+
+def _shifts(norm, layer) -> bool:
+    """Tells whether a layer's follower is a BatchNormalization of its responses."""
+    return (
+        graph.is_a(norm, keras.layers.BatchNormalization)
+        and layer.activation is keras.activations.linear
+        and norm.axis % 4 == (3 if layer.data_format == "channels_last" else 1)
+    )

@@ -10,6 +10,7 @@ from keras_roots.lowrank.plan import (
     plan_decomposition,
 )
 from keras_roots.lowrank.ranks import LayerRank, RankAnalysis, rank_analysis
+from keras_roots.lowrank.replacement import replace_layers
 from keras_roots.lowrank.schemes import break_even_rank, theoretical_speedup
 from keras_roots.lowrank.shrink import shrink
 
@@ -28,6 +29,7 @@ __all__ = [
     "decompose",
     "plan_decomposition",
     "rank_analysis",
+    "replace_layers",
     "shrink",
     "theoretical_speedup",
 ]

@@ -16,6 +16,7 @@ from keras_roots.lowrank.schemes import CROSS_FILTER, SEPARABLE, Scheme
 from keras_roots.utils import kmeans, squared_distance
 
 _STARTS = 4  # of k-means; the best one counts
+_RIDGE = 1e-3  # of the mean variance of responses: what keeps a fit from noise
 
 # Error by rank per group.
 Errors = Callable[[int], float]
@@ -88,7 +89,8 @@ def _separable_errors(target) -> Errors:
 
 
 def _response_errors(target) -> Errors:
-    return _spectral_errors(_principal(target.responses.covariance)[0])
+    values = np.linalg.eigvalsh(target.responses.covariance)[:, ::-1]
+    return _spectral_errors(np.maximum(values, 0))
 
 
 def _cluster_errors(target) -> Errors:
@@ -153,14 +155,37 @@ def _by_responses(target, rank) -> Factors:
 
     Zhang et al., Accelerating Very Deep Convolutional Networks (TPAMI 2016), section
     3.1: with y = W^T x and P its leading principal directions, y is approximated by
-    P P^T (y - mean) + mean.
+    P P^T (y - mean) + mean. Where others are wanted in the place of y, by what is
+    nearest to them by least squares (section 3.3).
     """
-    directions = _principal(target.responses.covariance)[1][..., :rank]
+    found = target.responses
+    fit, covariance = _fit(found)
+    directions = np.linalg.eigh(covariance)[1][..., : -rank - 1 : -1]
     transposed = directions.transpose(0, 2, 1)
-    mean = target.responses.mean.reshape(target.groups, -1, 1)
-    shift = mean - directions @ (transposed @ mean)
-    factors = _cross_filter(target, _matrices(target) @ directions, transposed)
+    mean = found.mean.reshape(target.groups, -1, 1)
+    wanted = mean
+    if found.wanted is not None:
+        wanted = found.wanted.reshape(mean.shape)
+    shift = wanted - directions @ (transposed @ (fit.transpose(0, 2, 1) @ mean))
+    factors = _cross_filter(target, _matrices(target) @ fit @ directions, transposed)
     return factors._replace(shift=shift.ravel())
+
+
+def _fit(found) -> tuple[np.ndarray, np.ndarray]:
+    """Weights that make wanted responses of those found, and the covariance of these.
+
+    What holds them back holds them to the responses that are found.
+    """
+    squares = found.covariance
+    identity = np.eye(squares.shape[-1])
+    if found.products is None:
+        return np.broadcast_to(identity, squares.shape), squares
+    held = _RIDGE * np.trace(squares, axis1=1, axis2=2)[:, None, None] / len(identity)
+    held += np.finfo("float64").tiny
+    fit = identity + np.linalg.solve(
+        squares + held * identity, found.products - squares
+    )
+    return fit, fit.transpose(0, 2, 1) @ squares @ fit
 
 
 def _matrices(target):
@@ -175,11 +200,6 @@ def _points(target) -> list[np.ndarray]:
 def _svd(matrices, rank):
     left, values, right = np.linalg.svd(matrices, full_matrices=False)
     return left[..., :rank], values[:, :rank], right[:, :rank]
-
-
-def _principal(covariance):
-    values, directions = np.linalg.eigh(covariance)
-    return np.maximum(values[:, ::-1], 0), directions[..., ::-1]
 
 
 def _cross_filter(target, basis, weights) -> Factors:

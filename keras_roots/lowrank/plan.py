@@ -15,6 +15,7 @@ from keras_roots.convolutions import (
     Layers,
     Plan,
     ResponseStatistics,
+    Samples,
     find_convolutions,
     input_sides,
     layer_responses,
@@ -24,6 +25,7 @@ from keras_roots.convolutions import (
 from keras_roots.lowrank.budget import ranks_within
 from keras_roots.lowrank.candidates import Candidate
 from keras_roots.lowrank.choices import Methods, check_arguments, choose_methods
+from keras_roots.lowrank.in_order import targets_in_order
 from keras_roots.lowrank.methods import METHODS, Target
 from keras_roots.lowrank.replacement import replace_layers
 from keras_roots.profiling import profile
@@ -57,10 +59,10 @@ class DecompositionPlan(Plan):
     """What decomposing a model would save; prints as a table.
 
     Attributes:
-        responses: Statistics of layers that are decomposed by their responses.
+        images: Sample images, for layers that are decomposed by their responses.
     """
 
-    responses: Mapping[str, ResponseStatistics] = dataclasses.field(repr=False)
+    images: Samples | None = dataclasses.field(default=None, repr=False, compare=False)
 
     columns: ClassVar = (
         ("method", lambda row: row.method or ""),
@@ -70,18 +72,32 @@ class DecompositionPlan(Plan):
     )
 
     def apply(self) -> keras.Model:
-        """Returns a copy of the model, decomposed with the weights that it has now."""
+        """Returns a copy of the model, decomposed with the weights that it has now.
+
+        Layers that are decomposed by their responses are fitted one by one to what the
+        model answers, from what the layers before them give when they are decomposed
+        (asymmetric reconstruction; Zhang et al., TPAMI 2016, section 3.3).
+
+        Raises:
+            ValueError: Weights or responses are not finite.
+        """
+        chosen = {
+            row.name: (row.method, row.rank) for row in self.layers if row.way == "rank"
+        }
         found = find_convolutions(self.model)
+        if any(METHODS[method].by_responses for method, _ in chosen.values()):
+            targets = targets_in_order(self.model, chosen, self.images)
+        else:
+            targets = {}
         return replace_layers(
             self.model,
             {
-                id(found[row.name]): (
-                    row.method,
-                    row.rank,
-                    _target(row.name, found[row.name], self.responses),
+                id(found[name]): (
+                    method,
+                    rank,
+                    targets.get(name) or _target(name, found[name], {}),
                 )
-                for row in self.layers
-                if row.way == "rank"
+                for name, (method, rank) in chosen.items()
             },
         )
 
@@ -160,6 +176,7 @@ def plan_decomposition(
     methods, reasons = choose_methods(
         every, find_convolutions(model, layers), method, ranks
     )
+    images = _samples(model, methods, images)
     responses = _responses(model, methods, images)
     candidates = {
         name: Candidate(
@@ -192,20 +209,28 @@ def plan_decomposition(
         macs=before.macs,
         params=before.params,
         ms=total if budget is not None and cost == "latency" else None,
-        responses=responses,
+        images=images,
     )
 
 
-def _responses(model, methods, images) -> dict[str, ResponseStatistics]:
-    names = [name for name, method in methods.items() if METHODS[method].by_responses]
-    if not names:
-        return {}
+def _samples(model, methods, images) -> Samples | None:
+    if not _by_responses(methods):
+        return None
     if images is None:
         raise ValueError(
             "`images` must be given for the method 'responses': sample images as the "
             "model takes them, a few hundred of the training set. Received: images=None"
         )
-    return layer_responses(model, names, images)
+    return Samples.of(model, images)
+
+
+def _responses(model, methods, images) -> dict[str, ResponseStatistics]:
+    names = _by_responses(methods)
+    return layer_responses(model, names, images) if names else {}
+
+
+def _by_responses(methods) -> list[str]:
+    return [name for name, method in methods.items() if METHODS[method].by_responses]
 
 
 def _target(name, layer, responses) -> Target:

@@ -1,0 +1,25 @@
+"""A bar on the terminal for what takes minutes."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import keras
+
+T = TypeVar("T")
+
+
+def progress(items: Sequence[T], unit: str = "layer") -> Iterator[T]:
+    """Yields items, with a bar that shows how many are done; on a terminal alone.
+
+    Args:
+        items: What is worked on, one after the other.
+        unit: What an item is.
+    """
+    if not sys.stdout.isatty():
+        yield from items
+        return
+    bar = keras.utils.Progbar(len(items), unit_name=unit)
+    for item in items:
+        yield item
+        bar.add(1)
