@@ -1,7 +1,7 @@
 """Data sets: arrays or streams of photographs, split, augmented, in batches."""
 
 from keras_roots.training.data.arrays import check_arrays, from_arrays
-from keras_roots.training.data.augment import AUGMENTATIONS, get_augmentation
+from keras_roots.training.data.augment import AUGMENTATIONS, FLIPS, get_augmentation
 from keras_roots.training.data.batches import (
     evaluation_batches,
     steps_per_epoch,
@@ -21,6 +21,7 @@ __all__ = [
     "AUGMENTATIONS",
     "Arrays",
     "Dataset",
+    "FLIPS",
     "Location",
     "Source",
     "check_arrays",

@@ -25,11 +25,40 @@ class Augmentation:
         crop: How a window is cut from a photograph before: `"centre"`, `"random"` (the
             short side resized to 256/224 of the crop) or `"scale_aspect"` (8 to 100 %
             of the area, sides 3:4 to 4:3).
+        flip_draw: Index of the random number that decides whether an image is flipped;
+            `None` if images are never flipped.
+        flip: One of `FLIPS`: where that number comes from.
     """
 
     draws: int
     apply: Callable
     crop: str = "centre"
+    flip_draw: int | None = None
+    flip: str = "random"
+
+    @property
+    def alternates(self) -> bool:
+        """Whether an image's flip depends on the image and the epoch alone."""
+        return self.flip == "alternating"
+
+
+# Random: by chance, anew in every epoch. Alternating: a random half of the images in
+# the first epoch, in every later one those that were not flipped in the epoch before.
+FLIPS = ("random", "alternating")
+
+
+def alternate(first, epoch):
+    """Returns the numbers that decide on alternating flips in an epoch.
+
+    Args:
+        first: Those of the first epoch, a number per image: float32 in [0, 1), of 24
+            bits, as random generators give them.
+        epoch: Number of the epoch, an integer or a tensor.
+
+    Returns:
+        Numbers in [0, 1), below a half in every other epoch.
+    """
+    return (first + (epoch % 2) / 2) % 1
 
 
 def pad_crop(images, draws, fill, pad=4):
@@ -115,25 +144,43 @@ AUGMENTATIONS = {
     "pad_crop_mirror": Augmentation(
         3,
         lambda images, draws, fill: mirror(pad_crop(images, draws, fill), draws[:, 2:]),
+        flip_draw=2,
     ),
     "crop_mirror": Augmentation(
-        1, lambda images, draws, fill: mirror(images, draws), crop="random"
+        1,
+        lambda images, draws, fill: mirror(images, draws),
+        crop="random",
+        flip_draw=0,
     ),
     "scale_aspect_colour": Augmentation(
         7,
         lambda images, draws, fill: colour(mirror(images, draws[:, :1]), draws[:, 1:]),
         crop="scale_aspect",
+        flip_draw=0,
     ),
 }
 
 
-def get_augmentation(name: str) -> Augmentation:
+def get_augmentation(name: str, flip: str = "random") -> Augmentation:
     """Returns an augmentation by name.
 
+    Args:
+        name: One of `AUGMENTATIONS`.
+        flip: One of `FLIPS`.
+
     Raises:
-        ValueError: There is no augmentation of this name.
+        ValueError: There is no augmentation of this name, or it flips no images that
+            could alternate.
     """
-    return AUGMENTATIONS[checks.choice("augmentation", name, AUGMENTATIONS)]
+    found = AUGMENTATIONS[checks.choice("augmentation", name, AUGMENTATIONS)]
+    checks.choice("flip", flip, FLIPS)
+    if flip != "random" and found.flip_draw is None:
+        flipping = [key for key, a in AUGMENTATIONS.items() if a.flip_draw is not None]
+        raise ValueError(
+            f"`flip` can be {flip!r} where `augmentation` flips images: one of "
+            f"{flipping}. Received: flip={flip!r}, augmentation={name!r}"
+        )
+    return dataclasses.replace(found, flip=flip)
 
 
 def resize(images, size: int):

@@ -39,6 +39,7 @@ def train_batches(
     seed: int,
     epochs: range,
     outputs: int = 1,
+    resized: int | None = None,
 ):
     """Returns augmented training batches over several epochs.
 
@@ -52,25 +53,29 @@ def train_batches(
         seed: Seed of order and augmentation.
         epochs: Numbers of the epochs.
         outputs: Outputs of the model; each gets the same targets.
+        resized: Height and width, in pixels, that augmented images are resized to;
+            `None` to leave them. Photographs are cropped to it at once.
 
     Returns:
         On TensorFlow a `tf.data.Dataset`, elsewhere an iterator, of `(images,
-        targets)`: float32 `(batch, image_size, image_size, 3)`, pixels 0 to 255, and
-        one-hot `(batch, classes)`, or a tuple of `outputs` such.
+        targets)`: float32 `(batch, side, side, 3)`, where `side` is `image_size` or
+        `resized`, pixels 0 to 255, and one-hot `(batch, classes)`, or a tuple of
+        `outputs` such.
     """
     steps = steps_per_epoch(split, batch_size)
+    side = image_size if resized is None else resized
+    if not isinstance(split, Arrays):
+        image_size = side
 
     def finish(images, labels, draws):
         images = augment.resize(images, image_size)
         images = augmentation.apply(images, draws, fill)
-        return images, _targets(labels, classes, outputs)
+        return augment.resize(images, side), _targets(labels, classes, outputs)
 
     if isinstance(split, Arrays):
 
         def order():
-            return _order(
-                split.count, steps, batch_size, augmentation.draws, seed, epochs
-            )
+            return _order(split.count, steps, batch_size, augmentation, seed, epochs)
 
         if keras.backend.backend() == "tensorflow":
             return _tensorflow_arrays(split, order, finish, augmentation.draws)
@@ -106,14 +111,20 @@ def _targets(labels, classes, outputs):
     return (one_hot,) * outputs if outputs > 1 else one_hot
 
 
-def _order(count, steps, batch_size, draws, seed, epochs) -> Iterator[tuple]:
+def _order(count, steps, batch_size, augmentation, seed, epochs) -> Iterator[tuple]:
     """Yields the indices and the random numbers of every batch."""
+    # Epochs have seeds of two numbers: this one is none of theirs.
+    first = np.random.default_rng((seed, 0, 1)).random(count, "float32")
     for epoch in epochs:
         random = np.random.default_rng((seed, epoch))
         order = random.permutation(count).astype("int32")
         for step in range(steps):
             indices = order[step * batch_size : (step + 1) * batch_size]
-            yield indices, random.random((batch_size, draws), "float32")
+            draws = random.random((batch_size, augmentation.draws), "float32")
+            if augmentation.alternates:
+                flips = augment.alternate(first[indices], epoch)
+                draws[:, augmentation.flip_draw] = flips
+            yield indices, draws
 
 
 def _tensorflow_arrays(split, order, finish, draws):
@@ -167,9 +178,25 @@ def _crops(split, augmentation, count, image_size, seed, epochs):
                 (augmentation.draws + 4,), seed=tf.stack([epoch_seed, index])
             )
             image = crop(photograph[0], image_size, augmentation.crop, draws[-4:])
-            return image, photograph[1], draws[:-4]
+            draws = draws[:-4]
+            if augmentation.alternates:
+                flips = augment.alternate(
+                    _identity(photograph[0], seed), tf.cast(epoch, "float32")
+                )
+                draws = tf.tensor_scatter_nd_update(
+                    draws, [[augmentation.flip_draw]], [flips]
+                )
+            return image, photograph[1], draws
 
         stream = split.stream(epoch_seed).take(count).enumerate()
         return stream.map(one, num_parallel_calls=os.cpu_count())
 
     return tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(crops)
+
+
+def _identity(encoded, seed):
+    """Returns a number in [0, 1) that an image has in whatever order it comes."""
+    import tensorflow as tf
+
+    name = tf.strings.to_hash_bucket_fast(encoded, 2**31 - 1)
+    return tf.random.stateless_uniform((), seed=tf.stack([name, seed]))

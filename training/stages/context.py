@@ -22,6 +22,7 @@ class Context:
         seed: Seed of everything random.
         deterministic: Whether the same run gives the same weights, bit for bit.
         distribution: As for `trainer.fit`.
+        save_every: As for `trainer.fit`; the result does not depend on it.
         verbose: Whether to show progress bars; by default, on a terminal.
         say: Called with a line of text before and after stages.
         network: Function that returns the network to train in place of the model of the
@@ -36,6 +37,7 @@ class Context:
     seed: int = 0
     deterministic: bool = False
     distribution: str = "mirrored"
+    save_every: int | None = None
     verbose: bool | None = None
     say: Callable[[str], None] = print
     network: Callable[[], keras.Model] | None = None
@@ -66,6 +68,7 @@ class Context:
             folder,
             seed=self.seed,
             distribution=self.distribution,
+            save_every=self.save_every,
             verbose=self.verbose,
             **options,
         )
@@ -108,7 +111,14 @@ class TrainingRun(Run):
         "tf.distribute strategy: mirrored over all local devices, or one_device.",
         choices=("mirrored", "one_device"),
     )
+    save_every: int | None = option(
+        None,
+        "Epochs of training between two checkpoints, from which a stopped run goes on. "
+        "By default as few as keep saving under 1 % of the time.",
+        least=1,
+    )
 
     def context(self, dataset: data.Dataset, **others) -> Context:
         """As for `Run.context`."""
-        return super().context(dataset, distribution=self.distribution, **others)
+        own = {"distribution": self.distribution, "save_every": self.save_every}
+        return super().context(dataset, **own, **others)

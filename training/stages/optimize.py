@@ -142,10 +142,12 @@ class Optimize(Stage):
         tf_keras_twin.require_tfmot()
         export.require_litert()
         recipe = self.recipe
-        if recipe.precision != "float32" or recipe.ema:
+        if recipe.precision != "float32" or recipe.ema or recipe.initial_size:
             raise ValueError(
-                "`recipe` must be in float32, and without averaged weights: twins know "
-                f"neither. Received: precision={recipe.precision!r}, ema={recipe.ema}"
+                "`recipe` must be in float32, without averaged weights and an initial "
+                "size of images: twins know none of them. Received: "
+                f"precision={recipe.precision!r}, ema={recipe.ema}, "
+                f"initial_size={recipe.initial_size}"
             )
 
     def run(self, model, folder, context):

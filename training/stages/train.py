@@ -158,7 +158,7 @@ class Force(Train):
             context.dataset.train,
             augmentation=data.get_augmentation("none"),
             batch_size=batch_size,
-            image_size=trainee.input_shape[1],
+            image_size=self.recipe.initial_size or trainee.input_shape[1],
             classes=len(context.dataset.class_names),
             fill=0.0,
             seed=context.seed,

@@ -27,7 +27,7 @@ def fit(
 ) -> None:
     """Trains a twin, or goes on where a stopped run left it.
 
-    Batches, loss, optimiser and schedule are those of `fitting.fit`.
+    Batches, loss, optimiser and schedule are those of `trainer.fit`.
 
     Args:
         twin: The twin, whose output is logits.
@@ -67,7 +67,7 @@ def fit(
     twin.fit(
         data.train_batches(
             dataset.train,
-            augmentation=get_augmentation(recipe.augmentation),
+            augmentation=get_augmentation(recipe.augmentation, recipe.flip),
             fill=trainer.mean_colour(plain),
             seed=seed,
             epochs=range(first_epoch, recipe.epochs),

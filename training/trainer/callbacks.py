@@ -11,10 +11,12 @@ import keras
 import numpy as np
 
 from keras_roots import utils
+from keras_roots.training.trainer.prepare import copy_weights
 
 LOG = "log.csv"
 LAST = "last.weights.h5"
 BEST = "best.weights.h5"
+SAVING = 0.01  # part of the time that saving may take
 
 
 def read_log(directory: str | os.PathLike) -> list[dict]:
@@ -36,14 +38,16 @@ class Log(keras.callbacks.Callback):
         images: Training images per epoch.
         monitor: Metric that tells the best epoch.
         echo: Whether to print the line.
+        epochs: Epochs of the run, for the line; by default those of the call of `fit`.
     """
 
-    def __init__(self, directory, *, first_epoch, images, monitor, echo):
+    def __init__(self, directory, *, first_epoch, images, monitor, echo, epochs=None):
         super().__init__()
         self.path = Path(directory, LOG)
         self.images = images
         self.monitor = monitor
         self.echo = echo
+        self.epochs = epochs
         self.rows = [
             row for row in read_log(directory) if int(row["epoch"]) <= first_epoch
         ]
@@ -73,7 +77,8 @@ class Log(keras.callbacks.Callback):
             figures = "  ".join(
                 f"{name} {value:.4g}" for name, value in row.items() if name != "epoch"
             )
-            print(f"epoch {epoch + 1}/{self.params['epochs']}  {figures}", flush=True)
+            epochs = self.epochs or self.params["epochs"]
+            print(f"epoch {epoch + 1}/{epochs}  {figures}", flush=True)
 
     def is_best(self) -> bool:
         """Tells whether the last row is the best so far."""
@@ -84,32 +89,65 @@ class Log(keras.callbacks.Callback):
 class Checkpoint(keras.callbacks.Callback):
     """Saves the last state with the optimiser's, and the best weights without.
 
+    It does so after some epochs, the last among them: a run that is stopped does those
+    since then again.
+
     Args:
         directory: Output directory of the run.
         log: The run's log, which comes before this in the list of callbacks.
-        save_plain: Function of a file name that saves the model's weights as the
-            constructor's model has them.
+        plain: The constructor's model; it holds the best weights of this process.
         averaged: The callback that holds averaged weights, if any.
+        every: Epochs between two savings; `None` for the first epoch, and then for as
+            few as keep the time of saving under `SAVING` of the whole.
+        clock: Function that returns the time, in seconds.
     """
 
-    def __init__(self, directory, log, save_plain, averaged=None):
+    def __init__(
+        self,
+        directory,
+        log,
+        plain,
+        averaged=None,
+        every=None,
+        clock=time.perf_counter,
+    ):
         super().__init__()
         self.directory = Path(directory)
         self.log = log
-        self.save_plain = save_plain
+        self.plain = plain
         self.averaged = averaged
+        self.every = every
+        self.clock = clock
+        self._saved = self._took = None
+        self._is_new = False
 
     def on_epoch_end(self, epoch, logs=None):
-        """Saves the best weights, then the state."""
-        # In this order, a run that is killed in between does the epoch again.
+        """Notes the best weights, and saves them and the state if it is time to."""
         if self.log.is_best():
-            with (
-                averaged_weights(self.averaged),
-                utils.replacing(self.directory / BEST) as name,
-            ):
-                self.save_plain(name)
+            with averaged_weights(self.averaged):
+                copy_weights(self.model, self.plain)
+            self._is_new = True
+        if epoch + 1 == self.params["epochs"] or self._is_time(epoch):
+            self._save()
+
+    def _is_time(self, epoch):
+        if self.every is not None:
+            return (epoch + 1) % self.every == 0
+        return self._saved is None or (
+            self._took <= SAVING * (self.clock() - self._saved)
+        )
+
+    def _save(self):
+        start = self.clock()
+        # In this order, a run that is killed in between does the epochs again.
+        if self._is_new:
+            with utils.replacing(self.directory / BEST) as name:
+                self.plain.save_weights(name)
+            self._is_new = False
         with utils.replacing(self.directory / LAST) as name:
             self.model.save_weights(name)
+        self._saved = self.clock()
+        self._took = self._saved - start
 
 
 class Reseed(keras.callbacks.Callback):
@@ -167,7 +205,7 @@ class StopAtNaN(keras.callbacks.Callback):
             return
         last = self.directory / LAST
         kept = (
-            f"The checkpoint of epoch {self.epoch} stays in {str(last)!r}"
+            f"The last checkpoint stays in {str(last)!r}"
             if last.exists()
             else "There is no checkpoint yet"
         )

@@ -14,6 +14,7 @@ from keras_roots.training.trainer import callbacks as cb
 from keras_roots.training.trainer import prepare
 from keras_roots.training.trainer.distribution import scope
 from keras_roots.training.trainer.recipes import Recipe
+from keras_roots.utils import checks
 
 
 def fit(
@@ -25,6 +26,7 @@ def fit(
     network: keras.Model | None = None,
     adapt: Callable[[keras.Model], keras.Model] = lambda trainee: trainee,
     until: int | None = None,
+    save_every: int | None = None,
     state: str | os.PathLike | None = None,
     seed: int = 0,
     distribution: str = "mirrored",
@@ -44,6 +46,8 @@ def fit(
         adapt: Function from the network that is ready to be compiled to the one that
             is trained, with more regularisers or losses for instance.
         until: Epochs of the recipe after which to stop; by default all.
+        save_every: Epochs between two checkpoints; by default as few as keep saving
+            under a hundredth of the time. The last epoch is always saved.
         state: Checkpoint of weights and optimiser to start from, if there is none in
             `output_dir` yet.
         seed: Seed of everything random.
@@ -55,12 +59,15 @@ def fit(
         The network as it was trained, compiled, with its optimiser's state.
 
     Raises:
-        ValueError: The data set does not fit the recipe or the model.
+        ValueError: The data set or the recipe does not fit the model, or an argument
+            is impossible.
         OSError: The directory cannot be written.
         FloatingPointError: Training diverged; the last good checkpoint is kept.
     """
     check_layout()
-    augmentation = get_augmentation(recipe.augmentation)
+    if save_every is not None:
+        checks.integer("save_every", save_every)
+    augmentation = get_augmentation(recipe.augmentation, recipe.flip)
     steps = data.steps_per_epoch(dataset.train, recipe.batch_size)
     until = recipe.epochs if until is None else until
     with scope(distribution) as replicas:
@@ -68,43 +75,59 @@ def fit(
         prepare.copy_weights(plain, trainee)
         trainee = adapt(trainee)
         prepare.compile_model(trainee, recipe, steps * recipe.epochs)
-        first_epoch = _resume(trainee, Path(output_dir, cb.LAST), state, steps)
 
     averaged = None
     if recipe.ema:
         averaged = keras.callbacks.SwapEMAWeights()
         averaged.set_model(trainee)
     verbose = sys.stdout.isatty() if verbose is None else verbose
-    log = cb.Log(
-        output_dir,
-        first_epoch=first_epoch,
-        images=steps * recipe.batch_size,
-        monitor=_monitor(trainee),
-        echo=not verbose,
-    )
+    checkpoint = Path(output_dir, cb.LAST)
     batches = {
         "batch_size": recipe.batch_size,
         "image_size": plain.input_shape[1],
         "classes": len(dataset.class_names),
         "outputs": len(trainee.outputs),
     }
-    if first_epoch < until:
+    for phase, size in recipe.phases():
+        # Each starts from the checkpoint of the one before, as a resumed run does.
+        done = _resume(trainee, checkpoint, state, steps)
+        epochs = range(max(done, phase.start), min(phase.stop, until))
+        if not epochs:
+            continue
+        log = cb.Log(
+            output_dir,
+            first_epoch=done,
+            images=steps * recipe.batch_size,
+            monitor=_monitor(trainee),
+            echo=not verbose,
+            epochs=until,
+        )
+        saving = cb.Checkpoint(output_dir, log, plain, averaged, save_every)
+        trainee.make_train_function(force=True)  # for images of this size
         trainee.fit(
             data.train_batches(
                 dataset.train,
                 augmentation=augmentation,
                 fill=prepare.mean_colour(plain),
                 seed=seed,
-                epochs=range(first_epoch, until),
+                epochs=epochs,
+                resized=size,
                 **batches,
             ),
             steps_per_epoch=steps,
-            initial_epoch=first_epoch,
-            epochs=until,
+            initial_epoch=epochs.start,
+            epochs=epochs.stop,
             validation_data=data.evaluation_batches(dataset.evaluation, **batches),
             validation_batch_size=recipe.batch_size,
             shuffle=False,  # the batches are shuffled already, reproducibly
-            callbacks=_callbacks(trainee, plain, log, averaged, output_dir, seed),
+            callbacks=[
+                cb.Reseed(seed),
+                cb.StopAtNaN(output_dir),
+                *([averaged] if averaged else []),
+                log,
+                saving,
+                *_board(output_dir),
+            ],
             verbose=1 if verbose else 0,
         )
     with cb.averaged_weights(averaged):
@@ -135,22 +158,12 @@ def check_layout() -> None:
         )
 
 
-def _callbacks(trainee, plain, log, averaged, output_dir, seed):
-    def save_plain(name):
-        prepare.copy_weights(trainee, plain)
-        plain.save_weights(name)
-
-    callbacks = [
-        cb.Reseed(seed),
-        cb.StopAtNaN(output_dir),
-        *([averaged] if averaged else []),
-        log,
-        cb.Checkpoint(output_dir, log, save_plain, averaged),
-    ]
-    if importlib.util.find_spec("tensorboard"):
-        board = str(Path(output_dir, "tensorboard"))
-        callbacks.append(keras.callbacks.TensorBoard(board, write_graph=False))
-    return callbacks
+def _board(output_dir) -> list[keras.callbacks.Callback]:
+    """Returns a callback for TensorBoard if both packages that it needs are there."""
+    if not all(map(importlib.util.find_spec, ("tensorboard", "tensorflow"))):
+        return []
+    board = str(Path(output_dir, "tensorboard"))
+    return [keras.callbacks.TensorBoard(board, write_graph=False)]
 
 
 def _monitor(model) -> str:

@@ -12,15 +12,16 @@ def prepare(model: keras.Model, recipe: Recipe, *, synchronized=False) -> keras.
     """Returns a model as a recipe trains it: with its decay, precision and BatchNorm.
 
     Each BatchNormalization becomes the package's own, which trains faster, and outputs
-    become logits.
+    become logits. With an initial size of images, it takes images of any size.
 
     Args:
         model: The model, whose outputs are probabilities by a softmax, or logits.
-        recipe: The recipe: weight decay and precision.
+        recipe: The recipe: weight decay, precision and initial size.
         synchronized: Whether BatchNorm takes its statistics from all replicas.
 
     Raises:
-        ValueError: An output is neither, or the model is subclassed.
+        ValueError: An output is neither, the model is subclassed, or it takes no images
+            of the initial size.
     """
     multipliers = dict(recipe.decay_multipliers)
     outputs = set(map(id, output_layers(model)))
@@ -51,7 +52,37 @@ def prepare(model: keras.Model, recipe: Recipe, *, synchronized=False) -> keras.
             return None
         return kind.from_config({**graph.configuration(layer), **changes})
 
-    return graph.rewrite(model, replace)
+    prepared = graph.rewrite(model, replace)
+    if recipe.initial_size is None:
+        return prepared
+    return _of_any_size(prepared, recipe.initial_size)
+
+
+def _of_any_size(model, size):
+    """Returns a copy of a model whose images may also have another size."""
+    sides = model.input_shape[1:-1]
+    if any(side is not None and size >= side for side in sides):
+        raise ValueError(
+            "`initial_size` must be smaller than the images of the network, "
+            f"{sides}. Received: initial_size={size}"
+        )
+    wanted = [tensor.shape for tensor in model.outputs]
+    shape = (None, size, size, model.input_shape[-1])
+    try:
+        free = graph.rewrite(model, lambda layer: None, any_size=True)
+        found = [tensor.shape for tensor in free.outputs]
+        free.compute_output_spec(keras.KerasTensor(shape))
+    except (ValueError, TypeError) as error:
+        reason = f": {str(error).splitlines()[0]}"
+    else:
+        if found == wanted:
+            return free
+        reason = f", whose outputs then have the shapes {found}"
+    raise ValueError(
+        "`initial_size` needs a network that takes images of other sizes too, such as "
+        f"one that ends in a global average pool. Received: initial_size={size}, "
+        f"network {model.name!r}{reason}"
+    )
 
 
 def logits(model: keras.Model) -> keras.Model:

@@ -6,7 +6,7 @@ model and data set, and change any option by the flag of the same name.
 
 import dataclasses
 
-from keras_roots.training.data import AUGMENTATIONS
+from keras_roots.training.data import AUGMENTATIONS, FLIPS, get_augmentation
 from keras_roots.training.options import REQUIRED, changes_of, option, options
 from keras_roots.utils import checks
 
@@ -50,6 +50,22 @@ class Recipe:
     augmentation: str = option(
         "none", "How training images are varied.", choices=tuple(AUGMENTATIONS)
     )
+    flip: str = option(
+        "random",
+        "Which images an augmentation flips: random (by chance, anew in every epoch) "
+        "or alternating (a random half in the first epoch, in every later one those "
+        "that were not flipped in the epoch before).",
+        choices=FLIPS,
+    )
+    initial_size: int | None = option(
+        None,
+        "Height and width of the training images at the start of the run, in pixels, "
+        "for a network that takes any size; not given, that of the network.",
+        least=1,
+    )
+    initial_part: float = option(
+        0.6, "Part of the epochs, 0 to 1, with images of the initial size."
+    )
     ema: float = option(
         0.0,
         "Momentum of the moving average of the weights that is evaluated and saved, 0 "
@@ -70,6 +86,24 @@ class Recipe:
         checks.number("learning_rate", self.learning_rate, above=0)
         for name in ("warmup", "label_smoothing", "momentum", "ema"):
             checks.part(name, getattr(self, name), zero=True)
+        checks.part("initial_part", self.initial_part)
+        if self.initial_size is not None:
+            checks.integer("initial_size", self.initial_size)
+        get_augmentation(self.augmentation, self.flip)
+
+    def phases(self) -> list[tuple[range, int | None]]:
+        """Returns the epochs of each part of the run, and the size of images there.
+
+        The size is in pixels, `None` for the network's own. The last epoch is of the
+        network's own.
+        """
+        if self.initial_size is None:
+            return [(range(self.epochs), None)]
+        change = min(round(self.initial_part * self.epochs), self.epochs - 1)
+        return [
+            (range(change), self.initial_size),
+            (range(change, self.epochs), None),
+        ]
 
 
 _CIFAR = Recipe(60, 128, 0.1, augmentation="pad_crop_mirror")

@@ -76,3 +76,40 @@ def test_every_augmentation_keeps_shape_and_range(name):
 def test_unknown_augmentation():
     with pytest.raises(ValueError, match="pad_crop_mirror.*Received.*'spin'"):
         augment.get_augmentation("spin")
+
+
+FLIPPING = [
+    name for name, a in augment.AUGMENTATIONS.items() if a.flip_draw is not None
+]
+
+
+@pytest.mark.parametrize("name", FLIPPING)
+def test_one_number_decides_whether_an_image_is_flipped(name):
+    augmentation = augment.get_augmentation(name, "alternating")
+    images = _images(2, 8)
+    draws = np.full((2, augmentation.draws), 0.5, "float32")
+    draws[:, augmentation.flip_draw] = [0.49, 0.5]
+    flipped, plain = np.asarray(augmentation.apply(images[[0, 0]], draws, FILL))
+    np.testing.assert_allclose(flipped, plain[:, ::-1], atol=1e-3)
+    np.testing.assert_allclose(plain, images[0], atol=1e-3)
+
+
+def test_flips_alternate_from_epoch_to_epoch():
+    first = np.random.default_rng(0).random(1000, "float32")
+    first[:3] = [0, 0.5, 0.5 - 2**-24]
+    flipped = [augment.alternate(first, epoch) < 0.5 for epoch in range(4)]
+    np.testing.assert_array_equal(flipped[0], first < 0.5)
+    np.testing.assert_array_equal(flipped[1], first >= 0.5)
+    np.testing.assert_array_equal(flipped[2], flipped[0])
+    np.testing.assert_array_equal(flipped[3], flipped[1])
+
+
+@pytest.mark.parametrize("name", sorted(augment.AUGMENTATIONS.keys() - {*FLIPPING}))
+def test_what_flips_nothing_cannot_alternate(name):
+    with pytest.raises(ValueError, match=f"`flip`.*pad_crop_mirror.*n='{name}'"):
+        augment.get_augmentation(name, "alternating")
+
+
+def test_unknown_flip():
+    with pytest.raises(ValueError, match="`flip` must be one of.*flip='never'"):
+        augment.get_augmentation("crop_mirror", "never")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_roots.training.data import augment, batches, datasets
 
@@ -102,3 +103,86 @@ def test_a_whole_split_in_order(splits, kind, outputs, read_all):
     assert len(targets) == outputs
     for each in targets:
         np.testing.assert_array_equal(np.asarray(each).argmax(-1), labels)
+
+
+def _halves(kind, folder, count=16):
+    """A split of images whose left half is white, and the images' own lower rows."""
+    images = np.zeros((count, 8, 8, 3), "uint8")
+    images[:, :4, :4] = 255
+    images[:, 4:] = 10 * np.arange(count)[:, None, None, None]
+    if kind == "arrays":
+        np.savez(
+            folder / "halves.npz",
+            x_train=images,
+            y_train=np.arange(count),
+            x_test=images,
+            y_test=np.arange(count),
+        )
+        return datasets.open_dataset(str(folder / "halves.npz")).train
+    for split in ("train", "test"):
+        for i, image in enumerate(images):
+            path = folder / split / f"{i:02}" / "image.png"
+            path.parent.mkdir(parents=True)
+            Image.fromarray(image).save(path)
+    return datasets.open_dataset(str(folder)).train
+
+
+def _flipped(split, epochs, seed=7, flip="alternating"):
+    """Which images are flipped in each epoch, by their labels."""
+    found = batches.train_batches(
+        split,
+        augmentation=augment.get_augmentation("crop_mirror", flip),
+        batch_size=split.count // 2,
+        image_size=8,
+        classes=split.count,
+        fill=None,
+        seed=seed,
+        epochs=epochs,
+    )
+    rows = []
+    for images, targets in found:
+        images, labels = np.asarray(images), np.asarray(targets).argmax(-1)
+        right = images[:, :2, 6:].mean((1, 2, 3)) > images[:, :2, :2].mean((1, 2, 3))
+        rows.append(dict(zip(labels.tolist(), right.tolist(), strict=True)))
+    pairs = zip(rows[::2], rows[1::2], strict=True)
+    epochs = [first | second for first, second in pairs]
+    return np.array([[epoch[i] for i in range(split.count)] for epoch in epochs])
+
+
+@pytest.mark.parametrize("kind", ["arrays", "photographs"])
+def test_alternating_flips_are_those_of_the_image_and_the_epoch(kind, tmp_path):
+    split = _halves(kind, tmp_path)
+    first, second, third = _flipped(split, range(3))
+    assert 0.2 < first.mean() < 0.8
+    np.testing.assert_array_equal(second, ~first)
+    np.testing.assert_array_equal(third, first)
+    np.testing.assert_array_equal(_flipped(split, range(1, 2))[0], second)
+    assert (_flipped(split, range(1), seed=8)[0] != first).any()
+    by_chance = _flipped(split, range(3), flip="random")
+    assert (by_chance[1] != ~by_chance[0]).any()
+
+
+def test_augmented_images_are_resized(tmp_path):
+    """A line of brightness stays one, but at the edges."""
+    ramp = np.broadcast_to(16 * np.arange(12)[None, :, None], (4, 12, 12, 3))
+    split = batches.Arrays(ramp.astype("uint8"), np.arange(4))
+    found = batches.train_batches(
+        split,
+        augmentation=augment.get_augmentation("none"),
+        batch_size=4,
+        image_size=12,
+        classes=4,
+        fill=None,
+        seed=0,
+        epochs=range(1),
+        resized=6,
+    )
+    images = np.asarray(next(iter(found))[0])
+    assert images.shape == (4, 6, 6, 3)
+    want = 16 * (2 * np.arange(6) + 0.5)
+    np.testing.assert_allclose(images[0, 2, 1:-1, 0], want[1:-1], atol=1e-3)
+
+
+def test_photographs_are_cropped_to_their_size_at_once(splits):
+    ((images, _), *_) = _epochs(splits["photographs"], range(1), resized=6)
+    assert images.shape == (6, 6, 6, 3)

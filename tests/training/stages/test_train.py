@@ -99,3 +99,22 @@ def test_auxiliary_heads_help_in_training_only(tmp_path):
     assert len(model.outputs) == 1
     plain = keras_roots.RootGoogLeNet(root=8, input_shape=(32, 32, 3), classes=3)
     assert result["params"] == keras_roots.profile(plain).params
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_forces_on_a_network_that_is_trained_on_smaller_images_first(
+    model, context, tmp_path, relative
+):
+    recipe = dataclasses.replace(RECIPE, initial_size=6)
+    stage = Force(recipe=recipe, forces=Forces(strength=0.5, relative=relative))
+    found, _ = stage.run(model, tmp_path, context)
+    assert found.input_shape == (None, 8, 8, 3)
+
+
+def test_a_recipe_that_does_not_fit_the_network_leaves_its_folder_free(context):
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs)))
+    recipe = dataclasses.replace(RECIPE, initial_size=6)
+    with pytest.raises(ValueError, match="`initial_size` needs a network"):
+        run([Train(recipe=recipe)], context, lambda: model, {})
+    assert not list((context.folder / "trained").iterdir())

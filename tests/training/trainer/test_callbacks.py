@@ -1,5 +1,6 @@
 """Callbacks of the trainer: log, checkpoints, random states, and the stop at a NaN."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ Y = X @ np.ones((4, 1), "float32")
 
 
 def network():
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, name="top")])
     model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse")
     return model
 
@@ -62,21 +63,86 @@ def test_no_log_has_no_rows(tmp_path):
 
 
 def test_the_best_weights_are_kept_beside_the_last(tmp_path):
-    saved = []
     rows = log(tmp_path)
     rows.is_best = lambda: len(rows.rows) == 1
-
-    def save(name):
-        saved.append(len(rows.rows))
-        open(name, "w").close()
-
-    fit(network(), [rows, Checkpoint(tmp_path, rows, save)], 3)
-    assert saved == [1]
-    assert (tmp_path / BEST).exists()
-    loaded = network()
-    loaded.optimizer.build(loaded.trainable_variables)
-    loaded.load_weights(tmp_path / LAST)
+    trained, best = network(), network()
+    after = []
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: after.append(trained.get_weights())
+    )
+    fit(trained, [rows, note, Checkpoint(tmp_path, rows, best)], 3)
+    for file, epoch in ((BEST, 0), (LAST, 2)):
+        loaded = network()
+        loaded.optimizer.build(loaded.trainable_variables)
+        loaded.load_weights(tmp_path / file)
+        for found, want in zip(loaded.get_weights(), after[epoch], strict=True):
+            np.testing.assert_array_equal(found, want)
     assert int(loaded.optimizer.iterations) == 3
+
+
+class Clock:
+    """A clock on which an epoch takes 30 seconds, and saving one."""
+
+    def __init__(self, model, monkeypatch):
+        self.now = 0.0
+        save = model.save_weights
+
+        def slow(name):
+            self.now += 1
+            save(name)
+
+        monkeypatch.setattr(model, "save_weights", slow)
+
+    def __call__(self):
+        return self.now
+
+    def epoch(self, epoch, logs=None):
+        self.now += 30
+
+
+@pytest.mark.parametrize(
+    ("every", "epochs", "saved"),
+    [
+        (1, 3, [1, 2, 3]),
+        (2, 5, [2, 4, 5]),
+        (3, 2, [2]),
+        # The first epoch; a second is a hundredth of four epochs' time, but not of
+        # three; the last one.
+        (None, 11, [1, 5, 9, 11]),
+    ],
+)
+def test_a_checkpoint_after_some_epochs(every, epochs, saved, tmp_path, monkeypatch):
+    trained, rows = network(), log(tmp_path)
+    rows.is_best = lambda: False
+    clock, found = Clock(trained, monkeypatch), []
+
+    def look(epoch, logs):
+        if (tmp_path / LAST).exists():
+            with h5py.File(tmp_path / LAST) as file:
+                found.append(int(file["optimizer/vars/0"][()]))
+
+    callbacks = [
+        keras.callbacks.LambdaCallback(on_epoch_begin=clock.epoch),
+        rows,
+        Checkpoint(tmp_path, rows, network(), every=every, clock=clock),
+        keras.callbacks.LambdaCallback(on_epoch_end=look),
+    ]
+    fit(trained, callbacks, epochs)
+    assert sorted(set(found)) == saved
+
+
+def test_the_best_weights_are_saved_with_the_state(tmp_path):
+    """A run that goes on from the state finds the best of later epochs again."""
+    rows = log(tmp_path)
+    rows.is_best = lambda: True
+    there = []
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: there.append(
+            ((tmp_path / BEST).exists(), (tmp_path / LAST).exists())
+        )
+    )
+    fit(network(), [rows, Checkpoint(tmp_path, rows, network(), every=2), note], 3)
+    assert there == [(False, False), (True, True), (True, True)]
 
 
 def test_the_best_epoch_is_the_highest_so_far():
@@ -111,6 +177,6 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     with pytest.raises(FloatingPointError, match="There is no checkpoint yet"):
         callback.on_epoch_end(3, {"loss": 1.0, "val_loss": float("inf")})
     (tmp_path / LAST).write_bytes(b"")
-    with pytest.raises(FloatingPointError, match="of epoch 3 stays in .*last"):
+    with pytest.raises(FloatingPointError, match="The last checkpoint stays in .*last"):
         callback.on_epoch_end(3, {"loss": float("nan")})
     callback.on_epoch_end(3, {"loss": 1.0})

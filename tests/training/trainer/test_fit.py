@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import importlib.util
 
 import helpers
 import keras
@@ -9,7 +10,14 @@ import numpy as np
 import pytest
 
 from keras_roots.training.data import open_dataset
-from keras_roots.training.trainer.fit import check_layout, fit, seconds, set_seed
+from keras_roots.training.trainer import callbacks
+from keras_roots.training.trainer.fit import (
+    _board,
+    check_layout,
+    fit,
+    seconds,
+    set_seed,
+)
 from keras_roots.training.trainer.recipes import Recipe
 
 RECIPE = Recipe(3, 8, 0.02, augmentation="pad_crop_mirror")
@@ -92,3 +100,112 @@ def test_seeds_decide_random_numbers():
         set_seed(seed)
         values.append(float(keras.random.normal(())))
     assert values[0] == values[1] != values[2]
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Sizes(keras.layers.Layer):
+    """Notes the sizes of images that it is traced for, and whether in training."""
+
+    seen: list = []
+
+    def call(self, x, training=False):
+        if x.shape[1] is not None:
+            self.seen.append((x.shape[1], bool(training)))
+        return x
+
+
+def of_any_size():
+    keras.utils.set_random_seed(3)
+    model = helpers.convolutions()
+    return keras.Sequential([keras.Input((8, 8, 3)), Sizes(), *model.layers])
+
+
+PROGRESSIVE = dataclasses.replace(
+    RECIPE, epochs=5, flip="alternating", initial_size=6, ema=0.9
+)
+
+
+def test_images_are_smaller_at_first_and_the_network_is_as_it_was(dataset, tmp_path):
+    model = of_any_size()
+
+    def sizes(**options):
+        def adapt(trainee):
+            Sizes.seen.clear()
+            return trainee
+
+        fit(
+            model, dataset, PROGRESSIVE, tmp_path, adapt=adapt, verbose=False, **options
+        )
+        return {*Sizes.seen}
+
+    assert sizes(until=3) == {(6, True), (8, False)}
+    assert sizes() == {(8, True), (8, False)}
+    assert model.input_shape == (None, 8, 8, 3)
+
+
+def test_smaller_images_train_otherwise(dataset, tmp_path):
+    small, _ = run(dataset, tmp_path / "small", PROGRESSIVE, until=1)
+    plain = dataclasses.replace(PROGRESSIVE, initial_size=None)
+    large, _ = run(dataset, tmp_path / "large", plain, until=1)
+    assert not np.allclose(small.get_weights()[0], large.get_weights()[0], atol=1e-4)
+
+
+def test_a_network_of_one_size_is_refused_before_anything_is_written(dataset, tmp_path):
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
+    with pytest.raises(ValueError, match="`initial_size` needs a network.*Received"):
+        fit(model, dataset, PROGRESSIVE, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["colours.npz"]
+
+
+class Killed(Exception):
+    """What stops a run in a test."""
+
+
+@pytest.mark.parametrize("killed", [1, 2, 3, 4])
+def test_what_is_lost_is_done_again(dataset, tmp_path, monkeypatch, killed):
+    """Parts end after 3 and 5 epochs, and every second epoch is saved."""
+    whole, _ = run(dataset, tmp_path / "whole", PROGRESSIVE, save_every=1)
+    epochs = []
+
+    def begin(self, epoch, logs=None):
+        epochs.append(epoch)
+        if len(epochs) == killed + 1:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Reseed, "on_epoch_begin", begin)
+        with pytest.raises(Killed):
+            run(dataset, tmp_path / "parts", PROGRESSIVE, save_every=2)
+        epochs.clear()
+        patch.setattr(
+            callbacks.Reseed,
+            "on_epoch_begin",
+            lambda self, epoch, _: epochs.append(epoch),
+        )
+        parts, _ = run(dataset, tmp_path / "parts", PROGRESSIVE, save_every=2)
+    saved = max(epoch for epoch in (0, 2, 3, 4) if epoch <= killed)
+    assert epochs == list(range(saved, 5))
+    for one, two in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+    best = []
+    for name in ("whole", "parts"):
+        model = network()
+        model.load_weights(tmp_path / name / "best.weights.h5")
+        best.append(model.get_weights())
+    for one, two in zip(*best, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, "2", True])
+def test_impossible_intervals(dataset, tmp_path, every):
+    with pytest.raises(ValueError, match="`save_every` must be an integer, 1 or more"):
+        run(dataset, tmp_path / "run", save_every=every)
+
+
+@pytest.mark.parametrize("package", ["tensorboard", "tensorflow"])
+def test_tensorboard_needs_tensorflow_too(package, monkeypatch):
+    there = {"tensorboard", "tensorflow"} - {package}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in there)
+    assert _board("folder") == []

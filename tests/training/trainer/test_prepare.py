@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import helpers
 import keras
 import numpy as np
 import pytest
@@ -97,3 +98,50 @@ def test_the_colour_that_becomes_zero(layer, colour):
     found = mean_colour(model)
     assert found.dtype == "float32"
     np.testing.assert_array_equal(found, colour)
+
+
+def test_with_an_initial_size_images_may_have_any():
+    model = keras_roots.RootNiN(input_shape=(8, 8, 3), classifier_activation=None)
+    small = keras_roots.RootNiN(input_shape=(6, 6, 3), classifier_activation=None)
+    small.set_weights(model.get_weights())
+    prepared = prepare(model, dataclasses.replace(RECIPE, initial_size=6))
+    assert prepared.input_shape == (None, None, None, 3)
+    for network in (model, small):
+        images = helpers.pixels(2, network.input_shape[1])
+        want = network.predict(images, verbose=0)
+        found = prepared.predict(images, verbose=0)
+        np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_within_one_may_have_any_size():
+    inner = helpers.convolutions()
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, inner(keras.layers.Rescaling(0.1)(inputs)))
+    prepared = prepare(model, dataclasses.replace(RECIPE, initial_size=7))
+    assert prepared(np.zeros((2, 7, 7, 3))).shape == (2, 3)
+
+
+def _ending_in(*layers):
+    return keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Conv2D(3, 3, name="conv"), *layers]
+    )
+
+
+@pytest.mark.parametrize(
+    ("layers", "size", "reason"),
+    [
+        ([keras.layers.Flatten(), keras.layers.Dense(3)], 6, "such as one that ends"),
+        ([], 6, "whose outputs then have"),
+        ([keras.layers.Reshape((-1,)), keras.layers.Dense(3)], 6, "such as one that"),
+        ([keras.layers.GlobalAveragePooling2D()], 2, "takes images of other sizes"),
+        ([keras.layers.GlobalAveragePooling2D()], 8, "must be smaller than.*8, 8"),
+        ([keras.layers.GlobalAveragePooling2D()], 9, "must be smaller than.*8, 8"),
+    ],
+)
+def test_a_network_of_one_size_has_no_initial_one(layers, size, reason):
+    recipe = dataclasses.replace(RECIPE, initial_size=size)
+    with pytest.raises(
+        ValueError, match=f"`initial_size`.*{reason}|{reason}.*Received: initial_size="
+    ) as error:
+        prepare(_ending_in(*layers), recipe)
+    assert f"initial_size={size}" in str(error.value)

@@ -79,8 +79,34 @@ def test_fields_are_changed_but_for_none():
         ({"schedule": "cosine"}, "`schedule` must be one of"),
         ({"precision": "float16"}, "`precision` must be one of"),
         ({"augmentation": "spin"}, "`augmentation` must be one of"),
+        ({"flip": "never"}, "`flip` must be one of"),
+        ({"flip": "alternating"}, "`flip` can be .* where `augmentation` flips"),
+        ({"initial_size": 0}, "`initial_size` must be"),
+        ({"initial_size": 6.5}, "`initial_size` must be an integer"),
+        ({"initial_part": 0.0}, "`initial_part` must be a number above 0 and below 1"),
+        ({"initial_part": 1.0}, "`initial_part` must be a number above 0 and below 1"),
     ],
 )
 def test_impossible_fields(changes, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**{"epochs": 1, "batch_size": 8, "learning_rate": 0.1, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes, phases",
+    [
+        ({"epochs": 5}, [(range(5), None)]),
+        ({"epochs": 80, "initial_size": 24}, [(range(48), 24), (range(48, 80), None)]),
+        (
+            {"epochs": 10, "initial_size": 6, "initial_part": 0.25},
+            [(range(2), 6), (range(2, 10), None)],
+        ),
+        ({"epochs": 1, "initial_size": 6}, [(range(0), 6), (range(1), None)]),
+        (
+            {"epochs": 2, "initial_size": 6, "initial_part": 0.99},
+            [(range(1), 6), (range(1, 2), None)],
+        ),
+    ],
+)
+def test_images_have_their_full_size_in_the_end(changes, phases):
+    assert Recipe(batch_size=8, learning_rate=0.1, **changes).phases() == phases
