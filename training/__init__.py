@@ -2,7 +2,7 @@
 
 import importlib
 
-_PUBLIC = {"finetuner": "keras_roots.training.trainer"}
+_PUBLIC = dict.fromkeys(("distiller", "finetuner"), "keras_roots.training.trainer")
 
 __all__ = [*_PUBLIC]
 

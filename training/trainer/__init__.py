@@ -7,6 +7,7 @@ from keras_roots.training.trainer.callbacks import (
     read_log,
 )
 from keras_roots.training.trainer.distillation import STATISTICS, with_teacher
+from keras_roots.training.trainer.distiller import distiller
 from keras_roots.training.trainer.finetuner import finetuner
 from keras_roots.training.trainer.fit import (
     check_layout,
@@ -46,6 +47,7 @@ __all__ = [
     "check_outputs",
     "compile_model",
     "copy_weights",
+    "distiller",
     "finetuner",
     "fit",
     "get_recipe",
