@@ -33,9 +33,9 @@ def merge_normalization(model: keras.Model) -> tuple[keras.Model, dict[str, str]
         if inputs is None or not folding.is_image(inputs):
             return None
         found = _affine(layer, connections)
-        if found is None or connections.output(layer).shape != inputs.shape:
-            return None
         _, _, width, channels = inputs.shape
+        if found is None or found[0].size not in (1, channels):
+            return None
         scale, offset = (np.broadcast_to(values, channels) for values in found)
         narrow = channels < _NARROW
         if narrow and width is None:

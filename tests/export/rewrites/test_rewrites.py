@@ -93,3 +93,148 @@ def test_a_rewritten_int8_file_agrees_with_the_model(tmp_path, images):
     assert "AVERAGE_POOL_2D" in (plain.undelegated or {"AVERAGE_POOL_2D": 1})
     assert "AVERAGE_POOL_2D" not in (fast.undelegated or {})
     assert fast.relative_difference < 1.5 * plain.relative_difference + 0.02
+
+
+class _Standardised(layers.Conv2D):
+    def convolution_op(self, inputs, kernel):
+        mean = keras.ops.mean(kernel, axis=(0, 1, 2), keepdims=True)
+        return super().convolution_op(inputs, 2 * (kernel - mean))
+
+
+class _Negated(layers.BatchNormalization):
+    def call(self, inputs, training=None, mask=None):
+        return -super().call(inputs, training=training, mask=mask)
+
+
+class _Halved(layers.AveragePooling2D):
+    def call(self, inputs):
+        return super().call(inputs) / 2
+
+
+class _Shifted(layers.Rescaling):
+    def call(self, inputs):
+        return super().call(inputs) + 1
+
+
+class _Capped(layers.ReLU):
+    def call(self, inputs):
+        return keras.ops.minimum(super().call(inputs), inputs[..., ::-1])
+
+
+def _shared(layer, first=None):
+    """A network that calls a layer on its images, and on images of half the sides."""
+    inputs = keras.Input((16, 16, 3))
+    x = inputs if first is None else first(inputs)
+    small = layers.AveragePooling2D(2, name="half")(x)
+    outputs = [layers.GlobalAveragePooling2D()(layer(y)) for y in (x, small)]
+    return keras.Model(inputs, outputs)
+
+
+def _apart():
+    """A layer that is called in a model, and in a model within it."""
+    norm = layers.Rescaling([1.0, 2.0, 3.0], name="norm")
+    inner = keras.Sequential([keras.Input((4, 4, 3)), norm, layers.Conv2D(4, 1)])
+    inputs = keras.Input((16, 16, 3))
+    x = inner(layers.AveragePooling2D(4, name="quarter")(norm(inputs)))
+    return keras.Model(inputs, x)
+
+
+def _residual(convolution=layers.Conv2D, norm=layers.BatchNormalization, share=False):
+    """The sum of two projections, each with its normalisation or with a common one."""
+    inputs = keras.Input((16, 16, 3))
+    norms = [norm()] * 2 if share else [norm(), norm()]
+    x = layers.Add(name="add")([n(convolution(16, 1)(inputs)) for n in norms])
+    return keras.Model(inputs, x)
+
+
+def _stem(follower, again=False, convolution=None):
+    """A wide stem, and what follows it, perhaps twice."""
+    inputs = keras.Input((32, 32, 3))
+    convolution = convolution or layers.Conv2D(32, 9, padding="same", name="stem")
+    x = follower(convolution(inputs))
+    if again:
+        x = follower(layers.Conv2D(32, 1)(x))
+    return keras.Model(inputs, x)
+
+
+# What takes part in a rewrite, and which layers still change.
+STAY = [
+    (_shared(layers.Normalization(name="norm")), "merge_normalization", []),
+    (_shared(layers.Rescaling([1.0, 2.0, 3.0])), "merge_normalization", []),
+    (_apart(), "merge_normalization", []),
+    (
+        _shared(layers.AveragePooling2D(2, 1, "same", name="pool")),
+        "convolve_average_pools",
+        ["half"],
+    ),
+    (_residual(share=True), "merge_projections", []),
+    (_residual(convolution=_Standardised), "merge_projections", []),
+    (_residual(norm=_Negated), "merge_projections", []),
+    (_stem(layers.BatchNormalization(name="norm"), again=True), "widen_stem", ["stem"]),
+    (_stem(_Negated()), "widen_stem", ["stem"]),
+    (_stem(_Capped()), "widen_stem", ["stem"]),
+    (_stem(layers.ReLU(), convolution=_Standardised(32, 9)), "widen_stem", []),
+    (_stem(_Halved(2)), "convolve_average_pools", []),
+    (_stem(_Shifted([0.5] * 16 + [2.0] * 16)), "merge_normalization", []),
+    (_shared(_Standardised(16, 3, groups=1)), "pack_groups", []),
+]
+
+
+@pytest.mark.parametrize(("model", "name", "changed"), STAY)
+def test_shared_layers_and_subclasses_stay(model, name, changed, images):
+    assign_random(model)
+    rewritten, changes = rewrite(model, name, "int8")
+    assert list(changes.get(name, {})) == changed
+    assert_same_outputs(model, rewritten, images(3, model.inputs[0].shape[1]))
+
+
+def test_a_layer_that_is_called_twice_on_one_shape_changes(images):
+    inputs = keras.Input((8, 8, 3))
+    norm = layers.Rescaling([1.0, 2.0, 3.0], name="norm")
+    pool = layers.AveragePooling2D(3, 1, "same", name="pool")
+    x = layers.Concatenate()([pool(norm(inputs)), pool(norm(norm(inputs)))])
+    model = assign_random(keras.Model(inputs, layers.Conv2D(4, 1)(x)))
+    both = ["merge_normalization", "convolve_average_pools"]
+    rewritten, changes = rewrite(model, both, "int8")
+    assert changes == {
+        both[0]: {"norm": "one depthwise convolution"},
+        both[1]: {"pool": "depthwise convolution"},
+    }
+    assert_same_outputs(model, rewritten, images(3))
+
+
+def test_a_layer_with_other_calls_outside_the_model_changes(images):
+    layer = layers.Conv2D(32, 9, padding="same", name="stem")
+    inputs = keras.Input((32, 32, 3))
+    model = assign_random(keras.Model(inputs, layer(inputs)))
+    layer(keras.Input((16, 16, 3)))
+    rewritten, changes = rewrite(model, "widen_stem", "int8")
+    assert list(changes["widen_stem"]) == ["stem"]
+    assert_same_outputs(model, rewritten, images(3, 32))
+
+
+def test_new_layers_take_no_name_of_the_model(images):
+    keras.backend.clear_session()
+    inputs = keras.Input((32, 32, 3))
+    x = layers.Conv2D(32, 9, padding="same", name="stem")(inputs)
+    for index in range(4):
+        name = f"reshape_{index}" if index else "reshape"
+        x = layers.Activation("tanh", name=name)(x)
+    model = assign_random(keras.Model(inputs, x))
+    keras.backend.clear_session()
+    rewritten, changes = rewrite(model, "widen_stem", "int8")
+    assert changes
+    assert_same_outputs(model, rewritten, images(3, 32))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16"])
+def test_rewrites_keep_the_type_that_layers_compute_in(dtype):
+    keras.config.set_dtype_policy(dtype)
+    inputs = keras.Input((32, 32, 3), dtype="float32")
+    x = layers.Conv2D(32, 9, padding="same")(layers.Rescaling([1.0, 2.0, 3.0])(inputs))
+    model = keras.Model(inputs, layers.AveragePooling2D(3, 1, "same")(x))
+    keras.config.set_dtype_policy("float32")
+    rewritten, changes = rewrite(model, list(REWRITES), "int8")
+    assert len(changes) == 3
+    kinds = {layer.compute_dtype for layer in model.layers[1:]}
+    assert {layer.compute_dtype for layer in rewritten.layers[1:]} == kinds
