@@ -261,17 +261,19 @@ def _warn_of_constants(pairs):
     count = len(pairs[0][0])
     if count < 2:
         return
-    advice = "is it trained? This comparison of the files tells little"
-    for whose, number in (("model", 1), ("exported network", 0)):
-        if all(_constant(pair[number]) for pair in pairs):
-            spread = max(float(np.ptp(theirs, axis=0).max()) for _, theirs in pairs)
-            warnings.warn(
-                f"The {whose} gives the same output for all {count} images that it was "
-                f"checked on, where the model's outputs differ by {spread:.3g}: "
-                f"{advice}.",
-                stacklevel=4,
-            )
-            return
+    if all(_constant(theirs) for _, theirs in pairs):
+        whose, found = "model", "so that this comparison tells little"
+    elif all(_constant(ours) for ours, _ in pairs):
+        spread = max(float(np.ptp(theirs, axis=0).max()) for _, theirs in pairs)
+        whose = "exported network"
+        found = f"where the model's outputs differ by {spread:.2g}"
+    else:
+        return
+    warnings.warn(
+        f"The {whose} gives the same output for all {count} images that it was checked "
+        f"on, {found}: is the model trained?",
+        stacklevel=4,
+    )
 
 
 def _constant(output) -> bool:

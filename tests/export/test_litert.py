@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from keras import layers
 
+from keras_roots import graph
 from keras_roots.export import litert
 from keras_roots.export.check import ExportError
 from keras_roots.export.litert import export_tflite
+from keras_roots.export.rewrites import REWRITES, Rewrite
 from keras_roots.export.runner import LiteRTModel
+from keras_roots.export.saved_model import export_saved_model
 
 # Largest relative difference to expect of each quantisation.
 PRECISION = {None: 1e-5, "float16": 5e-3, "dynamic": 0.05, "int8": 0.08}
@@ -117,6 +120,101 @@ def test_several_outputs_keep_their_order(network, images, tmp_path):
     assert report.relative_difference < 1e-4
 
 
+def _branches(names=("photo", "age", "place"), form=list):
+    """A network of three inputs, one of integers, with nested outputs."""
+    photo = keras.Input((8, 8, 3), name=names[0])
+    age = keras.Input((4,), name=names[1])
+    place = keras.Input((2,), name=names[2], dtype="int32")
+    maps = layers.Conv2D(4, 3, name="maps")(photo)
+    features = layers.GlobalAveragePooling2D()(maps)
+    features += layers.Dense(4, name="ages")(age)
+    features += layers.Flatten()(layers.Embedding(5, 2, name="places")(place))
+    inputs = [photo, age, place]
+    if form is dict:
+        inputs = dict(zip(names, inputs, strict=True))
+    outputs = {"a": features, "pyramid": [maps, layers.MaxPooling2D(2)(maps)]}
+    return helpers.assign_random(keras.Model(inputs, outputs, name="branches"))
+
+
+def _samples(count=12):
+    rng = np.random.default_rng(0)
+    return (
+        rng.normal(size=(count, 8, 8, 3)).astype("float32"),
+        rng.normal(size=(count, 4)).astype("float32"),
+        rng.integers(0, 5, (count, 2)).astype("int32"),
+    )
+
+
+@pytest.mark.parametrize("form", [list, dict])
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_inputs_and_outputs_of_any_structure(quantize, form, tmp_path):
+    # Neither their order nor that of their names is that of the file's inputs.
+    names, samples = ("photo", "zone", "age"), _samples()
+    model = _branches(names, form)
+    given = dict(zip(names, samples, strict=True))
+    report = export_tflite(
+        model,
+        tmp_path / "net",
+        quantize,
+        given if form is dict else samples,
+        check_data=[(given if form is dict else samples, None)],
+        batch_size=5,
+    )
+    assert report.images == 12
+    loaded = LiteRTModel(tmp_path / "net")
+    assert loaded.input_shapes == {"photo": (8, 8, 3), "zone": (4,), "age": (2,)}
+    outputs = model(given if form is dict else list(samples), training=False)
+    expected = [outputs["a"], *outputs["pyramid"]]
+    for ours, theirs in zip(loaded.predict(given), expected, strict=True):
+        theirs = np.asarray(theirs)
+        assert ours.shape == theirs.shape
+        assert np.abs(ours - theirs).max() < PRECISION[quantize] * np.ptp(theirs)
+
+
+def test_random_numbers_are_made_for_every_input(tmp_path):
+    assert export_tflite(_branches(), tmp_path / "net").images == 16
+
+
+def test_samples_of_another_number_of_inputs_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="`calibration_data` must be a tuple"):
+        export_tflite(_branches(), tmp_path / "net", "int8", _samples()[:2])
+
+
+def _recurrent(layer, **kwargs):
+    """A reader of text in images: columns of features in turn, probabilities each."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    x = layers.Reshape((8, 32))(layers.Permute((2, 1, 3))(x))
+    x = layers.Bidirectional(layer(4, return_sequences=True, **kwargs))(x)
+    return keras.Model(inputs, layers.Dense(5, activation="softmax")(x), name="reader")
+
+
+RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
+
+
+@pytest.mark.parametrize("layer", RECURRENT)
+@pytest.mark.parametrize("export", [export_tflite, export_saved_model])
+def test_recurrent_networks(export, layer, images, tmp_path):
+    # Dropout has the state of a seed, which is no weight.
+    model = _recurrent(layer, dropout=0.5, recurrent_dropout=0.1)
+    report = export(model, tmp_path / "net", check_data=images() / 255)
+    assert report.relative_difference < 1e-4
+
+
+def test_a_converter_that_crashes_is_an_error(images, occupied):
+    with pytest.raises(
+        ExportError, match=r"crashes \(signal 11\) on the model 'reader'.*unroll=True"
+    ):
+        export_tflite(_recurrent(layers.GRU), occupied, "int8", images() / 255)
+
+
+def test_unrolled_networks_in_int8(images, tmp_path):
+    model = _recurrent(layers.GRU, unroll=True)
+    report = export_tflite(model, tmp_path / "net", "int8", images() / 255)
+    assert report.relative_error < 0.01
+
+
 def test_packing_is_reported_and_changes_nothing(network, images, tmp_path):
     rows = [
         ("int8", 1, [helpers.square_convolution(3, 8, 32, 32, groups)], ms)
@@ -164,13 +262,30 @@ def test_the_report_prints_as_a_table(exported):
         ({"optimize": "latency", "latency_table": __file__}, "table of measured"),
         ({"optimize": "pack"}, "`optimize` must be None.*'pack'"),
         ({"target": "sse"}, "`target` must be one of.*'sse'"),
+        ({"target": 3}, "`target` must be one of.*3"),
+        ({"optimize": True}, "`optimize` must be None.*True"),
+        ({"optimize": 3}, "`optimize` must be None.*3"),
+        ({"optimize": ["latency", 3]}, "`optimize` must be None.*3"),
+        ({"quantize": 3}, "`quantize` must be one of.*3"),
+        ({"quantize": ["int8"]}, "`quantize` must be one of"),
+        ({"io": 3}, "`io` must be 'float'"),
+        ({"max_error": "none"}, "`max_error` must be a finite number, 0 or more"),
+        ({"max_error": -1}, "`max_error`"),
+        ({"latency_table": 3}, "`latency_table` must be a path or None.*3"),
+        ({"calibration_data": 3}, "`calibration_data` must be.*int"),
+        ({"calibration_data": "photos"}, "`calibration_data` must be.*str"),
+        ({"calibration_data": {"x": 1}}, "`calibration_data` must be.*dictionary"),
+        ({"calibration_data": [None]}, "`calibration_data` must be"),
+        ({"check_data": 3}, "`check_data` must be"),
+        ({"path": 3}, "`path` must be a path. Received: path=3"),
+        ({"path": None}, "`path` must be a path. Received: path=None"),
     ],
 )
 def test_impossible_arguments_write_nothing(arguments, text, network, tmp_path):
     if "calibration_data" in arguments:
         arguments = {"quantize": "int8", **arguments}
     with pytest.raises(ValueError, match=text):
-        export_tflite(network(), tmp_path / "net", **arguments)
+        export_tflite(network(), **{"path": tmp_path / "net", **arguments})
     assert os.listdir(tmp_path) == []
 
 
@@ -207,23 +322,68 @@ def test_float16_that_overflows_is_an_error(network, images, occupied):
         export_tflite(model, occupied, "float16", check_data=images())
 
 
-@pytest.mark.parametrize(
-    ("factor", "text"), [(np.nan, "NaN or infinite"), (0.0, "same output for all 24")]
-)
-def test_a_dead_model_is_an_error(factor, text, network, images, occupied):
-    model = network()
+def _scaled(model, factor):
     kernel, bias = model.get_layer("scores").get_weights()
     model.get_layer("scores").set_weights([kernel * factor, bias])
-    with pytest.raises(ExportError, match="The model gives .*" + text):
-        export_tflite(model, occupied, check_data=images())
+    return model
 
 
-def test_int8_that_loses_the_answer_is_an_error(network, images, occupied):
-    model = network()
+def test_a_model_that_gives_nan_is_an_error(network, images, occupied):
+    with pytest.raises(ExportError, match="The model gives NaN or infinite"):
+        export_tflite(_scaled(network(), np.nan), occupied, check_data=images())
+
+
+@pytest.mark.parametrize(
+    ("factor", "quantize", "text"),
+    [
+        (0.0, None, "The model gives the same output for all 24"),
+        (1e-4, "int8", "The exported network gives the same output for all 24"),
+    ],
+)
+def test_what_an_untrained_model_lacks_is_a_warning(
+    factor, quantize, text, network, images, tmp_path
+):
+    with pytest.warns(UserWarning, match=text):
+        export_tflite(_scaled(network(), factor), tmp_path / "net", quantize, images())
+    assert os.listdir(tmp_path) == ["net"]
+
+
+def _lost_in_int8():
+    """A network with one channel a million times as wide as those that matter."""
+    inputs = keras.Input((8, 8, 3))
+    wide = layers.Concatenate()([inputs, 1e6 * inputs[..., :1]])
+    outputs = layers.Conv2D(2, 1, name="scores")(wide)
+    model = keras.Model(inputs, layers.GlobalAveragePooling2D()(outputs))
     kernel, bias = model.get_layer("scores").get_weights()
-    model.get_layer("scores").set_weights([kernel * 1e-4, bias])
-    with pytest.raises(ExportError, match="exported network gives the same output"):
-        export_tflite(model, occupied, "int8", images())
+    kernel[:, :, 3] = 0
+    model.get_layer("scores").set_weights([kernel, bias])
+    return model
+
+
+def test_int8_that_loses_the_answer_is_an_error(images, occupied):
+    with pytest.raises(ExportError, match="relative squared error of .*0.05.*max_err"):
+        export_tflite(_lost_in_int8(), occupied, "int8", images())
+
+
+def test_the_caller_may_allow_more(images, tmp_path):
+    report = export_tflite(
+        _lost_in_int8(), tmp_path / "net", "int8", images(), max_error=2
+    )
+    assert 0.05 < report.relative_error < 2
+    assert f"{report.relative_error:.2g}" in str(report)
+
+
+@pytest.mark.parametrize("quantize", PRECISION)
+def test_a_rewrite_that_is_not_exact_is_an_error(
+    quantize, network, images, occupied, monkeypatch
+):
+    def wrong(model, *_):
+        return _scaled(graph.rewrite(model, lambda layer: None), 0.9), {"scores": "x"}
+
+    monkeypatch.setitem(REWRITES, "widen_stem", Rewrite(wrong))
+    monkeypatch.setattr(litert, "convert", lambda *_, **__: pytest.fail("converted"))
+    with pytest.raises(ExportError, match="widen_stem changed them by 0.*leave that"):
+        export_tflite(network(), occupied, quantize, images(), optimize="widen_stem")
 
 
 def test_too_little_agreement_is_an_error(network, images, occupied, monkeypatch):
@@ -242,13 +402,23 @@ def test_what_litert_has_no_operation_for_is_an_error(occupied):
         export_tflite(model, occupied)
 
 
-def test_a_subclassed_model_is_refused(occupied):
-    class Subclassed(keras.Model):
-        def call(self, inputs):
-            return inputs
-
+@pytest.mark.parametrize("export", [export_tflite, export_saved_model])
+@pytest.mark.parametrize(
+    "model",
+    [
+        helpers.Subclassed(),
+        keras.Sequential([layers.Conv2D(2, 3)]),
+        keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(2, 3)]),
+        None,
+        3,
+        layers.Conv2D(2, 3),
+    ],
+    ids=["subclassed", "unbuilt", "any size", "None", "number", "layer"],
+)
+def test_what_is_no_model_of_a_fixed_size_is_refused(export, model, tmp_path):
     with pytest.raises(ValueError, match="`model`"):
-        export_tflite(Subclassed(), occupied)
+        export(model, tmp_path / "net")
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_missing_runtime_is_named_before_the_work(network, occupied, monkeypatch):

@@ -1,5 +1,6 @@
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -51,6 +52,38 @@ def test_images_of_another_shape_are_refused(exported):
     loaded = LiteRTModel(exported(None)[0])
     with pytest.raises(ValueError, match=r"shape \(n, 8, 8, 3\).*\(2, 9, 8, 3\)"):
         loaded.predict(np.zeros((2, 9, 8, 3)))
+
+
+def _two_inputs():
+    shapes = {"zone": (3,), "age": (2,)}
+    inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
+    outputs = keras.layers.Dense(2)(inputs["zone"]) + inputs["age"]
+    return keras.Model(list(inputs.values()), outputs)
+
+
+def test_several_inputs_go_by_name():
+    model = _two_inputs()
+    loaded = LiteRTModel(litert.convert(model, batch_size=2))
+    assert loaded.input_shapes == {"zone": (3,), "age": (2,)}
+    rng = np.random.default_rng(0)
+    given = {
+        name: rng.normal(size=(5, *shape)).astype("float32")
+        for name, shape in loaded.input_shapes.items()
+    }
+    (found,) = loaded.predict(given)
+    expected = np.asarray(model([given["zone"], given["age"]]))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    for wrong, text in (
+        (given["zone"], "dictionary of arrays by name.*ndarray"),
+        ({"zone": given["zone"]}, "must have the names"),
+        (
+            given | {"age": given["zone"]},
+            r"'age'\]` must be of shape \(n, 2\)",
+        ),
+        (given | {"age": given["age"][:3]}, "as many for every input"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            loaded.predict(wrong)
 
 
 def test_files_that_are_none(tmp_path):

@@ -185,13 +185,46 @@ def test_a_folder_of_something_else_is_refused(network, tmp_path):
     ("arguments", "text"),
     [
         ({"lowering": "fast"}, "`lowering` must be one of.*'fast'"),
+        ({"lowering": 3}, "`lowering` must be one of.*3"),
         ({"check_data": np.zeros((4, 4, 4, 3))}, "`check_data`"),
+        ({"check_data": 3}, "`check_data` must be"),
+        ({"path": 3}, "`path` must be a path. Received: path=3"),
+        ({"path": None}, "`path` must be a path"),
     ],
 )
 def test_impossible_arguments_write_nothing(arguments, text, network, tmp_path):
     with pytest.raises(ValueError, match=text):
-        export_saved_model(network(), tmp_path / "net", **arguments)
+        export_saved_model(network(), **{"path": tmp_path / "net", **arguments})
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_inputs_and_outputs_of_any_structure(groups, tmp_path):
+    import tensorflow as tf
+
+    shapes = {"zone": (4,), "age": (4, 4, 4)}
+    inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
+    maps = GroupedConv2D(4, 3, groups=groups)(inputs["age"])
+    added = layers.GlobalAveragePooling2D()(maps) - 2 * inputs["zone"]
+    model = keras.Model(inputs, {"sum": added, "maps": [maps, 3 * maps]})
+    rng = np.random.default_rng(0)
+    given = {
+        "zone": rng.normal(size=(5, 4)).astype("float32"),
+        "age": rng.normal(size=(5, 4, 4, 4)).astype("float32"),
+    }
+    report = export_saved_model(model, tmp_path / "net", check_data=given)
+    assert (report.images, report.relative_difference < 1e-5) == (5, True)
+    assert export_saved_model(model, tmp_path / "other").images == 16
+    serve = tf.saved_model.load(str(tmp_path / "net")).signatures["serving_default"]
+    found = serve(**{name: tf.constant(array) for name, array in given.items()})
+    expected = model(given)
+    assert sorted(found) == ["maps/0", "maps/1", "sum"]
+    for name, output in {
+        "sum": expected["sum"],
+        "maps/0": expected["maps"][0],
+        "maps/1": expected["maps"][1],
+    }.items():
+        np.testing.assert_allclose(found[name], output, atol=1e-5)
 
 
 def test_native_is_refused_where_it_cannot_be_checked(network, tmp_path, monkeypatch):
