@@ -80,6 +80,7 @@ def fit(
     if recipe.ema:
         averaged = keras.callbacks.SwapEMAWeights()
         averaged.set_model(trainee)
+    print(f"augmentation: {recipe.augmentation}", flush=True)
     verbose = sys.stdout.isatty() if verbose is None else verbose
     checkpoint = Path(output_dir, cb.LAST)
     batches = {

@@ -59,8 +59,9 @@ def names(optimize: str | Sequence[str] | None, dtype: str) -> tuple[str, ...]:
     Raises:
         ValueError: There is no such rewrite.
     """
-    wanted = (optimize,) if isinstance(optimize, str) else tuple(optimize or ())
-    if not set(wanted) <= set(CHOICES):
+    listed = isinstance(optimize, Sequence) and not isinstance(optimize, str)
+    wanted = () if optimize is None else tuple(optimize) if listed else (optimize,)
+    if not all(name in CHOICES for name in wanted):
         raise ValueError(
             f"`optimize` must be None, {LATENCY!r}, or some of {list(REWRITES)}. "
             f"Received: optimize={optimize!r}"

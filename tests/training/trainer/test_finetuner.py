@@ -92,7 +92,7 @@ def reader_of_arrows():
 
 
 @pytest.mark.parametrize("distillation", [0.0, 1.0])
-def test_what_a_network_knows_it_keeps(distillation, reader_of_arrows):
+def test_what_a_network_knows_it_keeps(distillation, reader_of_arrows, capsys):
     """No mirroring unless asked for; statistics that fit the weights."""
     tested = arrows(200, 1)
     assert accuracy(reader_of_arrows, tested) > 0.97
@@ -100,6 +100,7 @@ def test_what_a_network_knows_it_keeps(distillation, reader_of_arrows):
     copy.set_weights(reader_of_arrows.get_weights())
     train = finetuner(arrows(240, 0), distillation=distillation, verbose=False)
     assert accuracy(train(copy, reader_of_arrows), tested) > 0.97
+    assert "augmentation: none\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
