@@ -75,9 +75,10 @@ def network(seed):
         model = _Builder(rng).model()
     finally:
         keras.config.set_dtype_policy(policy)
-    assign(model, rng)
     shapes = [(3, *tensor.shape[1:]) for tensor in model.inputs]
     images = [rng.normal(size=shape) for shape in shapes]
+    model(images if len(images) > 1 else images[0])  # builds activations with weights
+    assign(model, rng)
     return model, images
 
 

@@ -204,3 +204,17 @@ for kind in (keras.layers.BatchNormalization, BatchNormalization):
     np.testing.assert_allclose(norm.moving_variance, flat.var(0), rtol=1e-4)
 """
     run_python(code, KERAS_BACKEND="jax")
+
+
+class _Negated(keras.layers.BatchNormalization):
+    """A normalisation that computes something else."""
+
+
+def test_subclasses_keep_their_statistics_with_a_warning():
+    own, norm = _Negated(name="own"), keras.layers.BatchNormalization(name="norm")
+    model = keras.Sequential([keras.Input((4, 4, 3)), own, norm])
+    images = np.random.default_rng(0).normal(3, 1, (20, 4, 4, 3))
+    with pytest.warns(UserWarning, match=r"\['own'\], the first of them a _Negated"):
+        made = recalibrate(model, images)
+    assert not np.any(made.get_layer("own").moving_mean)
+    assert np.all(made.get_layer("norm").moving_mean)

@@ -61,3 +61,41 @@ def test_operations_that_are_called_twice_are_absent():
 def test_a_model_without_a_graph_is_refused():
     with pytest.raises(ValueError, match="functional or Sequential"):
         Connections(Subclassed())
+
+
+def test_followers_that_are_called_twice_are_absent():
+    inputs = keras.Input((4,))
+    one, twice = layers.Dense(4), layers.ReLU()
+    connections = Connections(keras.Model(inputs, twice(one(twice(inputs)))))
+    assert connections.follower(one) is None
+
+
+def test_calls_in_a_model_within_count_too():
+    layer = layers.Dense(4)
+    inner = keras.Sequential([keras.Input((4,)), layer])
+    inputs = keras.Input((4,))
+    connections = Connections(keras.Model(inputs, inner(layer(inputs))))
+    assert connections.sources(layer) == []
+
+
+def test_layers_of_a_model_that_is_called_twice_have_their_places():
+    one, two = layers.Dense(4), layers.Dense(4)
+    inner = keras.Sequential([keras.Input((4,)), one, two])
+    inputs = keras.Input((4,))
+    connections = Connections(keras.Model(inputs, inner(inner(inputs))))
+    assert connections.follower(one) is two
+    assert connections.sources(inner) == []
+
+
+def test_the_shape_that_all_calls_have():
+    same, other, apart = (layers.ReLU(name=n) for n in ("same", "other", "apart"))
+    inputs = keras.Input((8, 8, 3))
+    x = other(same(same(inputs)))
+    model = keras.Model(inputs, other(layers.AveragePooling2D(2)(x)))
+    apart(inputs)
+    same(keras.Input((4, 4, 3)))  # not in the model
+    connections = Connections(model)
+    assert connections.input(same).shape == connections.output(same).shape
+    assert connections.input(same).shape == (None, 8, 8, 3)
+    assert connections.input(other) is None and connections.output(other) is None
+    assert connections.input(apart) is None

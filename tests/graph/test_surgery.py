@@ -309,3 +309,35 @@ def test_channels_of_weights_and_masks_are_selected():
     assert list(changed) == ["kernel_constraint"]
     np.testing.assert_array_equal(changed["kernel_constraint"].mask, mask[..., [2, 0]])
     assert isinstance(changed["kernel_constraint"].constraint, keras.constraints.NonNeg)
+
+
+def test_lora_is_merged_in_the_kernel():
+    layer = layers.Conv2D(4, 3, activation=layers.PReLU())
+    model = keras.Sequential([keras.Input((6, 6, 3)), layer])
+    images = np.random.default_rng(1).normal(size=(2, 6, 6, 3))
+    model(images)  # builds the activation
+    layer.enable_lora(2)
+    layer.lora_kernel_b.assign(np.random.default_rng(0).normal(size=(2, 4)))
+    config, weights = surgery.merged(layer)
+    assert [w.shape for w in weights] == [(3, 3, 3, 4), (4,), (4, 4, 4)]
+    new = surgery.Replacement([layers.Conv2D.from_config(config)], [weights])
+    copy = surgery.rewrite(model, lambda each: new if each is layer else None)
+    assert not copy.layers[1].lora_enabled
+    np.testing.assert_allclose(copy(images), model(images), rtol=1e-4, atol=1e-5)
+
+
+def test_new_layers_take_no_name_of_the_model():
+    inputs = keras.Input((4,))
+    x = layers.Dense(4, name="one")(inputs)
+    model = keras.Model(inputs, layers.Dense(4, name="extra")(x))
+
+    def replace(layer):
+        new = [layers.Dense(4, name=name) for name in ("extra", layer.name)]
+        weights = layer.get_weights()
+        return surgery.Replacement(new, [[np.eye(4), np.zeros(4)], weights])
+
+    copy = surgery.rewrite(model, replace)
+    names = [layer.name for layer in copy.layers[1:]]
+    assert names == ["extra_2", "one", "extra", "extra_3"]
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    np.testing.assert_allclose(copy(x), model(x), rtol=1e-5)

@@ -31,3 +31,33 @@ def test_cut_takes_diagonal_blocks():
         carry_over.cut(kernel, 2)[0, 0],
         [[0, 1, 2, 15, 16, 17], [6, 7, 8, 21, 22, 23]],
     )
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("carry", ["slice", "energy", "responses", None])
+def test_activations_that_are_layers_and_lora(use_bias, carry):
+    settings = {"padding": "same", "use_bias": use_bias}
+    model = helpers.chain(
+        keras.layers.Conv2D(8, 3, name="first", **settings),
+        keras.layers.Conv2D(
+            8, 3, name="next", activation=keras.layers.PReLU(), **settings
+        ),
+        keras.layers.Conv2D(8, 1, name="point", activation=keras.layers.PReLU()),
+        keras.layers.Conv2D(8, 1, name="last"),
+    )
+    images = np.random.default_rng(2).normal(size=(20, 16, 16, 3)).astype("float32")
+    model(images)  # builds the activations
+    for name in ("next", "last"):
+        layer = model.get_layer(name)
+        layer.enable_lora(2)
+        values = np.random.default_rng(0).normal(size=layer.lora_kernel_b.shape)
+        layer.lora_kernel_b.assign(values)
+    alpha = model.get_layer("next").activation.alpha
+    alpha.assign(np.random.default_rng(1).normal(size=alpha.shape))
+    images = images if carry == "responses" else None
+    made = rootify(model, 2, carry_over=carry, images=images).get_layer("next")
+    assert made.groups == 2 and not made.lora_enabled
+    np.testing.assert_array_equal(made.activation.alpha, alpha)
+    if carry == "slice":
+        kernel = carry_over.cut(np.array(model.get_layer("next").kernel), 2)
+        np.testing.assert_array_equal(made.kernel, kernel)

@@ -164,3 +164,27 @@ def test_a_sequential_that_is_not_built_is_refused_with_any_shape():
     )
     with pytest.raises(ValueError, match="not built"):
         plan_rootify(model, 2, input_shape=(16, 16, 3))
+
+
+class _Standardised(keras.layers.Conv2D):
+    """A convolution that computes something else."""
+
+
+def test_subclasses_stay_with_the_reason():
+    model = helpers.chain(
+        helpers.same_conv(8, 3, "first"),
+        _Standardised(8, 3, name="own"),
+        helpers.same_conv(8, 3, "last"),
+    )
+    plan = plan_rootify(model, 2)
+    rows = {row.name: row for row in plan.layers}
+    reason = "a _Standardised, a subclass of Conv2D: what it computes is not known"
+    assert rows["own"].reason == reason and reason in str(plan)
+    assert (rows["own"].way, rows["last"].way) == (None, "groups")
+    assert type(plan.apply().get_layer("own")) is _Standardised
+    with pytest.raises(
+        ValueError, match="`root` .* must name .*: last. Received: 'own'"
+    ):
+        plan_rootify(model, {"own": 2})
+    with pytest.raises(ValueError, match="`layers` must name .*: last. Received: own"):
+        plan_rootify(model, 2, layers=["own"])

@@ -99,3 +99,19 @@ def test_a_convolution_of_another_class_stays():
     assert (row.way, row.reason) == (None, "a _Scaled")
     with pytest.raises(ValueError, match="'scaled' cannot be decomposed"):
         plan_decomposition(model, ranks={"scaled": 2})
+
+
+class _Standardised(keras.layers.Conv2D):
+    """A convolution that computes something else."""
+
+
+def test_subclasses_stay_with_the_reason():
+    layers = [_Standardised(8, 3, name="own"), keras.layers.Conv2D(8, 3, name="plain")]
+    model = keras.Sequential([keras.Input((12, 12, 3)), *layers])
+    reason = "a _Standardised, a subclass of Conv2D: what it computes is not known"
+    plan = plan_decomposition(model, 0.5, cost=None)
+    own, plain = plan.layers
+    assert (own.way, own.reason, plain.way) == (None, reason, "rank")
+    assert type(plan.apply().get_layer("own")) is _Standardised
+    with pytest.raises(ValueError, match=f"'own' cannot be decomposed: {reason}"):
+        plan_decomposition(model, ranks={"own": 2})

@@ -84,3 +84,38 @@ def test_channels_first(conv):
     np.testing.assert_allclose(
         _outputs(small, images), _outputs(model, images), atol=1e-5
     )
+
+
+def _with_lora(layer, shape):
+    """A layer that is built and has LoRA that matters."""
+    layer.build((None, *shape))
+    layer.enable_lora(2)
+    layer.lora_kernel_b.assign(np.random.default_rng(3).normal(size=(2, layer.filters)))
+    return layer
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("lora", [True, False])
+@pytest.mark.parametrize("activation", [layers.PReLU, layers.LeakyReLU, None])
+def test_activations_that_are_layers_and_lora(use_bias, groups, lora, activation, conv):
+    layer = conv(
+        8,
+        3,
+        groups=groups,
+        name="conv",
+        use_bias=use_bias,
+        activation=activation and activation(),
+    )
+    if lora:
+        _with_lora(layer, (12, 12, 6))
+    model = keras.Sequential([keras.Input((12, 12, 6)), layer])
+    images = np.random.default_rng(2).normal(size=(2, 12, 12, 6)).astype("float32")
+    model(images)  # builds the activation
+    if activation is layers.PReLU:
+        alpha = layer.activation.alpha
+        alpha.assign(np.random.default_rng(1).normal(size=alpha.shape))
+    small = decompose(model, ranks={"conv": 8}, cost=None)
+    np.testing.assert_allclose(
+        _outputs(small, images), _outputs(model, images), rtol=1e-4, atol=1e-5
+    )

@@ -179,3 +179,20 @@ def test_weights_that_are_no_numbers_are_refused():
     layer.set_weights([np.full_like(w, np.nan) for w in layer.get_weights()])
     with pytest.raises(ValueError, match="kernel of layer 'grouped' must be finite"):
         prune(model, 0.5)
+
+
+def test_lora_is_merged_and_other_classes_stay():
+    class Own(keras.layers.Dense):
+        pass
+
+    stack = [keras.layers.Dense(8, name="lora"), Own(8), keras.layers.Dense(4)]
+    model = keras.Sequential([keras.Input((6,)), *stack])
+    stack[0].enable_lora(2)
+    stack[0].lora_kernel_b.assign(np.random.default_rng(0).normal(size=(2, 8)))
+    pruned = prune(model, 0.5)
+    merged = np.array(stack[0].kernel)
+    found = np.array(pruned.get_layer("lora").kernel)
+    assert (found == 0).sum() == 24
+    np.testing.assert_array_equal(found[found != 0], merged[found != 0])
+    np.testing.assert_array_equal(pruned.layers[2].kernel, stack[1].kernel)
+    assert len(sparsity_report(model).layers) == 2
