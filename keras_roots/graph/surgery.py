@@ -1,5 +1,6 @@
 """Rewriting a model: swap its layers for others and carry the weights over."""
 
+import contextlib
 import inspect
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,8 @@ import numpy as np
 
 from keras_roots.graph import walk
 from keras_roots.layers import FixedZeros
+
+_SHOWN = 300  # characters of another's message
 
 
 class Replacement(NamedTuple):
@@ -36,7 +39,8 @@ def rewrite(
         model: A functional model, or a Sequential one that is built; models within it
             are rewritten too. It stays as it is.
         replace: Function of each layer. `None` copies the layer with its weights, a
-            new layer takes over its weights, a `Replacement` brings its own.
+            new layer takes over its weights, a `Replacement` brings its own, and
+            a functional model over other layers is copied as a model within.
         any_size: Whether the copy takes images of any height and width: `(batch, None,
             None, channels)`, with channels last.
 
@@ -54,10 +58,12 @@ def rewrite(
     def chain(layer):
         # By identity: what models within the model share, their copies share too.
         if id(layer) not in chains:
-            if walk.is_graph(layer):
-                chains[id(layer)] = [clone(layer)]
+            asks = isinstance(layer, keras.Layer) and not walk.is_graph(layer)
+            new = replace(layer) if asks else layer
+            if walk.is_graph(new):
+                chains[id(layer)] = [clone(new)]
             else:
-                chains[id(layer)] = _new_layers(layer, replace, weights, taken)
+                chains[id(layer)] = _new_layers(layer, new, weights, taken)
         return chains[id(layer)]
 
     def clone(model):
@@ -119,12 +125,14 @@ def copy_of(layer: keras.Layer, /, **changes) -> keras.Layer:
         layer: The layer.
         **changes: Entries of the configuration to change.
     """
-    config = configuration(layer)
-    if type(layer) is keras.layers.Lambda:
-        config |= {key: getattr(layer, key) for key in ("function", "mask")}
-        config |= {"arguments": layer.arguments, "output_shape": layer._output_shape}
-        return keras.layers.Lambda(**config | changes)
-    return layer.__class__.from_config(config | changes)
+    with _copying(layer):
+        config = configuration(layer)
+        if type(layer) is keras.layers.Lambda:
+            config |= {key: getattr(layer, key) for key in ("function", "mask")}
+            config |= {"arguments": layer.arguments}
+            config |= {"output_shape": layer._output_shape}
+            return keras.layers.Lambda(**config | changes)
+        return layer.__class__.from_config(config | changes)
 
 
 def merged(layer: keras.Layer) -> tuple[dict, list[np.ndarray]]:
@@ -223,46 +231,67 @@ def _call(layers, *args, **kwargs):
         return args[0] if args else next(iter(kwargs.values()))
     # Keras names arguments that were not given, which other layers may not have.
     kwargs = {name: value for name, value in kwargs.items() if value is not None}
-    outputs = layers[0](*args, **kwargs)
+    with _copying(layers[0]):
+        outputs = layers[0](*args, **kwargs)
     for layer in layers[1:]:
         outputs = layer(outputs)
     return outputs
 
 
-def _new_layers(layer, replace, weights, taken) -> list[keras.Layer]:
+@contextlib.contextmanager
+def _copying(layer):
+    """Says what is at fault where a layer of somebody's class cannot be copied."""
+    own = type(layer)
+    try:
+        yield
+    except Exception as error:
+        if own.__module__.partition(".")[0] in ("keras", "keras_roots"):
+            raise
+        raise ValueError(
+            "`model` must have layers that `get_config` and `from_config` make anew. "
+            f"Received: layer {layer.name!r}, a {own.__name__}, of which that says: "
+            f"{str(error).strip()[:_SHOWN]} ... If it is made of other layers, "
+            f"keras_roots.register_composite({own.__name__}) spares it the copy"
+        ) from error
+
+
+def _new_layers(layer, replacement, weights, taken) -> list[keras.Layer]:
     if not isinstance(layer, keras.Layer):  # an operation of keras.ops
         return [layer.__class__.from_config(layer.get_config())]
-    replacement = replace(layer)
     if replacement is None:
         replacement = copy_of(layer)
     if not isinstance(replacement, Replacement):
-        replacement = Replacement([replacement], [layer.get_weights()])
-    layers = [_named_apart(new, layer.name, taken) for new in replacement.layers]
+        weights.append((replacement, layer.get_weights()))
+        return [replacement]
+    layers = _named_apart(replacement.layers, layer.name, taken)
     weights.extend(zip(layers, replacement.weights, strict=True))
     return layers
 
 
-def _named_apart(layer, own, taken) -> keras.Layer:
-    """Returns a new layer, called otherwise where another one has its name.
+def _named_apart(layers, own, taken) -> list[keras.Layer]:
+    """Returns new layers, called otherwise where others have their names.
 
     Args:
-        layer: The new layer, not built.
-        own: Name of the layer whose place it takes.
-        taken: Names in the model, to which its own is added.
+        layers: The new layers, not built.
+        own: Name of the layer whose place they take, which one of them may have.
+        taken: Names in the model, to which theirs are added.
     """
-    if layer.name == own or layer.name not in taken:
-        taken.add(layer.name)
-        return layer
-    names = (f"{layer.name}_{number}" for number in itertools.count(2))
-    return _named_apart(
-        copy_of(layer, name=next(name for name in names if name not in taken)),
-        own,
-        taken,
-    )
+    others = taken - {own}
+    named = []
+    for layer in layers:
+        if layer.name in others:
+            names = (f"{layer.name}_{number}" for number in itertools.count(2))
+            free = next(name for name in names if name not in taken | others)
+            layer = copy_of(layer, name=free)
+        others.add(layer.name)
+        named.append(layer)
+    taken |= others
+    return named
 
 
 def _set_weights(layer, values):
-    layer.set_weights(values)
+    with _copying(layer):
+        layer.set_weights(values)
     for part in layer._flatten_layers():
         if isinstance(part, keras.layers.Normalization):
             part.finalize_state()  # it computes with numbers that it takes from weights
