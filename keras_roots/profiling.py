@@ -91,7 +91,8 @@ def profile(model: keras.Model, input_shape: Sequence | None = None) -> Profile:
             unknown sides; for a model with several inputs, a list of shapes.
 
     Returns:
-        A `Profile`: `.macs`, `.params`, `.layers`, and a table when printed.
+        A `Profile`: `.macs`, `.params`, `.layers`, and a table when printed. Layers of
+        classes given to `register_composite` are counted layer by layer.
 
     Raises:
         ValueError: `model` is subclassed, sides of its input are unknown, or
@@ -101,7 +102,7 @@ def profile(model: keras.Model, input_shape: Sequence | None = None) -> Profile:
         >>> profile(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])).macs
         10
     """
-    model = _built(model, input_shape)
+    model = graph.expand_composites(_built(model, input_shape))
     rows: list[LayerProfile] = []
     uncounted: list[str] = []
     seen: set[int] = set()
@@ -184,8 +185,8 @@ def _row(name, called, inputs, output) -> LayerProfile | None:
     if None in positions:
         raise ValueError(
             f"The sides of layer {name!r} are unknown, and so are its multiply-adds. "
-            "Pass `input_shape`, the shape of one input: "
-            "profile(model, input_shape=(224, 224, 3)). "
+            "Pass the shape of one input, such as `input_shape=(224, 224, 3)`, or give "
+            "the model an Input of a fixed size. "
             f"Received: an output of shape {output.shape}"
         )
     weights = sum(math.prod(getattr(layer, kernel).shape) for kernel in kind.kernels)

@@ -40,6 +40,8 @@ def recalibrate(
     Example:
         >>> smaller = recalibrate(decompose(model, error=0.1), images[:500])
     """
+    model = graph.expand_composites(model)
+    model = graph.expand_composites(model)
     images = samples.Samples.of(model, images)
     copy = samples.runnable(model)
     pools = {
@@ -84,7 +86,10 @@ def _check_reached(model, pools):
         raise ValueError(
             "`model` must have its BatchNormalization in functional or Sequential "
             "models: within wrappers and subclassed models it cannot be reached. "
-            f"Received: model={model.name!r} with {hidden} out of reach"
+            f"Received: model={model.name!r} with {hidden} out of reach. "
+            + graph.how_to_open(
+                graph.closed_layers(model, keras.layers.BatchNormalization)
+            )
         )
 
 

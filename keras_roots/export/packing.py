@@ -55,7 +55,7 @@ def pack_groups(
     Example:
         >>> packed = pack_groups(model, channels=16)
     """
-    graph.check_built(model)
+    model = graph.expand_composites(model)
     targets.check(target, dtype)
     if channels == "auto":
         merge = fastest_merge(

@@ -2,6 +2,12 @@
 
 from keras_roots.graph.channel_rules import CONVOLUTIONS, ELEMENTWISE
 from keras_roots.graph.channels import channel_spaces
+from keras_roots.graph.composite import (
+    closed_layers,
+    expand_composites,
+    how_to_open,
+    register_composite,
+)
 from keras_roots.graph.connections import Connections
 from keras_roots.graph.kinds import is_a, obstacle
 from keras_roots.graph.permute import permute_channels
@@ -39,8 +45,11 @@ __all__ = [
     "channel_spaces",
     "check_built",
     "check_graph",
+    "closed_layers",
     "configuration",
     "copy_of",
+    "expand_composites",
+    "how_to_open",
     "is_a",
     "is_graph",
     "merged",
@@ -49,6 +58,7 @@ __all__ = [
     "permute_channels",
     "positional",
     "reconfigure",
+    "register_composite",
     "rewrite",
     "symbolic_inputs",
     "walk",

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable
 
 import keras
 
+from keras_roots.graph.composite import closed_layers, how_to_open
+from keras_roots.graph.walk import operations
+
 
 def _size(layer) -> int:
     return max(getattr(layer, "kernel_size", ()), default=0)
@@ -79,14 +82,17 @@ class Selection:
             self.chosen += [name, layer.name]
         return chosen
 
-    def check(self) -> None:
+    def check(self, model: keras.Model) -> None:
         """Checks the choice, after a call for every layer of the model.
+
+        Args:
+            model: That model.
 
         Raises:
             ValueError: No layer qualifies, none was chosen, or a name is not found.
         """
         if not self.candidates:
-            raise ValueError(f"`model` has no {self.kind}")
+            raise ValueError(f"`model` has no {self.kind}{_where(model)}")
         unknown = sorted((self.names or set()) - set(self.chosen))
         if unknown or not self.chosen:
             raise ValueError(
@@ -94,6 +100,15 @@ class Selection:
                 f"{', '.join(self.candidates)}. Received: "
                 + (f"{', '.join(unknown)}" if unknown else "a choice of none of them")
             )
+
+
+def _where(model) -> str:
+    """What a model has instead of the layers that were looked for."""
+    closed = closed_layers(model, keras.layers.Conv2D)
+    if closed:
+        return f" that can be reached. {how_to_open(closed)}"
+    classes = sorted({type(layer).__name__ for _, layer in operations(model)})
+    return f". Received: model={model.name!r} with {', '.join(classes)}"
 
 
 def _checked(layers) -> set[str]:

@@ -34,7 +34,8 @@ class GroupedConv2D(keras.layers.Conv2D):
         **kwargs: The other arguments of `keras.layers.Conv2D`.
 
     Raises:
-        ValueError: `lowering` is unknown, or as `keras.layers.Conv2D` raises.
+        ValueError: `lowering` is unknown, `groups` is no positive integer, or as
+            `keras.layers.Conv2D` raises.
 
     Example:
         >>> layer = GroupedConv2D(64, 3, groups=8, padding="same")
@@ -54,6 +55,8 @@ class GroupedConv2D(keras.layers.Conv2D):
         **kwargs,
     ):
         checks.choice("lowering", lowering, lowerings.LOWERINGS)
+        groups = checks.integer("groups", groups)
+        groups = checks.integer("groups", groups)
         super().__init__(
             filters,
             kernel_size,

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
+from keras_roots import graph
 from keras_roots.convolutions import (
     Layers,
     find_convolutions,
@@ -117,6 +118,7 @@ def rank_analysis(
         32
     """
     error = checks.part("error", error)
+    model = graph.expand_composites(model)
     return RankAnalysis(
         tuple(
             _layer_rank(name, layer, error)

@@ -45,6 +45,7 @@ def shrink(model: keras.Model, error: float) -> keras.Model:
         True
     """
     error = checks.part("error", error)
+    graph.check_built(model)
     pairs = [pair for pair in find_pairs(model) if pair[0].trainable]
     if not pairs:
         raise ValueError(

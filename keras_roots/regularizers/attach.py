@@ -85,6 +85,8 @@ def with_regularizer(
         >>> forced = with_regularizer(model, ForceRegularizer(1e-3, norm="l1"))
     """
     chosen = Selection(layers, _is_convolution, "convolutions")
+    model = graph.expand_composites(model)
+    model = graph.expand_composites(model)
     names = _paths(model)
 
     def change(layer):
@@ -107,7 +109,7 @@ def with_regularizer(
         return {"kernel_regularizer": own}
 
     copy = graph.reconfigure(model, change)
-    chosen.check()
+    chosen.check(model)
     return copy
 
 
@@ -130,7 +132,7 @@ def without_regularizers(model: keras.Model) -> keras.Model:
         held = [name for name in config if name.endswith("_regularizer")]
         return dict.fromkeys(name for name in held if config[name] is not None)
 
-    return graph.reconfigure(model, change)
+    return graph.reconfigure(graph.expand_composites(model), change)
 
 
 def paper_layers(family: str) -> Callable[[keras.Layer], bool]:
@@ -191,6 +193,7 @@ def relative_force(
             f"{len(images)} images, {len(targets)} targets, batch_size={batch_size}"
         )
     ForceRegularizer(strength, **force)
+    model = graph.expand_composites(model)
     gradients = _gradient_lengths(model, images, targets, loss, batch_size)
     names = _paths(model)
 

@@ -103,6 +103,7 @@ def remove_dead_filters(model: keras.Model, threshold: float = 1e-3) -> keras.Mo
         >>> smaller = remove_dead_filters(model)
     """
     checks.part("threshold", threshold, zero=True)
+    model = graph.expand_composites(model)
     return graph.FilterRemoval(model, _dead(model, threshold)).apply()
 
 
@@ -120,6 +121,7 @@ def dead_filters(model: keras.Model, threshold: float = 1e-3) -> DeadFilters:
         ValueError: As for `remove_dead_filters`.
     """
     checks.part("threshold", threshold, zero=True)
+    model = graph.expand_composites(model)
     dead = _dead(model, threshold)
     removal = graph.FilterRemoval(model, dead)
     return DeadFilters(

@@ -113,6 +113,8 @@ def prune(
     checks.part("sparsity", sparsity, zero=True)
     checks.choice("scope", scope, SCOPES)
     chosen = Selection(layers, _is_prunable, "convolution or dense layers")
+    model = graph.expand_composites(model)
+    model = graph.expand_composites(model)
     kernels = {
         id(layer): _ranked(name, layer)
         for name, layer in graph.operations(model)

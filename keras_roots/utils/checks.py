@@ -1,5 +1,6 @@
 """Checks of arguments: each returns the value, or says what would work."""
 
+import inspect
 import math
 import numbers
 import os
@@ -149,18 +150,31 @@ def text(name: str, value) -> str:
     return value
 
 
-def function(name: str, value):
+def function(name: str, value, *arguments: str):
     """Checks a function, or what can be called as one.
 
     Args:
         name: Name of the argument.
         value: What it received.
+        *arguments: What it is called with, in this order, where that is checked too.
 
     Raises:
-        ValueError: It cannot be called.
+        ValueError: It cannot be called, or not with these arguments.
     """
+    wanted = f" of {' and '.join(arguments)}" if arguments else ""
+    expected = f"`{name}` must be a function{wanted}. "
     if not callable(value):
-        raise ValueError(f"`{name}` must be a function. Received: {name}={value!r}")
+        raise ValueError(expected + f"Received: {name}={value!r}")
+    try:
+        signature = inspect.signature(value)
+    except (ValueError, TypeError):  # some that are written in C tell nothing
+        return value
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        if arguments:
+            called = getattr(value, "__name__", type(value).__name__)
+            raise ValueError(expected + f"Received: {called}{signature}") from error
     return value
 
 

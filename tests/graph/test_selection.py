@@ -13,6 +13,7 @@ LAYERS = {
     "grouped": GroupedConv2D(2, 3, groups=2),
     "dense": keras.layers.Dense(2),
 }
+MODEL = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="model")
 
 
 def _chosen(layers):
@@ -52,7 +53,7 @@ def test_layers_of_nested_models_have_two_names():
     assert not selection(LAYERS["dense"], "other/dense")
     wide = keras.layers.Conv2D(2, 3, name="wide")
     assert selection(wide, "outer/wide") and selection(wide)
-    selection.check()
+    selection.check(MODEL)
 
 
 @pytest.mark.parametrize(
@@ -68,11 +69,11 @@ def test_a_choice_that_is_not_in_the_model(layers, received):
     for name, layer in LAYERS.items():
         selection(layer, name)
     with pytest.raises(ValueError, match=f"must name convolutions.*point.*{received}"):
-        selection.check()
+        selection.check(MODEL)
 
 
 def test_a_model_without_layers_of_the_kind():
     selection = Selection(None, lambda layer: False, "convolutions")
     assert not selection(LAYERS["wide"])
-    with pytest.raises(ValueError, match="`model` has no convolutions"):
-        selection.check()
+    with pytest.raises(ValueError, match="no convolutions.*'model' with Dense"):
+        selection.check(MODEL)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
+from keras_roots import graph
 from keras_roots.convolutions import MeasuredTimes
 from keras_roots.export import group_times, packing, targets
 from keras_roots.export.rewrites.auxiliary import drop_auxiliary_heads
@@ -102,6 +103,8 @@ def rewrite(
     tile = targets.TARGETS[target][dtype]
     curves = group_times.read(latency_table, dtype)
     changes = {}
+    if wanted:
+        model = graph.expand_composites(model)
     for name in wanted:
         rewritten, changed = REWRITES[name].apply(model, tile, curves)
         if changed:
