@@ -24,7 +24,6 @@ _PUBLIC = {
     "with_regularizer": _REGULARIZERS,
     "without_regularizers": _REGULARIZERS,
     "register_composite": "keras_roots.graph",
-    "register_composite": "keras_roots.graph",
     "profile": "keras_roots.profiling",
     "recalibrate": "keras_roots.convolutions",
     "pack_groups": "keras_roots.export",

@@ -56,7 +56,6 @@ class GroupedConv2D(keras.layers.Conv2D):
     ):
         checks.choice("lowering", lowering, lowerings.LOWERINGS)
         groups = checks.integer("groups", groups)
-        groups = checks.integer("groups", groups)
         super().__init__(
             filters,
             kernel_size,

@@ -114,7 +114,6 @@ def prune(
     checks.choice("scope", scope, SCOPES)
     chosen = Selection(layers, _is_prunable, "convolution or dense layers")
     model = graph.expand_composites(model)
-    model = graph.expand_composites(model)
     kernels = {
         id(layer): _ranked(name, layer)
         for name, layer in graph.operations(model)
