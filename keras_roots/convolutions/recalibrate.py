@@ -41,7 +41,6 @@ def recalibrate(
         >>> smaller = recalibrate(decompose(model, error=0.1), images[:500])
     """
     model = graph.expand_composites(model)
-    model = graph.expand_composites(model)
     images = samples.Samples.of(model, images)
     copy = samples.runnable(model)
     pools = {

@@ -86,7 +86,6 @@ def with_regularizer(
     """
     chosen = Selection(layers, _is_convolution, "convolutions")
     model = graph.expand_composites(model)
-    model = graph.expand_composites(model)
     names = _paths(model)
 
     def change(layer):
