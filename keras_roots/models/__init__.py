@@ -6,7 +6,7 @@ from keras_roots.models.convnet import RootConvNet
 from keras_roots.models.create import create_model, list_models
 from keras_roots.models.googlenet import RootGoogLeNet
 from keras_roots.models.name import NetworkName
-from keras_roots.models.nin import RootNiN
+from keras_roots.models.nin import RootNiN, RootNiNThin
 from keras_roots.models.predictions import CIFAR10 as CIFAR10_CLASSES
 from keras_roots.models.predictions import decode_predictions
 from keras_roots.models.registry import get_constructor
@@ -28,6 +28,7 @@ __all__ = [
     "RootConvNet",
     "RootGoogLeNet",
     "RootNiN",
+    "RootNiNThin",
     "RootResNet20",
     "RootResNet200",
     "RootResNet50",

@@ -1,4 +1,7 @@
-"""Network in Network with filter groups, for CIFAR-10 (Deep Roots, Tables 1 and 2)."""
+"""Network in Network with filter groups, for CIFAR-10 (Deep Roots, Tables 1 and 2).
+
+Beside it the same network with fewer filters, for comparison at equal cost.
+"""
 
 import keras
 
@@ -6,22 +9,38 @@ from keras_roots.models import builder, predictions
 from keras_roots.models.registry import register
 from keras_roots.models.topology import Grouped
 
-FAMILY = builder.Family("root_nin", "cifar10", size=32, min_size=4, classes=10)
+FAMILIES = {
+    name: builder.Family(name, "cifar10", size=32, min_size=4, classes=10)
+    for name in ("root_nin", "root_nin_thin")
+}
+NIN, THIN = FAMILIES.values()
 
-# Stage: (filters, kernel size) of its three convolutions, and the pool before it.
-# The last 1x1 of the last stage is the classifier.
+# Filters of the convolutions of each stage. The last 1x1 of the last stage is the
+# classifier.
+FILTERS = {
+    "root_nin": ((192, 160, 96), (192, 192, 192), (192, 192)),
+    "root_nin_thin": ((128, 112, 64), (128, 128, 128), (128, 128)),
+}
+# Stage: kernel size of its first convolution, the others being 1x1s, and the pool
+# before it.
 STAGES = {
-    "conv1": (((192, 5), (160, 1), (96, 1)), None),
-    "conv2": (((192, 5), (192, 1), (192, 1)), keras.layers.MaxPooling2D),
-    "conv3": (((192, 3), (192, 1)), keras.layers.AveragePooling2D),
+    "conv1": (5, None),
+    "conv2": (5, keras.layers.MaxPooling2D),
+    "conv3": (3, keras.layers.AveragePooling2D),
 }
 
 # The spatial convolutions of conv2 and conv3 take groups; 1x1s mix them again.
-GROUPED = (Grouped("conv2a", 0, 96, 192), Grouped("conv3a", 1, 192, 192))
+GROUPED = {
+    name: (
+        Grouped("conv2a", 0, first[-1], second[0]),
+        Grouped("conv3a", 1, second[-1], third[0]),
+    )
+    for name, (first, second, third) in FILTERS.items()
+}
 
 
-@register(FAMILY.name, GROUPED)
-@builder.documented(FAMILY, ("conv2", "conv3"))
+@register("root_nin", GROUPED["root_nin"])
+@builder.documented(NIN, ("conv2", "conv3"))
 def RootNiN(
     root=8,
     topology="root",
@@ -43,29 +62,64 @@ def RootNiN(
     Features are reachable by layer name: the outputs of stage `k` are `conv{k}a_relu`,
     `conv{k}b_relu`, `conv{k}c_relu`.
     """
-    return builder.build_model(FAMILY, _features, _classifier, **locals())
+    return builder.build_model(NIN, _nin, _classifier, **locals())
+
+
+@register("root_nin_thin", GROUPED["root_nin_thin"])
+@builder.documented(THIN, ("conv2", "conv3"))
+def RootNiNThin(
+    root=1,
+    topology="root",
+    weights=None,
+    include_top=True,
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=10,
+    classifier_activation="softmax",
+    include_preprocessing=True,
+    name=None,
+) -> keras.Model:
+    """Network in Network with fewer filters.
+
+    Dense, it has the multiply-adds of `RootNiN(root=8)`, 103 million, and about its
+    latency: what filter groups have to be held against. Layers are named as in
+    `RootNiN`.
+    """
+    return builder.build_model(THIN, _thin, _classifier, **locals())
 
 
 def preprocess_input(x):
     """Normalises pixels 0 to 255 for `include_preprocessing=False`."""
-    return builder.preprocess_input(x, FAMILY.dataset)
+    return builder.preprocess_input(x, NIN.dataset)
 
 
 def decode_predictions(preds, top=5):
     """Names the `top` classes, as `keras.applications` does: (id, name, score)."""
-    return predictions.decode_predictions(preds, FAMILY.dataset, top)
+    return predictions.decode_predictions(preds, NIN.dataset, top)
 
 
-def _features(x, groups):
-    groups_of = {layer.name: groups[layer.stage] for layer in GROUPED}
-    for stage, (convolutions, pool) in STAGES.items():
+def _nin(x, groups):
+    return _stages(x, groups, "root_nin")
+
+
+def _thin(x, groups):
+    return _stages(x, groups, "root_nin_thin")
+
+
+def _stages(x, groups, name):
+    groups_of = {layer.name: groups[layer.stage] for layer in GROUPED[name]}
+    for filters, (stage, (size, pool)) in zip(
+        FILTERS[name], STAGES.items(), strict=True
+    ):
         if pool is not None:
             x = pool(3, 2, padding="same", name=f"{stage}_pool")(x)
-        for letter, (filters, kernel_size) in zip("abc", convolutions, strict=False):
-            name = stage + letter
-            x = builder.conv(filters, kernel_size, groups_of.get(name, 1), name=name)(x)
-            x = builder.batch_norm(f"{name}_bn")(x)
-            x = keras.layers.ReLU(name=f"{name}_relu")(x)
+        for letter, count in zip("abc", filters, strict=False):
+            layer = stage + letter
+            kernel_size = size if letter == "a" else 1
+            x = builder.conv(count, kernel_size, groups_of.get(layer, 1), name=layer)(x)
+            x = builder.batch_norm(f"{layer}_bn")(x)
+            x = keras.layers.ReLU(name=f"{layer}_relu")(x)
     return x
 
 

@@ -93,6 +93,18 @@ FACTS = {
         "nin",
         *_CIFAR10,
     ),
+    "root_nin_thin": Facts(
+        "RootNiNThin",
+        128,
+        10,
+        32,
+        8,
+        8,
+        _POWERS,
+        "conv2a",
+        "nin",
+        *_CIFAR10,
+    ),
     "root_resnet20": Facts(
         "RootResNet20",
         64,

@@ -132,7 +132,8 @@ def test_root_as_tuple_is_the_groups_of_every_stage(model_name, facts):
     topology = {"root_alexnet": lambda root, k: root}.get(
         model_name, lambda root, k: max(1, root >> k)
     )
-    stages = {"root_nin": 2, "root_convnet": 2, "root_alexnet": 3, "root_resnet20": 3}
+    stages = {name: 2 for name in ("root_nin", "root_nin_thin", "root_convnet")}
+    stages |= {name: 3 for name in ("root_alexnet", "root_resnet20")}
     root = tuple(topology(facts.root, k) for k in range(stages.get(model_name, 4)))
     other = small(model_name, facts, root=root)
     assert [getattr(layer, "groups", 1) for layer in other.layers] == groups

@@ -54,6 +54,13 @@ FAMILIES = {
         _DEEP_ROOTS,
         f"Nine convolutions in three stages, with filter groups. {_GROUPS}",
     ),
+    "root_nin_thin": Family(
+        "Network in Network with fewer filters",
+        "RootNiNThin",
+        _DEEP_ROOTS,
+        "Network in Network with 128 filters in place of 192: dense, it has the "
+        f"multiply-adds of `root_nin` with 8 groups. {_GROUPS}",
+    ),
     "root_convnet": Family(
         "ConvNet (Caffe's cifar10_full)",
         "RootConvNet",

@@ -161,10 +161,17 @@ def check_layout() -> None:
 
 def _board(output_dir) -> list[keras.callbacks.Callback]:
     """Returns a callback for TensorBoard if both packages that it needs are there."""
-    if not all(map(importlib.util.find_spec, ("tensorboard", "tensorflow"))):
+    if not all(map(_is_installed, ("tensorboard", "tensorflow"))):
         return []
     board = str(Path(output_dir, "tensorboard"))
     return [keras.callbacks.TensorBoard(board, write_graph=False)]
+
+
+def _is_installed(package) -> bool:
+    try:
+        return bool(importlib.util.find_spec(package))
+    except ImportError:  # by an import hook that keeps a package out
+        return False
 
 
 def _monitor(model) -> str:

@@ -125,7 +125,6 @@ _FEW_PHOTOGRAPHS = dataclasses.replace(
 # (model, data set); None stands for every other one. A row of a model comes before one
 # of a data set.
 RECIPES = {
-    ("root_nin", "cifar10"): _CIFAR,
     # Wen et al. train 64,000 steps at batch 128: 0.1, a tenth at 32k and 48k.
     ("root_resnet20", "cifar10"): dataclasses.replace(
         _CIFAR, epochs=164, schedule="step", warmup=0.0, weight_decay=1e-4

@@ -291,7 +291,10 @@ sys.meta_path.insert(0, NoTensorFlow())
 import keras
 from keras_roots.training import data, networks, stages, trainer
 assert keras.backend.backend() == "jax"
-recipe = trainer.Recipe(4, 8, 0.02, augmentation="pad_crop_mirror", ema=0.5)
+recipe = trainer.Recipe(
+    4, 8, 0.02, augmentation="pad_crop_mirror", ema=0.5, flip="alternating",
+    initial_size=6,
+)
 network = networks.Zoo(model="root_nin", root=8)
 context = stages.Context(data.open_dataset(sys.argv[1]), sys.argv[2])
 result = stages.train(network, recipe, context)
@@ -304,7 +307,12 @@ print(result["top1"])
 @pytest.mark.slow
 def test_jax_trains_without_tensorflow_and_weights_interchange(npz, tmp_path):
     pytest.importorskip("jax")
-    done = _script(JAX, npz, tmp_path / "run", KERAS_BACKEND="jax")
+    # TensorBoard, whose callback imports TensorFlow, is installed.
+    board = tmp_path / "site" / "tensorboard"
+    board.mkdir(parents=True)
+    (board / "__init__.py").touch()
+    path = os.pathsep.join(filter(None, [str(board.parent), os.getenv("PYTHONPATH")]))
+    done = _script(JAX, npz, tmp_path / "run", KERAS_BACKEND="jax", PYTHONPATH=path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(_rows(tmp_path / "run")) == 4
     model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)

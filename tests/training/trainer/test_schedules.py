@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -65,7 +67,10 @@ def test_every_recipe_is_possible():
 def test_recipe_takes_the_nearest_row_and_the_changes():
     assert get_recipe("root_nin", "cifar10").epochs == 60
     assert get_recipe("root_nin", "digits") == RECIPES[None, "digits"]
-    assert get_recipe("root_alexnet", "digits") == RECIPES["root_alexnet", None]
+    of_model = dataclasses.replace(
+        RECIPES["root_alexnet", None], augmentation=RECIPES[None, "digits"].augmentation
+    )
+    assert get_recipe("root_alexnet", "digits") == of_model
     assert get_recipe("root_nin", "/some/folder") == RECIPES[None, None]
     assert get_recipe("root_nin", "cifar10", epochs=3, warmup=None).epochs == 3
 

@@ -7,7 +7,8 @@ from keras_roots.training.reports.performance.suites import ROOTS, SUITES, choos
 
 
 def test_roots_are_the_largest_powers_of_two():
-    assert sorted(ROOTS) == list_models()
+    # Network in Network with fewer filters has its dense form to be held against.
+    assert {*list_models()} - {*ROOTS} == {"root_nin_thin"}
     for family, root in ROOTS.items():
         topology = "column" if family == "root_alexnet" else "root"
         # The message names the layer that cannot be divided further; 32 divides all.
