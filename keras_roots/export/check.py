@@ -10,10 +10,12 @@ import numpy as np
 from keras_roots.convolutions import Samples
 from keras_roots.export import signature
 
-# What a quantised file may differ by unless a caller says otherwise: relative squared
-# error of an output; or for class probabilities, this top-1 agreement is enough.
-MAX_ERROR = 0.05
-ENOUGH_AGREEMENT = 0.9
+# Relative squared error of an output that a quantised file may have unless a caller
+# says otherwise, and what it is warned of from. Of networks that quantise well it is
+# below 0.01; of ResNet50 with random weights 0.1 for scores, 0.4 for features.
+MAX_ERROR = 0.5
+NOTABLE_ERROR = 0.05
+ENOUGH_AGREEMENT = 0.9  # in top-1, for which class probabilities may have any error
 # float32 cannot resolve less of an output than this part of its largest value.
 _SMALLEST_RANGE = 1e-3
 _STEPS = 255  # of int8 in the range of an output
@@ -142,8 +144,8 @@ def compare(
 ) -> Agreement:
     """Compares the outputs of an exported network with the Keras model's.
 
-    Warns where one of them gives the very same output for all images: a model that is
-    not trained, or whose outputs differ by less than int8 can hold.
+    Warns of what is true of the model: where one of them gives the very same output for
+    all images, and where quantisation loses much.
 
     Args:
         exported: Outputs of the exported network, one array per output.
@@ -153,8 +155,9 @@ def compare(
         min_agreement: Smallest top-1 agreement allowed, `None` for any.
         quantized: Whether to allow what honest quantisation costs, if neither
             `max_error` nor `min_agreement` is given: a relative squared error of
-            `MAX_ERROR`, or a step of int8 in the output's range; for class
-            probabilities, a top-1 agreement of `ENOUGH_AGREEMENT` is enough as well.
+            `MAX_ERROR`, with a warning above `NOTABLE_ERROR`. Differences of a step of
+            int8 in the output's range, or class probabilities with a top-1 agreement of
+            `ENOUGH_AGREEMENT`, are allowed and not warned of.
 
     Raises:
         ExportError: Outputs are NaN, or agree less than allowed.
@@ -235,26 +238,27 @@ def _pairs(exported, expected):
 
 
 def _check_quantized(index, ours, theirs):
+    """Checks an output by the defaults, or warns of it."""
     error, top1 = _relative_error(ours, theirs), _top1((ours, theirs))
     scores = _are_probabilities(theirs)
     span = 1.0 if scores else max(theirs.max(), 0) - min(theirs.min(), 0)
-    if error <= MAX_ERROR or np.abs(ours - theirs).max() <= span / _STEPS:
+    if error <= NOTABLE_ERROR or np.abs(ours - theirs).max() <= span / _STEPS:
         return
-    agree = ""
-    if scores:
-        if top1 >= ENOUGH_AGREEMENT:
-            return
-        agree = (
-            f", and names the model's top-1 class for {top1:.1%} of {len(theirs)} "
-            f"images, less than {ENOUGH_AGREEMENT:.0%}"
-        )
-    raise ExportError(
-        f"The exported network's output {index} differs from the model's by a "
-        f"relative squared error of {error:.3g}, more than {MAX_ERROR:g}{agree}. "
+    if scores and top1 >= ENOUGH_AGREEMENT:
+        return
+    agree = "" if top1 is None else f" and top-1 agreement of {top1:.1%}"
+    text = (
+        f"The exported network's output {index} has a relative squared error of "
+        f"{error:.3g}{agree}, compared with the model on {len(theirs)} images. "
         "Calibrate it on images of the kind that the model is made for; if they are, "
-        "quantisation loses this much: allow it by `max_error` or `min_agreement`, or "
-        "quantise less."
+        "quantisation loses this much: quantise less"
     )
+    if error > MAX_ERROR:
+        raise ExportError(
+            f"{text}, or allow it by `max_error` or `min_agreement`; by default, at "
+            f"most {MAX_ERROR:g} is allowed."
+        )
+    warnings.warn(f"{text}.", stacklevel=4)
 
 
 def _warn_of_constants(pairs):

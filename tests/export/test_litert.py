@@ -361,7 +361,7 @@ def _lost_in_int8():
 
 
 def test_int8_that_loses_the_answer_is_an_error(images, occupied):
-    with pytest.raises(ExportError, match="relative squared error of .*0.05.*max_err"):
+    with pytest.raises(ExportError, match="relative squared error of .*max_error"):
         export_tflite(_lost_in_int8(), occupied, "int8", images())
 
 
@@ -369,7 +369,7 @@ def test_the_caller_may_allow_more(images, tmp_path):
     report = export_tflite(
         _lost_in_int8(), tmp_path / "net", "int8", images(), max_error=2
     )
-    assert 0.05 < report.relative_error < 2
+    assert 0.5 < report.relative_error < 2
     assert f"{report.relative_error:.2g}" in str(report)
 
 

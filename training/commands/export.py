@@ -113,9 +113,8 @@ class Export:
     )
     max_error: float | None = option(
         None,
-        "Fail if an output's squared error is more than this part of its squares. By "
-        "default, 0.05 with int8 weights, or for probabilities of classes another "
-        "top-1 class on a tenth of the images.",
+        "Fail if an output's squared error is more than this part of its squares; by "
+        "default, with int8 weights, half, with a warning from 0.05 on.",
         least=0,
     )
     min_agreement: float | None = option(
