@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import keras
-import numpy as np
 
 from keras_roots import convolutions
-from keras_roots.groups import plan_rootify
-from keras_roots.lowrank import plan_decomposition
+from keras_roots.groups import RootPlan, group_fits, plan_rootify
+from keras_roots.lowrank import decompose_in_order, plan_decomposition
 
 COSTS = ("macs", "latency")
 
@@ -22,15 +21,14 @@ class CompressionPlan(convolutions.Plan):
 
     Attributes:
         cost: The cost that was to fall: `"macs"` or `"latency"`.
-        images: Sample images `(n, height, width, channels)`, which kernels are fitted
-            to.
+        images: Samples of the model's inputs, which kernels are fitted to.
         seed: Seed of everything random.
         input_shape: Shape of one image, where the model's own has unknown sides.
         scale: What a millisecond saved in single layers saves in the whole network.
     """
 
     cost: str
-    images: np.ndarray = dataclasses.field(repr=False, compare=False)
+    images: convolutions.Samples = dataclasses.field(repr=False, compare=False)
     seed: int | None = 0
     input_shape: Sequence | None = dataclasses.field(default=None, repr=False)
     scale: float = 1.0
@@ -60,18 +58,35 @@ class CompressionPlan(convolutions.Plan):
     def apply(self) -> keras.Model:
         """Returns a copy of the model with these groups and ranks.
 
-        Kernels are fitted to the responses of the layers before, and
-        BatchNormalization's statistics are estimated anew: a start for training.
+        Kernels are fitted one by one to the responses of the model, from the inputs
+        that the layers before them give by then, and BatchNormalization's statistics
+        are estimated anew: a start for training.
 
         Raises:
             ValueError: Weights or responses are not finite.
         """
-        model = self.model
-        if self.groups:
-            model = self._with_groups("responses", self.images)
-        if self.ranks:
-            model = self._with_ranks(model, method="responses", images=self.images)
-        return convolutions.recalibrate(model, self.images)
+        return convolutions.recalibrate(self.fit(), self.images)
+
+    def fit(self) -> keras.Model:
+        """Returns what `apply` does, before BatchNormalization is recalibrated.
+
+        Raises:
+            ValueError: Weights or responses are not finite.
+        """
+        if not self.groups:
+            how = {"method": "responses", "images": self.images}
+            return self._with_ranks(self.model, **how) if self.ranks else self.model
+        plan = self._plan_groups("responses", self.images)
+        if not self.ranks:
+            return plan.apply()
+        shapes, seed = self.images.shapes, self.seed
+        return decompose_in_order(
+            *plan.networks(),
+            self.ranks,
+            self.images,
+            seed,
+            lambda *pair: group_fits(*pair, self.groups, shapes, seed),
+        )
 
     def sketch(self) -> keras.Model:
         """Returns a model of the same layers, whose weights are not fitted.
@@ -80,10 +95,10 @@ class CompressionPlan(convolutions.Plan):
         """
         model = self.model
         if self.groups:
-            model = self._with_groups("slice")
+            model = self._plan_groups("slice").apply()
         return self._with_ranks(model) if self.ranks else model
 
-    def _with_groups(self, carry_over, images=None) -> keras.Model:
+    def _plan_groups(self, carry_over, images=None) -> RootPlan:
         return plan_rootify(
             self.model,
             self.groups,
@@ -92,7 +107,7 @@ class CompressionPlan(convolutions.Plan):
             images=images,
             seed=self.seed,
             input_shape=self.input_shape,
-        ).apply()
+        )
 
     def _with_ranks(self, model, **how) -> keras.Model:
         return plan_decomposition(

@@ -7,7 +7,20 @@ from typing import ClassVar
 
 import keras
 
+from keras_roots import graph
 from keras_roots.utils import format_table
+
+_OTHERS = (
+    keras.layers.Conv1D,
+    keras.layers.Conv3D,
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+    keras.layers.Dense,
+    keras.layers.EinsumDense,
+)
 
 Column = tuple[str, Callable[["LayerPlan"], str]]
 
@@ -99,7 +112,20 @@ class Plan(abc.ABC):
         """Layers that are decomposed, and their ranks."""
         return {row.name: row.rank for row in self.layers if row.way == "rank"}
 
+    @property
+    def others(self) -> dict[str, str]:
+        """Layers with kernels that no plan changes, and what they are."""
+        kinds = {name: _other_kind(op) for name, op in graph.operations(self.model)}
+        return {name: kind for name, kind in kinds.items() if kind}
+
     def __str__(self) -> str:
+        kinds: dict[str, list[str]] = {}
+        for name, kind in self.others.items():
+            kinds.setdefault(kind, []).append(name)
+        lines = [f"stay, {kind}: {', '.join(names)}" for kind, names in kinds.items()]
+        return "\n".join([self._table(), *lines])
+
+    def _table(self) -> str:
         timed = self.ms is not None or any(row.ms is not None for row in self.layers)
         columns = [
             column for column in self.columns if any(map(column[1], self.layers))
@@ -117,6 +143,18 @@ class Plan(abc.ABC):
             header, total = header[:-1], total[:-1]
             rows = [row[:-1] for row in rows]
         return format_table(header, rows, total, left=1)
+
+
+def _other_kind(layer) -> str:
+    """What a layer with a kernel is, if it is no 2D convolution; empty if it is."""
+    kind = type(layer).__name__
+    if "Depthwise" in kind or (
+        isinstance(layer, keras.layers.Conv2D) and 1 < layer.groups == layer.filters
+    ):
+        return "depthwise"
+    if isinstance(layer, keras.layers.Conv2D):
+        return ""
+    return kind if isinstance(layer, _OTHERS) else ""
 
 
 def _costs(counted, timed) -> list[str]:

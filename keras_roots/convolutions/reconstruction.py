@@ -18,7 +18,6 @@ from keras_roots.utils import progress
 
 POSITIONS = 100  # of an image: neighbours are alike
 MEMORY = 2**30  # bytes of values that are kept from one layer to the next
-_NUMBERS = 50 * 224 * 224 * 3  # of a batch of samples, at most
 
 
 class LayerFit(abc.ABC):
@@ -97,7 +96,7 @@ def reconstruct(
         changed: A network of the same operations, by name; its layers are changed.
         fits: A fit per layer; several of one layer come one after the other.
         images: Sample images.
-        batch_size: Images per run, at most; fewer where images are large.
+        batch_size: Images per run, at most.
         memory: Bytes of values that may be kept. More memory is needed for one batch.
 
     Raises:
@@ -143,10 +142,8 @@ class _Run:
     """Two networks of the same operations, run side by side up to some operation."""
 
     def __init__(self, original, changed, images, batch_size, memory):
-        self._images = images
-        numbers = sum(map(np.prod, images.shapes))
-        self._batch_size = max(1, min(batch_size, int(_NUMBERS // numbers)))
-        self._limit = memory / -(-len(images) // self._batch_size)
+        self._images, self._batch_size = images, batch_size
+        self._limit = memory / images.batch_count(batch_size)
         self._program = graph.Program(changed)
         self._originals = {
             step.name: step.operation for step in graph.Program(original).steps

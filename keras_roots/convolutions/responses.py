@@ -9,7 +9,7 @@ import numpy as np
 from keras_roots import graph
 from keras_roots.convolutions import patches, samples
 from keras_roots.convolutions.moments import Moments
-from keras_roots.utils import checks
+from keras_roots.utils import checks, progress
 
 _POSITIONS = 100  # of an image: neighbours answer much alike
 
@@ -84,7 +84,8 @@ def layer_responses(
         moments[name].add(_responses(operation, answers))
         return activations[name](outputs)
 
-    for batch in images.batches(batch_size):
+    count = images.batch_count(batch_size)
+    for batch in progress(images.batches(batch_size), "batch", count):
         graph.walk(copy, batch, call)
     seen = {name: (each.count, each.mean.shape[1]) for name, each in moments.items()}
     samples.warn_if_few(seen, len(images))

@@ -1,5 +1,6 @@
 """Sample inputs of a model, and a copy of it that runs operation by operation."""
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -14,6 +15,7 @@ MOST_SAMPLES = 1000  # that are read from a data set or a generator, which may n
 _HELD_OUT = 5  # of so many samples one is held out
 _MOST_HELD_OUT = 500
 _BATCH = 50
+_NUMBERS = _BATCH * 224 * 224 * 3  # of the largest input in a batch, at most
 
 
 class Samples:
@@ -113,17 +115,31 @@ class Samples:
         order = np.random.default_rng(checks.seed(seed)).permutation(len(self))
         return self._chosen(order[count:]), self._chosen(order[:count])
 
-    def batches(self, batch_size: int) -> Iterator[list]:
-        """Yields the samples in batches of nearly equal size, a tensor per input.
+    def batch_count(self, batch_size: int) -> int:
+        """Returns the number of batches that `batches` yields.
 
         Args:
-            batch_size: Samples per batch, at most.
+            batch_size: Samples per batch, at most; fewer where they are larger than
+                50 photographs of 224 pixels.
 
         Raises:
             ValueError: `batch_size` is no positive integer.
         """
         checks.integer("batch_size", batch_size)
-        count = -(-len(self) // batch_size)
+        largest = max(map(math.prod, self.shapes))
+        size = min(batch_size, max(1, _NUMBERS // max(1, largest)))
+        return -(-len(self) // size)
+
+    def batches(self, batch_size: int) -> Iterator[list]:
+        """Yields the samples in batches of nearly equal size, a tensor per input.
+
+        Args:
+            batch_size: As for `batch_count`.
+
+        Raises:
+            ValueError: `batch_size` is no positive integer.
+        """
+        count = self.batch_count(batch_size)
         for parts in zip(*(np.array_split(a, count) for a in self.arrays), strict=True):
             yield [
                 keras.ops.convert_to_tensor(part, dtype=dtype)

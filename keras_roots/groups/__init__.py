@@ -3,6 +3,7 @@
 from keras_roots.groups.losses import OutputChanges, lost_responses, output_changes
 from keras_roots.groups.mixing import find_unmixed
 from keras_roots.groups.plan import CARRY_OVER, LayerGroups, RootPlan, plan_rootify
+from keras_roots.groups.refit import group_fits
 from keras_roots.groups.rootify import rootify
 from keras_roots.groups.stages import groupable
 
@@ -12,6 +13,7 @@ __all__ = [
     "OutputChanges",
     "RootPlan",
     "find_unmixed",
+    "group_fits",
     "groupable",
     "lost_responses",
     "output_changes",

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_roots import graph
 from keras_roots.groups import assignment
+from keras_roots.utils import progress
 
 _RESTARTS = 1  # of the search where many numbers of groups are tried
 
@@ -47,9 +48,8 @@ def groupings(
     """
     found = graph.channel_spaces(model)
     made = {}
-    for name, layer in graph.operations(model):
-        if name not in counts:
-            continue
+    layers = [each for each in graph.operations(model) if each[0] in counts]
+    for name, layer in progress(layers):
         energy = _energy(name, layer)
         sides = _sides(found, layer)
         both = _tied(*sides)

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_roots import convolutions, graph
 from keras_roots.groups import assignment
+from keras_roots.utils import progress
 
 _POSITIONS = 20  # of an image: neighbours are alike
 _RIDGE = 1e-4  # of the mean variance of the inputs
@@ -126,14 +127,16 @@ def input_statistics(
             kernels[name] = convolutions.read_kernels(name, operation)
         return convolutions.infer(operation, args, kwargs)
 
-    for batch in images.batches(batch_size):
+    count = images.batch_count(batch_size)
+    for batch in progress(images.batches(batch_size), "batch", count):
         graph.walk(model, batch, call)
     seen = {name: (each.count, each.mean.shape[1]) for name, each in moments.items()}
     convolutions.warn_if_few(seen, len(images))
-    return {
-        name: InputStatistics(kernels[name], each.mean[0], each.covariance[0])
-        for name, each in moments.items()
-    }
+    found = {}
+    for name in names:
+        each = moments.pop(name)  # which takes as much memory as what is made of it
+        found[name] = InputStatistics(kernels[name], each.mean[0], each.covariance[0])
+    return found
 
 
 def _flat(kernel) -> np.ndarray:

@@ -90,17 +90,30 @@ class RootPlan(convolutions.Plan):
         Raises:
             ValueError: Weights, or responses to the images, are not finite.
         """
+        dense, grouped = self.networks()
+        if self.carry_over == "responses":
+            refit.refit(dense, grouped, self.groups, self.images, seed=self.seed)
+        return grouped
+
+    def networks(self) -> tuple[keras.Model, keras.Model]:
+        """Returns what the networks with groups and without have in common.
+
+        Returns:
+            A copy of the model, with its channels in the order of the groups and 1x1s,
+            the identity, where some are added: it computes what the model does. And the
+            same with groups, whose kernels are not fitted to responses yet.
+
+        Raises:
+            ValueError: Weights are not finite.
+        """
         dense = self.model
         mixed = [row.name for row in self.layers if row.mix]
         if mixed:
             dense = mixing.add_mixing(dense, mixed)
-        groups = self.groups
         if self.carry_over in ("energy", "responses"):
-            dense = channel_order.put_in_order(dense, groups, self.seed)
-        grouped = carrying.divide(dense, groups, fresh=self.carry_over is None)
-        if self.carry_over == "responses":
-            refit.refit(dense, grouped, groups, self.images, seed=self.seed)
-        return grouped
+            dense = channel_order.put_in_order(dense, self.groups, self.seed)
+        fresh = self.carry_over is None
+        return dense, carrying.divide(dense, self.groups, fresh=fresh)
 
 
 def plan_rootify(
@@ -141,8 +154,11 @@ def plan_rootify(
         0.548
     """
     checks.choice("carry_over", carry_over, CARRY_OVER)
+    checks.boolean("mix", mix)
+    if carry_over != "responses":
+        checks.unused("images", images, "carry_over='responses'")
     checks.seed(seed)
-    graph.check_built(model)
+    model = graph.expand_composites(model)
     if carry_over == "responses" and images is None:
         raise ValueError(
             "`images` must be given for carry_over='responses': sample images as the "

@@ -3,6 +3,7 @@
 from keras_roots.lowrank.candidates import Candidate
 from keras_roots.lowrank.choices import check_arguments, choose_methods
 from keras_roots.lowrank.decompose import decompose
+from keras_roots.lowrank.in_order import decompose_in_order
 from keras_roots.lowrank.methods import ALEXNET_LRA, METHODS, Target
 from keras_roots.lowrank.plan import (
     DecompositionPlan,
@@ -27,6 +28,7 @@ __all__ = [
     "check_arguments",
     "choose_methods",
     "decompose",
+    "decompose_in_order",
     "plan_decomposition",
     "rank_analysis",
     "replace_layers",

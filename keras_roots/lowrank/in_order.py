@@ -1,6 +1,6 @@
 """Ranks by responses, layer by layer, from what the decomposed network gives each."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -8,62 +8,88 @@ import numpy as np
 from keras_roots import convolutions, graph
 from keras_roots.convolutions import LayerFit, ResponseStatistics, Samples
 from keras_roots.lowrank.methods import METHODS, Factors, Target
+from keras_roots.lowrank.replacement import replace_layers
 
 Choice = tuple[str, int]  # method, and rank over all groups
 
 
 def targets_in_order(
-    model: keras.Model,
+    original: keras.Model,
+    changed: keras.Model,
     chosen: Mapping[str, Choice],
     images: Samples,
     seed: int | None = 0,
+    others: Sequence[LayerFit] = (),
 ) -> dict[str, Target]:
-    """Returns what each layer of a model is to be approximated by, in its place.
+    """Fits decompositions, layer by layer, to what the original network answers.
 
-    The responses of a layer that is decomposed by them are fitted to those of the
-    model, from the inputs that the layers before it give when they are decomposed.
+    Each layer is fitted from the inputs that the layers before it give when they are
+    decomposed (`convolutions.reconstruct`).
 
     Args:
-        model: A functional or Sequential model.
-        chosen: Method and rank by name of layer.
+        original: The original network.
+        changed: A network of the same operations, in which layers to decompose have
+            biases. Their weights are in the end what they were.
+        chosen: Method and rank by name of layer. Layers whose method does not go by
+            responses are changed before all others are fitted.
         images: Sample images.
         seed: Seed of the choice of positions.
+        others: What fits other layers of `changed`, or fits these before they are
+            decomposed; they stay so.
+
+    Returns:
+        By name what each layer is to be approximated by.
 
     Raises:
         ValueError: Weights or responses are not finite.
     """
-    original = convolutions.runnable(model)
-    changed = convolutions.with_biases(original, chosen)
-    fits = rank_fits(original, changed, chosen, seed)
-    convolutions.reconstruct(original, changed, fits, images)
-    return {fit.name: fit.target for fit in fits}
+    originals, layers = (dict(graph.operations(each)) for each in (original, changed))
+    fits = {
+        name: _RankFit(name, originals[name], layers[name], *choice, seed)
+        for name, choice in chosen.items()
+    }
+    for name, (method, _) in chosen.items():
+        if not METHODS[method].by_responses:
+            fits[name].approximate(None)
+    in_order = [fit for fit in fits.values() if fit.target is None]
+    convolutions.reconstruct(original, changed, [*others, *in_order], images)
+    for fit in fits.values():
+        fit.restore()
+    return {name: fit.target for name, fit in fits.items()}
 
 
-def rank_fits(
+def decompose_in_order(
     original: keras.Model,
     changed: keras.Model,
-    chosen: Mapping[str, Choice],
+    ranks: Mapping[str, int],
+    images: Samples,
     seed: int | None = 0,
-) -> list["_RankFit"]:
-    """Returns what fits decomposed layers, for `convolutions.reconstruct`.
-
-    Layers whose method does not go by responses are changed at once.
+    others: Callable[[keras.Model, keras.Model], Sequence[LayerFit]] | None = None,
+) -> keras.Model:
+    """Returns a changed network decomposed by responses, fitted to the original's.
 
     Args:
-        original: The original model.
-        changed: A model of the same operations; layers to decompose have biases.
-        chosen: Method and rank by name of layer.
+        original: The original network.
+        changed: A network of the same operations, with filter groups for instance. It
+            stays as it is.
+        ranks: Rank over all groups by name of layer.
+        images: Sample images.
         seed: Seed of the choice of positions.
+        others: Function of copies of the two networks, the second of which is changed,
+            that returns what fits other layers, in the same pass.
+
+    Raises:
+        ValueError: Weights or responses are not finite.
     """
-    originals, layers = (dict(graph.operations(each)) for each in (original, changed))
-    fits = []
-    for name, (method, rank) in chosen.items():
-        fit = _RankFit(name, originals[name], layers[name], method, rank, seed)
-        if METHODS[method].by_responses:
-            fits.append(fit)
-        else:
-            fit.approximate(None)
-    return fits
+    original = convolutions.runnable(original)
+    copy = convolutions.with_biases(convolutions.runnable(changed), ranks)
+    chosen = {name: ("responses", rank) for name, rank in ranks.items()}
+    fits = others(original, copy) if others else ()
+    targets = targets_in_order(original, copy, chosen, images, seed, fits)
+    layers = dict(graph.operations(copy))
+    return replace_layers(
+        copy, {id(layers[name]): (*chosen[name], targets[name]) for name in chosen}
+    )
 
 
 class _RankFit(LayerFit):
@@ -104,10 +130,17 @@ class _RankFit(LayerFit):
         layer = self.changed
         kernel = convolutions.read_kernels(self.name, layer)
         self.target = Target(kernel, layer.groups, responses)
+        self._before = kernel, keras.ops.convert_to_numpy(layer.bias)
         factors = self._method.factorise(self.target, self._rank // layer.groups)
         layer.kernel.assign(together(factors, layer.groups))
         if factors.shift is not None:
             layer.bias.assign_add(factors.shift)
+
+    def restore(self) -> None:
+        """Gives the changed layer the weights back that it had before."""
+        kernel, bias = self._before
+        self.changed.kernel.assign(kernel)
+        self.changed.bias.assign(bias)
 
 
 def together(factors: Factors, groups: int) -> np.ndarray:

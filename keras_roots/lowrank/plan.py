@@ -8,6 +8,7 @@ from typing import ClassVar
 import keras
 import numpy as np
 
+from keras_roots import graph
 from keras_roots.benchmarking import LatencyTable
 from keras_roots.convolutions import (
     Convolution,
@@ -20,7 +21,9 @@ from keras_roots.convolutions import (
     input_sides,
     layer_responses,
     read_kernels,
+    runnable,
     total_cost,
+    with_biases,
 )
 from keras_roots.lowrank.budget import ranks_within
 from keras_roots.lowrank.candidates import Candidate
@@ -28,6 +31,7 @@ from keras_roots.lowrank.choices import Methods, check_arguments, choose_methods
 from keras_roots.lowrank.in_order import targets_in_order
 from keras_roots.lowrank.methods import METHODS, Target
 from keras_roots.lowrank.replacement import replace_layers
+from keras_roots.utils import checks
 from keras_roots.profiling import profile
 
 
@@ -86,19 +90,14 @@ class DecompositionPlan(Plan):
         }
         found = find_convolutions(self.model)
         if any(METHODS[method].by_responses for method, _ in chosen.values()):
-            targets = targets_in_order(self.model, chosen, self.images)
+            original = runnable(self.model)
+            changed = with_biases(original, chosen)
+            targets = targets_in_order(original, changed, chosen, self.images)
         else:
-            targets = {}
+            targets = {name: _target(name, found[name], {}) for name in chosen}
         return replace_layers(
             self.model,
-            {
-                id(found[name]): (
-                    method,
-                    rank,
-                    targets.get(name) or _target(name, found[name], {}),
-                )
-                for name, (method, rank) in chosen.items()
-            },
+            {id(found[name]): (*chosen[name], targets[name]) for name in chosen},
         )
 
 
@@ -167,6 +166,9 @@ def plan_decomposition(
         4849664
     """
     check_arguments(error, method, ranks, cost, budget, rank_multiple)
+    if cost != "latency":
+        checks.unused("latency_table", latency_table, "cost='latency'")
+    model = graph.expand_composites(model)
     before = profile(model, input_shape)
     every = find_convolutions(model)
     sides = input_sides(model, input_shape)
@@ -215,6 +217,8 @@ def plan_decomposition(
 
 def _samples(model, methods, images) -> Samples | None:
     if not _by_responses(methods):
+        if methods:
+            checks.unused("images", images, "the method 'responses'")
         return None
     if images is None:
         raise ValueError(

@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 import pytest
+from keras import layers
 
 from keras_roots.convolutions.plan import LayerPlan, Plan
 
@@ -45,7 +46,8 @@ ROWS = (
 
 @pytest.fixture
 def plan():
-    return _Plan(model=keras.Sequential(), layers=ROWS, macs=5000, params=200, ms=10.0)
+    model = keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(2, 1)])
+    return _Plan(model=model, layers=ROWS, macs=5000, params=200, ms=10.0)
 
 
 def test_totals(plan):
@@ -81,6 +83,37 @@ def test_a_table_without_times_and_reasons(plan):
     )
     header = str(plan).splitlines()[0].split()
     assert header[-5:] == ["MACs", "after", "part", "params", "after"]
+
+
+def test_layers_of_other_kinds_are_named(plan):
+    inputs = x = keras.Input((8, 8, 4))
+    for layer in (
+        layers.Conv2D(4, 3, name="plain"),
+        layers.DepthwiseConv2D(3, name="deep"),
+        layers.Conv2D(4, 3, groups=4, padding="same", name="deep_too"),
+        layers.Conv2D(4, 3, groups=2, padding="same", name="grouped"),
+        layers.SeparableConv2D(4, 1, name="apart"),
+        layers.Conv2DTranspose(4, 3, name="larger"),
+        layers.BatchNormalization(name="norm"),
+        layers.Flatten(name="flat"),
+        layers.Dense(3, name="head"),
+    ):
+        x = layer(x)
+    plan = dataclasses.replace(plan, model=keras.Model(inputs, x))
+    assert plan.others == {
+        "deep": "depthwise",
+        "deep_too": "depthwise",
+        "apart": "SeparableConv2D",
+        "larger": "Conv2DTranspose",
+        "head": "Dense",
+    }
+    lines = str(plan).splitlines()
+    assert lines[-4:] == [
+        "stay, depthwise: deep, deep_too",
+        "stay, SeparableConv2D: apart",
+        "stay, Conv2DTranspose: larger",
+        "stay, Dense: head",
+    ]
 
 
 def test_a_plan_must_say_how_it_is_applied():

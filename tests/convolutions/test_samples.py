@@ -273,3 +273,11 @@ def test_inference_mode():
     )
     dense = layers.Dense(3)
     assert samples.infer(dense, (ones,), {}).shape == (2, 3)
+
+
+def test_batches_of_large_samples_hold_fewer():
+    model = keras.Sequential([keras.Input((448, 448, 3)), layers.Flatten()])
+    found = Samples.of(model, np.zeros((30, 448, 448, 3), "uint8"))
+    assert found.batch_count(50) == 3
+    assert [len(batch) for (batch,) in found.batches(50)] == [10, 10, 10]
+    assert found.batch_count(4) == 8

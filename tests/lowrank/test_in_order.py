@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_roots import decompose
+from keras_roots import decompose, graph
+from keras_roots.convolutions import LayerFit, Samples
 from keras_roots.lowrank import plan_decomposition
-from keras_roots.lowrank.in_order import together
+from keras_roots.lowrank.in_order import decompose_in_order, together
 from keras_roots.lowrank.methods import METHODS, Target
 
 SIDE = 7  # fewer positions than are chosen: all are seen
@@ -93,6 +94,43 @@ def test_other_methods_come_before_it():
     )
     left = np.square(wanted - answered).sum()
     assert left < 1.01 * _reduced_rank(found, wanted, 4)
+
+
+def test_what_changed_before_is_made_up_for():
+    """Another network's layers, one of which is fitted in the same pass."""
+    model, images = _model(), _images()
+    changed = graph.rewrite(model, lambda layer: None)
+    one = changed.get_layer("one")
+    one.set_weights([0.5 * weight for weight in one.get_weights()])
+    before = changed.get_weights()
+
+    def others(original, copy):
+        layers = [each.get_layer("one") for each in (original, copy)]
+        return [_Bias("one", *layers)]
+
+    samples = Samples.of(model, images)
+    small = decompose_in_order(model, changed, {"two": 4}, samples, others=others)
+    for found, want in zip(changed.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(found, want)
+    np.testing.assert_allclose(small.get_layer("one").bias, 1)
+    given = keras.Model(small.inputs, small.get_layer("one").output)(images)
+    found = np.asarray(model.get_layer("two")(given), "float64").reshape(-1, 12)
+    wanted, answered = (
+        np.asarray(each(images), "float64").reshape(-1, 12) for each in (model, small)
+    )
+    left = np.square(wanted - answered).sum()
+    assert left < 1.01 * _reduced_rank(found, wanted, 4)
+
+
+class _Bias(LayerFit):
+    """Makes all biases one."""
+
+    def add(self, seen, answers):
+        pass
+
+    def apply(self):
+        self.changed.bias.assign(np.ones(self.changed.filters))
+        return [self.changed]
 
 
 @pytest.mark.parametrize("count", [2, 60])
