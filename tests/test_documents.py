@@ -5,8 +5,13 @@ import re
 import shlex
 from pathlib import Path
 
+import helpers
+import keras
+import numpy as np
 import pytest
 
+import keras_roots
+import keras_roots.training
 from keras_roots.models import NetworkName, released
 from keras_roots.training.commands import flags
 
@@ -50,6 +55,42 @@ def test_tables_are_the_measured_ones(document, table):
 )
 def test_every_document_is_linked(path):
     assert f"(docs/{path.name})" in README
+
+
+def _detector():
+    """A network of two outputs, and images with answers for them."""
+    image = keras.Input((12, 8, 3), name="image")
+    x = image
+    for index in range(2):
+        x = helpers.same_conv(16, 3, f"conv{index}", activation="relu")(x)
+    pooled = keras.layers.GlobalAveragePooling2D()(x)
+    scores = helpers.same_conv(1, 3, "scores", activation="sigmoid")(x)
+    outputs = {"boxes": keras.layers.Dense(4, name="boxes")(pooled), "scores": scores}
+    model = helpers.assign_random(keras.Model(image, outputs, name="detector"))
+    images = helpers.random_images(model, 40)
+    found = model.predict(images, verbose=0)
+    return {
+        "detector": model,
+        "model": model,
+        "images": images,
+        "boxes": found["boxes"],
+        "scores": np.round(found["scores"]),
+    }
+
+
+def test_training_of_a_cheaper_network_is_as_documented():
+    text = (ROOT / "docs" / "your-network.md").read_text()
+    section = text.partition("## Train the cheaper network")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        known = _detector() | {"keras": keras, "keras_roots": keras_roots}
+        exec(block, known)
+        small, whole = (
+            keras_roots.profile(model).macs
+            for model in (known["small"].model, known["detector"])
+        )
+        assert small <= 0.5 * whole
 
 
 def _commands():

@@ -37,8 +37,9 @@ def test_a_directory_of_something_else_is_refused(tmp_path):
 
 def test_a_directory_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
-        runs.claim_directory(tmp_path / "file" / "run", {"root": 8})
+    for path in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(ValueError, match="must be a folder.*file' is a file"):
+            runs.claim_directory(path, {"root": 8})
 
 
 @pytest.mark.parametrize("text", ['{"root"', "[8]", ""])
@@ -76,3 +77,17 @@ def test_the_command_of_a_binary_is_named(monkeypatch):
     monkeypatch.setattr(runs, "_COMMAND", [None])
     runs.record_command("keras-roots-train --root=8,4")
     assert runs.describe()["command"] == "keras-roots-train --root=8,4"
+
+
+def test_a_file_of_a_run_knows_its_data_set(tmp_path):
+    runs.claim_directory(tmp_path / "run", {"dataset": "cifar10", "seed": 0})
+    earlier = {"baseline": {"dataset": "digits", "start": {"from": None}}}
+    runs.claim_directory(tmp_path / "old" / "force", earlier)
+    (tmp_path / "plain").mkdir()
+    for folder, expected in (
+        ("run", "cifar10"),
+        ("old/force", "digits"),
+        ("plain", None),
+        ("missing", None),
+    ):
+        assert runs.data_set_of(tmp_path / folder / runs.MODEL) == expected

@@ -35,6 +35,14 @@ first:
   keras-roots-compress --from=keras.applications.ResNet50 --epochs=10 \
       --dataset=imagenette/160px-v2 --budget=0.25 --output_dir=runs/photographs-quarter
 
+A network of any task, with any inputs and outputs, needs no labels: --images, a folder
+of images or an .npz file of arrays, takes the place of the data set. There is no force
+then; finetune matches the outputs of the original; export writes model.keras,
+model.tflite and table.csv, with the errors of the outputs on images held out:
+
+  keras-roots-compress --from=detector.keras --images=photographs --budget=0.25 \
+      --finetune_epochs=5 --output_dir=runs/detector-quarter
+
 The same command goes on where it was stopped; --stage=force,decompose runs some stages
 alone, on what the others left. The right strength depends on the network: choose it on
 images held out of the training split (--holdout), by their accuracy in result.json.
@@ -45,8 +53,8 @@ import functools
 
 from keras_roots.training import reports, stages
 from keras_roots.training.commands import flags
-from keras_roots.training.data import Source
-from keras_roots.training.networks import Start, has_new_head
+from keras_roots.training.data import Source, WithoutLabels
+from keras_roots.training.networks import Start, has_new_head, is_application
 from keras_roots.training.options import option, options
 from keras_roots.training.stages import (
     Budget,
@@ -87,10 +95,11 @@ class Course:
     )
     force_learning_rate: float | None = _rate("force", "the baseline's")
     finetune_epochs: int | None = _epochs(
-        "finetune", "Epochs of training the cheaper network; by default a third."
+        "finetune",
+        "Epochs of training the cheaper network; by default a third, without labels 5.",
     )
     finetune_learning_rate: float | None = _rate(
-        "finetune", "a fifth of the baseline's"
+        "finetune", "a fifth of the baseline's, without labels 0.001"
     )
     sparsify_epochs: int | None = _epochs(
         "sparsify", "Epochs of each training of that stage.", 0
@@ -110,10 +119,26 @@ _NEEDS = {
 # Flags of ranks for themselves, and of a budget for groups and ranks.
 _OF_RANKS = ("error", "ranks", "rank_multiple")
 _OF_BUDGET = ("quantize", "ways", "threads", "latency_table")
+# Classes of flags, and flags, that need labels.
+_OF_LABELS = (Source, Changes, Forces, Sparsification)
+_ALSO_OF_LABELS = (
+    "from_scratch",
+    "force_epochs",
+    "force_learning_rate",
+    "sparsify_epochs",
+    "sparsify_learning_rate",
+    "distillation",
+    "shrink_every",
+    "shrink_error",
+)
+_WITHOUT_LABELS = ("baseline", "decompose", "finetune", "export")
 
 
 def main(given) -> None:
     """Runs the stages that the flags name."""
+    if given[WithoutLabels].images is not None:
+        _without_labels(given)
+        return
     start, source, course = given[Start], given[Source], given[Course]
     made = plan(given)
     context = given[TrainingRun].context(source.open())
@@ -142,11 +167,32 @@ def main(given) -> None:
         print(f"\n{reports.render_stages(reports.export_stages(outcome, context))}")
 
 
+def _without_labels(given):
+    """Runs the stages that need no labels."""
+    start, course, run = given[Start], given[Course], given[TrainingRun]
+    made = plan_without_labels(given)
+    original = start.build()
+    samples = given[WithoutLabels].open(original, run.seed)
+    context = run.context(samples)
+    outcome = stages.run(
+        made,
+        context,
+        lambda: original,
+        {"start": start.describe()},
+        [stage.name for stage in made if stage.name in course.stage],
+    )
+    if "export" in course.stage:
+        threads = given[Budget].threads
+        rows = reports.deliver_unlabelled(outcome, context, threads)
+        print(f"\n{reports.render_unlabelled(rows)}")
+
+
 run = flags.command(
     main,
     __doc__,
     Start,
     Source,
+    WithoutLabels,
     TrainingRun,
     Changes,
     Course,
@@ -182,10 +228,7 @@ def plan(given) -> list[stages.Stage]:
         family = None if start.path else start.model
         made.append(stages.Force(recipe=after, forces=given[Forces], family=family))
     teacher = made[-1].name
-    if both:
-        made.append(stages.MeetBudget(settings=given[Budget]))
-    else:
-        made.append(stages.Decompose(settings=given[Decomposition]))
+    made.append(_cheaper(given))
     if after := _recipe(recipe, course, "finetune", third, 5):
         settings = given[FineTuning]
         if settings.distillation is None:
@@ -196,6 +239,53 @@ def plan(given) -> list[stages.Stage]:
         made.append(stages.Sparsify(recipe=after, settings=given[Sparsification]))
     _check_use(given, [stage.name for stage in made])
     return made
+
+
+def plan_without_labels(given) -> list[stages.Stage]:
+    """Returns the stages that leave models where there are samples without labels.
+
+    Raises:
+        ValueError: A flag is impossible, or would have no effect.
+    """
+    start, course, how = given[Start], given[Course], given[FineTuning]
+    own = [name for cls in _OF_LABELS for name in flags.names([cls])]
+    for name in (*own, *_ALSO_OF_LABELS):
+        if given.present(name):
+            raise ValueError(
+                f"Give --images or --{name}, not both: with --images there are no "
+                "labels to train on, and the network is taken as it is"
+            )
+    start.check_trained()
+    if is_application(start.path):
+        raise ValueError(
+            "--images needs a .keras file or --model with --weights: save the network "
+            f"of keras.applications first. Received: --from={start.path}"
+        )
+    unknown = [name for name in course.stage if name not in _WITHOUT_LABELS]
+    if given.present("stage") and unknown:
+        raise ValueError(
+            f"`stage` must be of {_WITHOUT_LABELS} with --images. Received: {unknown}"
+        )
+    made = [stages.Keep("baseline"), _cheaper(given)]
+    epochs = 5 if course.finetune_epochs is None else course.finetune_epochs
+    if epochs:
+        rate = course.finetune_learning_rate
+        made.append(
+            stages.Distil(
+                epochs=epochs,
+                temperature=how.temperature,
+                **({} if rate is None else {"learning_rate": rate}),
+            )
+        )
+    _check_use(given, [stage.name for stage in made])
+    return made
+
+
+def _cheaper(given) -> stages.Stage:
+    """The stage that decomposes the network, or gives it groups and ranks."""
+    if _by_both(given):
+        return stages.MeetBudget(settings=given[Budget])
+    return stages.Decompose(settings=given[Decomposition])
 
 
 def _by_both(given) -> bool:

@@ -16,6 +16,11 @@ from keras_roots.training.data.datasets import (
     sample_images,
 )
 from keras_roots.training.data.splits import Arrays, in_memory
+from keras_roots.training.data.unlabelled import (
+    Unlabelled,
+    WithoutLabels,
+    open_unlabelled,
+)
 
 __all__ = [
     "AUGMENTATIONS",
@@ -24,6 +29,8 @@ __all__ = [
     "FLIPS",
     "Location",
     "Source",
+    "Unlabelled",
+    "WithoutLabels",
     "check_arrays",
     "evaluation_batches",
     "from_arrays",
@@ -31,6 +38,7 @@ __all__ = [
     "in_memory",
     "model_arguments",
     "open_dataset",
+    "open_unlabelled",
     "sample_images",
     "steps_per_epoch",
     "train_batches",

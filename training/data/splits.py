@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator
 
+import keras
 import numpy as np
 
 from keras_roots.training.data import augment
@@ -95,6 +96,16 @@ class Dataset:
     evaluation: Arrays | Photographs
     test: Arrays | Photographs
     image_size: int | None = None
+
+    def sample(self, model: keras.Model, count: int, seed: int) -> np.ndarray:
+        """Returns training images of a model's size, chosen at random, float32.
+
+        Args:
+            model: The model.
+            count: How many; fewer where there are fewer.
+            seed: Seed of the choice.
+        """
+        return self.train.sample(count, model.input_shape[1], seed)
 
 
 def in_memory(

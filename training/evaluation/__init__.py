@@ -2,8 +2,10 @@
 
 from keras_roots.training.evaluation.accuracy import (
     evaluate_on,
+    headline,
     load_predictor,
     model_predictor,
+    score_model,
 )
 from keras_roots.training.evaluation.formats import (
     CALIBRATION_IMAGES,
@@ -38,6 +40,7 @@ __all__ = [
     "evaluate_on",
     "export_formats",
     "find_entries",
+    "headline",
     "load_predictor",
     "measure",
     "measure_files",
@@ -45,6 +48,7 @@ __all__ = [
     "measure_twin_files",
     "model_predictor",
     "render_twin_files",
+    "score_model",
     "where",
     "wilson_interval",
     "write_table",

@@ -2,12 +2,12 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import keras
 import numpy as np
 
-from keras_roots import export
+from keras_roots import compression, export
 from keras_roots.export import LiteRTModel
 from keras_roots.training import data
 from keras_roots.utils import checks, load_model
@@ -137,6 +137,51 @@ def rank_labels_on(
     checks.choice("split", split, ("train", "evaluation", "test"))
     batches = getattr(dataset, split).batches(batch_size, predictor.image_size)
     return rank_labels(predictor.predict, batches)
+
+
+def score_model(model: keras.Model, dataset: data.Dataset | data.Unlabelled) -> dict:
+    """Returns what a model reaches on a data set, as its result holds it.
+
+    Args:
+        model: The model.
+        dataset: The data set; or samples without labels, on which the model is compared
+            with the original.
+
+    Returns:
+        `top1`, `top5` and `images` of the test split, and `validation_top1` and
+        `validation_images` if images are held out of the training split. Without
+        labels `error`, the relative squared error of the outputs, `agreement`, the part
+        of the samples of the same class (of outputs that are a softmax), `images`.
+
+    Raises:
+        ValueError: The model has other classes than the data set.
+    """
+    if isinstance(dataset, data.Unlabelled):
+        against = compression.Evaluation(dataset.original, dataset.held_out)
+        near = against.of_model(model)
+        count = len(dataset.held_out)
+        return {"error": near.error, "agreement": near.agreement, "images": count}
+    predictor = model_predictor(model)
+    found = dataclasses.asdict(evaluate_on(predictor, dataset))
+    if dataset.evaluation is not dataset.test:
+        held_out = evaluate_on(predictor, dataset, "evaluation")
+        found["validation_top1"] = held_out.top1
+        found["validation_images"] = held_out.images
+    return found
+
+
+def headline(result: Mapping) -> str:
+    """Returns in a few words what a model reaches.
+
+    Args:
+        result: As from `score_model`, perhaps with more.
+    """
+    if "top1" in result:
+        return f"{result['top1']:.2%} top-1"
+    text = f"outputs are off by {result['error']:.2%}"
+    if result["agreement"] is None:
+        return text
+    return f"{text}, the class is the same for {result['agreement']:.2%}"
 
 
 def load_predictor(path: str, threads: int = 1) -> Predictor:

@@ -4,14 +4,18 @@ from keras_roots.training.reports import force_runs, performance
 from keras_roots.training.reports.compression import (
     RANKED,
     analyse,
-    deliver,
     export_stages,
     ranks,
-    render_budget,
     render_stages,
 )
 from keras_roots.training.reports.coordinating_filters import DATASET, table1
 from keras_roots.training.reports.deep_roots import figure5, figure6, table2
+from keras_roots.training.reports.delivery import (
+    deliver,
+    deliver_unlabelled,
+    render_budget,
+    render_unlabelled,
+)
 from keras_roots.training.reports.paper_counts import print_tables, tables
 from keras_roots.training.reports.release import release, write_cards
 from keras_roots.training.reports.sweep import IMAGES as SWEEP_IMAGES
@@ -29,6 +33,7 @@ __all__ = [
     "SWEEP_IMAGES",
     "analyse",
     "deliver",
+    "deliver_unlabelled",
     "export_stages",
     "figure5",
     "figure6",
@@ -43,6 +48,7 @@ __all__ = [
     "render_budget",
     "render_stages",
     "render_sweep",
+    "render_unlabelled",
     "sweep_networks",
     "table1",
     "table2",

@@ -12,13 +12,11 @@ from keras_roots.convolutions import find_convolutions
 from keras_roots.export import ExportError
 from keras_roots.lowrank import RankAnalysis
 from keras_roots.training import evaluation, runs
-from keras_roots.training.stages import Budget, Context, Outcome
+from keras_roots.training.stages import Context, Outcome
 from keras_roots.utils import format_rows
 
 RANKED = ("baseline", "force")
-FILE = "model.tflite"
 TABLE = "table.csv"
-BUDGET = "budget.csv"
 QUANTIZATIONS = {"float32": None, "int8": "int8"}
 _COLUMNS = {
     "stage": "{}",
@@ -33,16 +31,6 @@ _COLUMNS = {
     "float32_ratio": "{:.3f}",
     "int8_ms": "{:.3f}",
     "int8_ratio": "{:.3f}",
-}
-_BUDGET_COLUMNS = {
-    "name": "{}",
-    "quantize": "{}",
-    "top1": "{:.2%}",
-    "macs": "{:,}",
-    "params": "{:,}",
-    "bytes": "{:,}",
-    "ms": "{:.3f}",
-    "ratio": "{:.3f}",
 }
 
 
@@ -154,76 +142,6 @@ def render_stages(rows: Sequence[Mapping]) -> str:
     """Returns the rows of `export_stages` as a table for the terminal."""
     table = format_rows(rows, _COLUMNS, left=1)
     return f"{table}\n{rows[0]['hardware']}; {rows[0]['versions']}"
-
-
-def deliver(outcome: Outcome, context: Context, budget: Budget) -> list[dict]:
-    """Exports what a compression within a budget has left, and measures it.
-
-    Writes `model.tflite` and `budget.csv` into its folder.
-
-    Args:
-        outcome: What the stages have left.
-        context: Where they ran.
-        budget: The budget: its threads, and its images, which calibrate.
-
-    Returns:
-        A row of the original's float32 and int8 files and of the compressed network's:
-        `name`, `quantize`, `top1`, `macs`, `params`, `bytes`, `ms`, and `ratio` to the
-        first.
-
-    Raises:
-        ValueError: Stages are not done, or a file does not agree with its network.
-        OSError: The folder cannot be written.
-    """
-    if "decompose" not in outcome.done:
-        raise ValueError(
-            f"{str(outcome.folder)!r} has no network that meets the budget yet: "
-            "run the stages baseline and decompose"
-        )
-    original, small = outcome.model("baseline"), outcome.model(outcome.done[-1])
-    chosen = outcome.result("decompose").get("quantize")
-    images = context.sample(original, budget.recalibration_images)
-    folder = outcome.folder / "export"
-    folder.mkdir(exist_ok=True)
-    kinds = {None: "float32", "int8": "int8"}
-    files = {
-        ("original", "float32"): (original, folder / "original-float32.tflite"),
-        ("original", "int8"): (original, folder / "original-int8.tflite"),
-        ("compressed", kinds[chosen]): (small, outcome.folder / FILE),
-    }
-    targets = {"original": {}, "compressed": {}}
-    for (name, kind), (model, path) in files.items():
-        quantize = QUANTIZATIONS[kind]
-        keras_roots.export_tflite(model, path, quantize, images, optimize="latency")
-        targets[name][kind] = path
-    found = evaluation.measure(
-        targets,
-        context.dataset,
-        threads=budget.threads,
-        timed_threads=budget.threads,
-    )
-    rows = []
-    for (name, kind), (model, _) in files.items():
-        counted = keras_roots.profile(model)
-        measured = found[name][kind]
-        rows.append(
-            {
-                "name": name,
-                "quantize": QUANTIZATIONS[kind] or "none",
-                **measured.columns("top1"),
-                "macs": counted.macs,
-                "params": counted.params,
-                **measured.columns("bytes", "ms", "ratio"),
-            }
-        )
-    source = runs.describe()
-    utils.write_csv(outcome.folder / BUDGET, [row | source for row in rows])
-    return rows
-
-
-def render_budget(rows: Sequence[Mapping]) -> str:
-    """Returns the rows of `deliver` as a table for the terminal."""
-    return format_rows(rows, _BUDGET_COLUMNS, left=2)
 
 
 def _export(model, stage, folder, context) -> dict[str, Path]:

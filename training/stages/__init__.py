@@ -7,7 +7,7 @@ from keras_roots.training.stages.decompose import (
     Decomposition,
     MeetBudget,
 )
-from keras_roots.training.stages.finetune import FineTune, FineTuning
+from keras_roots.training.stages.finetune import Distil, FineTune, FineTuning
 from keras_roots.training.stages.group import Fresh, Group, Groups
 from keras_roots.training.stages.optimize import METHODS as OPTIMIZATIONS
 from keras_roots.training.stages.optimize import Optimization, Optimize
@@ -20,6 +20,7 @@ __all__ = [
     "Context",
     "Decompose",
     "Decomposition",
+    "Distil",
     "FineTune",
     "FineTuning",
     "Force",

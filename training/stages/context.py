@@ -8,7 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_roots.training import data, trainer
+from keras_roots.convolutions import Samples
+from keras_roots.training import data, runs, trainer
 from keras_roots.training.options import option, options
 
 
@@ -17,7 +18,7 @@ class Context:
     """Where stages run.
 
     Attributes:
-        dataset: The data set.
+        dataset: The data set, or samples without labels.
         folder: Folder of the stages' folders.
         seed: Seed of everything random.
         deterministic: Whether the same run gives the same weights, bit for bit.
@@ -32,7 +33,7 @@ class Context:
             has done the same from the start on; `None` to share nothing.
     """
 
-    dataset: data.Dataset
+    dataset: data.Dataset | data.Unlabelled
     folder: str | os.PathLike
     seed: int = 0
     deterministic: bool = False
@@ -43,9 +44,9 @@ class Context:
     network: Callable[[], keras.Model] | None = None
     shared: str | os.PathLike | None = None
 
-    def sample(self, model: keras.Model, count: int) -> np.ndarray:
-        """Returns training images of a model's size, chosen at random."""
-        return self.dataset.train.sample(count, model.input_shape[1], self.seed)
+    def sample(self, model: keras.Model, count: int) -> np.ndarray | Samples:
+        """Returns training images of a model's size, or samples without labels."""
+        return self.dataset.sample(model, count, self.seed)
 
     def fit(
         self, model: keras.Model, recipe: trainer.Recipe, folder: Path, **options
@@ -92,12 +93,13 @@ class Run:
             **others: Further attributes of the context.
 
         Raises:
-            ValueError: There is no folder.
+            ValueError: There is no folder, or it is a file.
         """
         if not self.output_dir:
             raise ValueError(
                 "`output_dir` is required: a folder for what the run writes"
             )
+        runs.check_directory(self.output_dir)
         own = {"seed": self.seed, "deterministic": self.deterministic}
         return Context(dataset, self.output_dir, **own, **others)
 

@@ -8,6 +8,7 @@ from keras_roots.convolutions import recalibrate
 from keras_roots.training import trainer
 from keras_roots.training.options import option, options
 from keras_roots.training.runs import MODEL
+from keras_roots.training.stages.stage import Stage
 from keras_roots.training.stages.train import Train
 
 
@@ -110,3 +111,37 @@ class FineTune(Train):
             lowrank.shrink(trainee, error).save_weights(name)
         with utils.replacing(folder / "shrunk.keras") as name:
             lowrank.shrink(model, error).save(name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Distil(Stage):
+    """Trains the cheaper network on the original's answers, without labels.
+
+    Attributes:
+        epochs: Passes over the samples.
+        learning_rate: As for `trainer.distiller`.
+        temperature: As for `trainer.distiller`.
+        features: As for `trainer.distiller`.
+        teacher: Name of the stage whose model is the original.
+    """
+
+    name: str = "finetune"
+    epochs: int = 5
+    learning_rate: float = 1e-3
+    temperature: float = 2.0
+    features: tuple[str, ...] = ()
+    teacher: str = "baseline"
+
+    def run(self, model, folder, context):
+        """As for every stage."""
+        teacher = utils.load_model(Path(context.folder, self.teacher, MODEL))
+        train = trainer.distiller(
+            context.dataset.fitted,
+            self.epochs,
+            features=self.features,
+            temperature=self.temperature,
+            learning_rate=self.learning_rate,
+            seed=context.seed,
+            verbose=context.verbose,
+        )
+        return train(model, teacher), {"epochs": self.epochs}

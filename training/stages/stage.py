@@ -160,12 +160,13 @@ def run(
         if outcome.result(stage.name):
             runs.claim_directory(folder, config)
             if stage.name in wanted:
-                top1 = outcome.result(stage.name)["top1"]
-                context.say(f"{_title(stage)}done already, {top1:.2%} top-1")
+                reached = evaluation.headline(outcome.result(stage.name))
+                context.say(f"{_title(stage)}done already, {reached}")
         elif stage.name in wanted:
             make = _before(start, before, outcome, stage)
             earlier = names[: names.index(stage.name)]
-            extra = {name: outcome.result(name)["top1"] for name in earlier}
+            results = {name: outcome.result(name) for name in earlier}
+            extra = {n: held["top1"] for n, held in results.items() if "top1" in held}
             try:
                 _run(stage, folder, context, config, make, extra)
             except ValueError:
@@ -241,42 +242,38 @@ def _run(stage, folder, context, config, make, earlier):
     if earlier:
         extra = extra | {"earlier_top1": earlier}
     result = finish(model, context.dataset, folder, **extra)
-    context.say(f"{_title(stage)}done, {result['top1']:.2%} top-1")
+    context.say(f"{_title(stage)}done, {evaluation.headline(result)}")
 
 
 def finish(
-    model: keras.Model, dataset: data.Dataset, folder: str | os.PathLike, **extra
+    model: keras.Model,
+    dataset: data.Dataset | data.Unlabelled,
+    folder: str | os.PathLike,
+    **extra,
 ) -> dict:
     """Saves a model as `model.keras`, and what it reaches as `result.json`.
 
     Args:
         model: The model.
-        dataset: The data set, whose test split gives the accuracy.
+        dataset: What the model is measured on, as for `evaluation.score_model`.
         folder: Folder of the stage.
         **extra: Further entries of the result.
 
     Returns:
-        What `result.json` holds: accuracy on the test split, and on the images held
-        out of the training split if there are any; multiply-adds, parameters, `extra`;
-        command, hardware, versions and date.
+        What `result.json` holds: what `evaluation.score_model` returns; multiply-adds,
+        parameters, `extra`; command, hardware, versions and date.
     """
     with utils.replacing(Path(folder, MODEL)) as name:
         utils.save_model(model, name)
-    predictor = evaluation.model_predictor(model)
-    score = evaluation.evaluate_on(predictor, dataset)
     profile = keras_roots.profile(model)
     result = {
         "model": model.name,
         "dataset": dataset.name,
-        **dataclasses.asdict(score),
+        **evaluation.score_model(model, dataset),
         "macs": profile.macs,
         "params": profile.params,
         **extra,
     }
-    if dataset.evaluation is not dataset.test:
-        held_out = evaluation.evaluate_on(predictor, dataset, "evaluation")
-        result["validation_top1"] = held_out.top1
-        result["validation_images"] = held_out.images
     result |= runs.describe()
     utils.write_text(Path(folder, RESULT), json.dumps(result, indent=2) + "\n")
     return result

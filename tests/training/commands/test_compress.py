@@ -4,10 +4,13 @@ import csv
 import subprocess
 import sys
 
+import helpers
+import keras
+import numpy as np
 import pytest
 
 from keras_roots.training.commands import compress, flags
-from keras_roots.training.stages import Budget
+from keras_roots.training.stages import Budget, Decomposition
 
 
 def plan(*arguments):
@@ -143,6 +146,58 @@ def test_flags_without_effect_are_refused(arguments, message):
         plan(*arguments)
 
 
+def plan_without_labels(*arguments):
+    given = flags.parse(compress.run.classes, ["--images=photographs", *arguments])
+    return {stage.name: stage for stage in compress.plan_without_labels(given)}
+
+
+def test_without_labels_outputs_are_matched():
+    made = plan_without_labels("--from=net.keras", "--budget=0.25", "--cost=macs")
+    assert list(made) == ["baseline", "decompose", "finetune"]
+    assert made["decompose"].settings == Budget(budget=0.25, cost="macs")
+    assert (made["finetune"].epochs, made["finetune"].teacher) == (5, "baseline")
+    made = plan_without_labels(
+        "--model=root_nin",
+        "--root=8",
+        "--weights=cifar10",
+        "--budget=0.5",
+        "--method=responses",
+        "--finetune_epochs=2",
+        "--finetune_learning_rate=0.1",
+        "--temperature=3",
+    )
+    expected = Decomposition(budget=0.5, method="responses")
+    assert made["decompose"].settings == expected
+    stage = made["finetune"]
+    assert (stage.epochs, stage.learning_rate, stage.temperature) == (2, 0.1, 3)
+    made = plan_without_labels("--from=net.keras", "--finetune_epochs=0")
+    assert list(made) == ["baseline", "decompose"]
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["dataset=cifar10", "holdout=5", "epochs=3", "force_strength=1", "distillation=1"],
+)
+def test_what_needs_labels_is_refused_without(flag):
+    name = flag.split("=")[0]
+    with pytest.raises(ValueError, match=f"Give --images or --{name}, not both"):
+        plan_without_labels("--from=a.keras", "--budget=0.5", f"--{flag}")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "A trained network is needed"),
+        (["--from=keras.applications.VGG16"], "save the network of keras.applications"),
+        (["--from=a.keras", "--stage=force"], "with --images. Received: .'force'"),
+        (["--from=a.keras", "--quantize=int8"], "needs --budget without --method"),
+    ],
+)
+def test_flags_that_cannot_be_without_labels(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plan_without_labels(*arguments)
+
+
 def _run(*arguments):
     code = "from keras_roots.training.commands import compress; compress.run()"
     return subprocess.run(
@@ -181,6 +236,74 @@ def test_the_whole_way_on_digits(tmp_path):
         (["--force_strength=2"], "another configuration"),
         (["--from=none.keras", f"--output_dir={tmp_path / 'b'}"], "existing .keras"),
         (["--force_layers=paper", "--model=root_nin"], "paper's networks"),
+    ):
+        failed = _run(*command, *wrong)
+        assert failed.returncode == 1
+        assert message in failed.stderr
+        assert "Traceback" not in failed.stderr
+
+
+def _detector():
+    """Two inputs that are not square; a map and boxes."""
+    first = keras.Input((12, 8, 1), name="first")
+    second = keras.Input((12, 8, 2), name="second")
+    x = keras.layers.Concatenate()([first, second])
+    for index in range(2):
+        x = helpers.same_conv(16, 3, f"conv{index}")(x)
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.ReLU()(x)
+    pooled = keras.layers.GlobalAveragePooling2D()(x)
+    outputs = [
+        keras.layers.Conv2D(1, 1, activation="sigmoid", name="map")(x),
+        keras.layers.Dense(4, name="boxes")(pooled),
+    ]
+    model = keras.Model([first, second], outputs, name="detector")
+    return helpers.assign_random(model)
+
+
+@pytest.mark.slow
+def test_a_network_of_any_task_without_labels(tmp_path):
+    """Two inputs, two outputs; the same command goes on where it was stopped."""
+    model = _detector()
+    model.save(tmp_path / "detector.keras")
+    rng = np.random.default_rng(0)
+    arrays = {
+        tensor.name: rng.normal(size=(40, *tensor.shape[1:])).astype("float32")
+        for tensor in model.inputs
+    }
+    np.savez(tmp_path / "samples.npz", **arrays)
+    folder = tmp_path / "run"
+    command = [
+        f"--from={tmp_path / 'detector.keras'}",
+        f"--images={tmp_path / 'samples.npz'}",
+        "--budget=0.5",
+        "--cost=macs",
+        "--finetune_epochs=2",
+        f"--output_dir={folder}",
+    ]
+    first = _run(*command, "--stage=baseline,decompose")
+    assert first.returncode == 0, first.stderr[-3000:]
+    assert not (folder / "model.tflite").exists()
+    done = _run(*command)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "decompose: done already, outputs are off by" in done.stdout
+    with open(folder / "table.csv", newline="") as file:
+        table = {row["name"]: row for row in csv.DictReader(file)}
+    stages = ["baseline", "decompose", "finetune"]
+    assert list(table)[:4] == [*stages, "original, float32"]
+    assert list(table)[-1] == "compressed"
+    assert int(table["finetune"]["macs"]) <= 0.5 * int(table["baseline"]["macs"])
+    assert float(table["finetune"]["error"]) <= float(table["decompose"]["error"])
+    small = keras.models.load_model(folder / "model.keras")
+    held = [arrays[tensor.name] for tensor in small.inputs]
+    for ours, theirs in zip(small.predict(held), model.predict(held), strict=True):
+        assert np.square(ours - theirs).sum() < np.square(theirs).sum()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    for wrong, message in (
+        ([f"--output_dir={tmp_path / 'file'}"], "must be a folder, which need not"),
+        ([f"--images={tmp_path / 'empty'}"], "Received: a folder, and a network"),
+        (["--images=none.npz"], "must be a folder of images or an .npz file"),
     ):
         failed = _run(*command, *wrong)
         assert failed.returncode == 1

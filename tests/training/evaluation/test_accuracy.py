@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import keras_roots
-from keras_roots.training.data import datasets
+from keras_roots.training.data import datasets, open_unlabelled
 from keras_roots.training.evaluation import accuracy
 from keras_roots.training.evaluation.accuracy import evaluate_on
 
@@ -89,3 +89,33 @@ def test_other_classes_than_the_data_set_are_refused():
     predictor = accuracy.Predictor(lambda images: images, 32, 7)
     with pytest.raises(ValueError, match="10 classes. Received: a model with 7"):
         evaluate_on(predictor, datasets.open_dataset("digits"))
+
+
+def test_without_labels_a_model_is_compared_with_the_original(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", rng.normal(size=(50, 4, 4, 3)).astype("float32"))
+    inputs = keras.Input((4, 4, 3))
+    flat = keras.layers.Flatten()(inputs)
+    plain, soft = (
+        keras.Model(inputs, keras.layers.Dense(3, activation=kind)(flat))
+        for kind in (None, "softmax")
+    )
+    for original in (plain, soft):
+        dataset = open_unlabelled(str(tmp_path / "x.npz"), original)
+        other = keras.models.clone_model(original)
+        weights = original.get_weights()
+        other.set_weights([w + 0.1 * rng.normal(size=w.shape) for w in weights])
+        (held_out,) = dataset.held_out.arrays
+        one, two = (m.predict(held_out, verbose=0) for m in (original, other))
+        found = accuracy.score_model(other, dataset)
+        error = np.square(one - two).sum() / np.square(one).sum()
+        assert found["error"] == pytest.approx(error, rel=1e-4)
+        assert found["images"] == 10
+        text = accuracy.headline(found)
+        assert f"off by {error:.2%}" in text
+        if original is plain:
+            assert found["agreement"] is None
+        else:
+            same = (one.argmax(1) == two.argmax(1)).mean()
+            assert found["agreement"] == pytest.approx(same)
+            assert f"{same:.2%}" in text

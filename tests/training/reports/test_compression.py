@@ -10,7 +10,6 @@ import pytest
 from keras_roots.training.data import open_dataset
 from keras_roots.training.reports import compression
 from keras_roots.training.stages import (
-    Budget,
     Context,
     Decompose,
     Decomposition,
@@ -87,19 +86,3 @@ def test_export_measures_every_stage(finished, context, nothing):
     assert f"{table[2]['macs']:,}" in text
     with pytest.raises(ValueError, match="nothing to export"):
         compression.export_stages(nothing, context)
-
-
-def test_a_network_within_a_budget_is_delivered(finished, context, nothing):
-    budget = Budget(budget=0.5, recalibration_images=16)
-    table = compression.deliver(finished, context, budget)
-    named = [(row["name"], row["quantize"]) for row in table]
-    assert named == [("original", "none"), ("original", "int8"), ("compressed", "none")]
-    assert table[0]["ratio"] == 1
-    assert table[2]["macs"] == finished.result("decompose")["macs"] < table[0]["macs"]
-    path = finished.folder / "model.tflite"
-    assert table[2]["bytes"] == path.stat().st_size
-    written = rows(finished.folder / "budget.csv")
-    assert [row["top1"] for row in written] == [str(row["top1"]) for row in table]
-    assert "compressed" in compression.render_budget(table)
-    with pytest.raises(ValueError, match="has no network that meets the budget yet"):
-        compression.deliver(nothing, context, budget)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import keras_roots
-from keras_roots.training.data import open_dataset
+from keras_roots.training.data import open_dataset, open_unlabelled
 from keras_roots.training.stages.context import Context
-from keras_roots.training.stages.finetune import FineTune, FineTuning
+from keras_roots.training.stages.decompose import Decompose, Decomposition
+from keras_roots.training.stages.finetune import Distil, FineTune, FineTuning
 from keras_roots.training.stages.stage import Keep, run
 from keras_roots.training.trainer import Recipe
 
@@ -100,3 +101,28 @@ def test_impossible_settings(settings, recipe, message, context):
     with pytest.raises(ValueError, match=message):
         run([Keep("baseline"), stage], context, helpers.convolutions, {})
     assert not context.folder.exists()
+
+
+def test_without_labels_the_original_teaches(context, tmp_path):
+    teacher = helpers.assign_random(helpers.convolutions())
+    images = helpers.pixels(60, 8)
+    np.savez(tmp_path / "images.npz", images)
+    samples = open_unlabelled(str(tmp_path / "images.npz"), teacher)
+    own = dataclasses.replace(context, dataset=samples)
+    settings = Decomposition(error=0.4, recalibration_images=16)
+    course = [
+        Keep("baseline"),
+        Decompose(settings=settings),
+        Distil(epochs=4, learning_rate=3e-3),
+    ]
+    outcome = run(course, own, lambda: teacher, {})
+    before, after = (outcome.result(name) for name in ("decompose", "finetune"))
+    assert after["error"] < before["error"]
+    assert "top1" not in after
+    assert after["epochs"] == 4
+    expected, found = (
+        model.predict(samples.held_out.arrays[0], verbose=0)
+        for model in (teacher, outcome.model("finetune"))
+    )
+    error = np.square(expected - found).sum() / np.square(expected).sum()
+    assert after["error"] == pytest.approx(error, rel=1e-3)
