@@ -246,7 +246,7 @@ class _Builder:
                 layers.Softmax(axis=self.pick([-1, 1])),
                 layers.Activation(self.pick(["relu", "tanh", "softmax", bend])),
                 layers.Dropout(0.5),
-                layers.Lambda(lambda x: x * 0.5 + 0.1, output_shape=x.shape[1:]),
+                layers.Lambda(bend, output_shape=x.shape[1:]),
             ]
         )
         return layer(x)

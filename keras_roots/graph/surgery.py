@@ -124,9 +124,14 @@ def copy_of(layer: keras.Layer, /, **changes) -> keras.Layer:
     Args:
         layer: The layer.
         **changes: Entries of the configuration to change.
+
+    Raises:
+        ValueError: Its class is somebody's own, and cannot be made anew, or would
+            forget what it was made with.
     """
     with _copying(layer):
         config = configuration(layer)
+        _check_whole(layer, config)
         if type(layer) is keras.layers.Lambda:
             config |= {key: getattr(layer, key) for key in ("function", "mask")}
             config |= {"arguments": layer.arguments}
@@ -245,7 +250,7 @@ def _copying(layer):
     try:
         yield
     except Exception as error:
-        if own.__module__.partition(".")[0] in ("keras", "keras_roots"):
+        if _is_known(own):
             raise
         raise ValueError(
             "`model` must have layers that `get_config` and `from_config` make anew. "
@@ -253,6 +258,35 @@ def _copying(layer):
             f"{str(error).strip()[:_SHOWN]} ... If it is made of other layers, "
             f"keras_roots.register_composite({own.__name__}) spares it the copy"
         ) from error
+
+
+def _check_whole(layer, config):
+    """Checks that a configuration holds what a layer of somebody's class was made with.
+
+    A subclass of `Conv2D` with an argument of its own inherits a `get_config` that
+    leaves it out, and its copies would have the default.
+    """
+    maker = next(kind for kind in type(layer).__mro__ if "from_config" in vars(kind))
+    given = getattr(getattr(layer, "_auto_config", None), "config", {})
+    if not _is_known(maker):  # it makes the layer of other entries
+        return
+    parameters = inspect.signature(type(layer).__init__).parameters
+    lost = [
+        name
+        for name, value in given.items()
+        if name in parameters
+        and name not in config
+        and value is not parameters[name].default
+        and value != parameters[name].default
+    ]
+    if lost and not _is_known(type(layer)):
+        raise ValueError(
+            f"its get_config leaves out {', '.join(lost)}, which it was made with"
+        )
+
+
+def _is_known(kind) -> bool:
+    return kind.__module__.partition(".")[0] in ("keras", "keras_roots")
 
 
 def _new_layers(layer, replacement, weights, taken) -> list[keras.Layer]:

@@ -311,6 +311,37 @@ def test_channels_of_weights_and_masks_are_selected():
     assert isinstance(changed["kernel_constraint"].constraint, keras.constraints.NonNeg)
 
 
+class _Forgetful(layers.Conv2D):
+    """A convolution whose configuration leaves out an argument."""
+
+    def __init__(self, filters, kernel_size, factor=1.0, **kwargs):
+        super().__init__(filters, kernel_size, **kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        return self.factor * super().call(inputs)
+
+
+class _Whole(_Forgetful):
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+@pytest.mark.parametrize("kind", [_Forgetful, _Whole])
+def test_layers_that_would_forget_an_argument_are_refused(kind, factor):
+    layer = kind(4, 3, factor=factor, name="own")
+    model = keras.Sequential([keras.Input((6, 6, 3)), layer])
+    if kind is _Forgetful and factor != 1.0:
+        message = "'own', a _Forgetful.* its get_config leaves out factor"
+        with pytest.raises(ValueError, match=message):
+            surgery.rewrite(model, lambda layer: None)
+        return
+    copy = surgery.rewrite(model, lambda layer: None)
+    images = np.random.default_rng(1).normal(size=(2, 6, 6, 3))
+    np.testing.assert_allclose(copy(images), model(images), rtol=1e-5)
+
+
 def test_lora_is_merged_in_the_kernel():
     layer = layers.Conv2D(4, 3, activation=layers.PReLU())
     model = keras.Sequential([keras.Input((6, 6, 3)), layer])
