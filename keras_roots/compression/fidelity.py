@@ -6,83 +6,118 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_roots.convolutions import Samples
 from keras_roots.export import LiteRTModel
 
-_BATCH = 50  # images per run of a Keras model
+_CERTAIN = 1e-3  # how far sums of probabilities may be from one
+
+
+class OutputFidelity(NamedTuple):
+    """How near one output is to that of the original.
+
+    Attributes:
+        name: Name of the output.
+        error: Its squared error, relative to the sum of squares of the original's.
+        agreement: Top-1 agreement, the part of the samples (of a map, of its places)
+            for which the largest score is of the same class; `None` if the output is
+            no softmax over classes.
+    """
+
+    name: str
+    error: float
+    agreement: float | None
 
 
 class Fidelity(NamedTuple):
     """How near outputs are to those of the original.
 
     Attributes:
-        agreement: Part of the images for which the largest score is of the same class;
-            `None` where the network does not return one batch of scores,
-            `(n, classes)`.
-        error: Squared error of the outputs, relative to the sum of squares of the
-            original's; the mean over outputs where there are several.
+        outputs: How near each output is, in their order.
     """
 
-    agreement: float | None
-    error: float
+    outputs: tuple[OutputFidelity, ...]
 
     @property
-    def rank(self) -> float:
-        """The greater, the nearer: the agreement, or without one the negated error."""
-        return -self.error if self.agreement is None else self.agreement
+    def error(self) -> float:
+        """Mean of the relative squared errors of the outputs."""
+        return float(np.mean([output.error for output in self.outputs]))
+
+    @property
+    def agreement(self) -> float | None:
+        """Mean top-1 agreement of the outputs that are a softmax; `None` without."""
+        found = [each.agreement for each in self.outputs if each.agreement is not None]
+        return float(np.mean(found)) if found else None
 
     def __str__(self) -> str:
-        if self.agreement is None:
-            return f"outputs are off by {self.error:.2%}"
-        return f"agrees on {self.agreement:.2%}"
+        text = f"outputs are off by {self.error:.2%}"
+        if self.agreement is not None:
+            text += f", the class is the same for {self.agreement:.2%}"
+        return text
 
 
-def keras_outputs(model: keras.Model, images) -> list[np.ndarray]:
-    """Returns the outputs of a Keras model for images, in the order of its outputs.
+def output_names(model: keras.Model) -> list[str]:
+    """Returns different names for a model's outputs, in their order.
 
     Args:
-        model: The model.
-        images: Images `(n, height, width, channels)`, as it takes them.
+        model: A functional model, or a Sequential one that is built.
     """
-    return Samples.of(model, images).outputs(model, _BATCH)
+    names = getattr(model, "output_names", ["output"])  # a Sequential has none
+    if len(names) == len(model.outputs) == len(set(names)):
+        return list(names)
+    return [f"output {index}" for index in range(len(model.outputs))]
 
 
-def file_outputs(
-    tflite: bytes, images: np.ndarray, threads: int = 1
-) -> list[np.ndarray]:
-    """Returns the outputs of a LiteRT file for images.
+def is_softmax(values: np.ndarray) -> bool:
+    """Tells whether an output is probabilities of classes, along its last axis.
+
+    Args:
+        values: The output for some samples, `(n, ...)`.
+    """
+    several = values.ndim > 1 and values.shape[-1] > 1 and (values >= 0).all()
+    return several and np.allclose(values.sum(axis=-1), 1, atol=_CERTAIN)
+
+
+def file_outputs(tflite: bytes, inputs, threads: int = 1) -> list[np.ndarray]:
+    """Returns the outputs of a LiteRT file, in the order of its model's outputs.
 
     Args:
         tflite: Content of the file.
-        images: Images `(n, height, width, channels)`, as the Keras model takes them.
+        inputs: The array of the only input, or those of several by their names in the
+            file, which `export.by_name` gives.
         threads: Number of threads.
 
     Raises:
         ImportError: LiteRT is not installed.
     """
-    return LiteRTModel(tflite, threads).predict(images)
+    return LiteRTModel(tflite, threads).predict(inputs)
 
 
-def fidelity(expected: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> Fidelity:
+def fidelity(
+    expected: Sequence[np.ndarray],
+    found: Sequence[np.ndarray],
+    names: Sequence[str] | None = None,
+) -> Fidelity:
     """Compares outputs with those of the original.
 
     Args:
         expected: Outputs of the original, `(n, ...)` each.
         found: Outputs to compare, in the same order.
+        names: Their names; by default numbers.
 
     Example:
         >>> fidelity([np.eye(2)], [np.array([[1, 0], [0.6, 0.4]])]).agreement
         0.5
     """
-    errors = [
-        np.square(one - other).sum() / max(np.square(one).sum(), np.finfo("d").tiny)
-        for one, other in (
-            (np.asarray(a, "float64"), np.asarray(b, "float64"))
-            for a, b in zip(expected, found, strict=True)
-        )
-    ]
+    if names is None:
+        names = [f"output {index}" for index in range(len(expected))]
+    pairs = zip(names, expected, found, strict=True)
+    return Fidelity(tuple(_compared(*pair) for pair in pairs))
+
+
+def _compared(name, expected, found) -> OutputFidelity:
+    one, other = np.asarray(expected, "float64"), np.asarray(found, "float64")
+    error = np.square(one - other).sum()
+    error /= max(np.square(one).sum(), np.finfo("float64").tiny)
     agreement = None
-    if len(expected) == 1 and expected[0].ndim == 2 and expected[0].shape[1] > 1:
-        same = expected[0].argmax(axis=1) == found[0].argmax(axis=1)
-        agreement = float(same.mean())
-    return Fidelity(agreement, float(np.mean(errors)))
+    if is_softmax(one):
+        agreement = float((one.argmax(axis=-1) == other.argmax(axis=-1)).mean())
+    return OutputFidelity(name, float(error), agreement)

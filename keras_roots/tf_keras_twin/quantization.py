@@ -112,6 +112,7 @@ def export_int8(
             exported.predict(check_data),
             export.reference_outputs(model, check_data),
             min_agreement=min_agreement,
+            quantized=True,
         )
     return TFLiteReport(
         **dataclasses.asdict(agreement),

@@ -188,13 +188,14 @@ def test_impossible_arguments_are_refused(arguments, text):
         pack_groups(_layer(8, 8, 4), **arguments)
 
 
-def test_a_subclassed_model_is_refused():
-    class Subclassed(keras.Model):
-        def call(self, inputs):
-            return inputs
-
-    with pytest.raises(ValueError, match="functional or Sequential"):
-        pack_groups(Subclassed())
+@pytest.mark.parametrize(
+    "model",
+    [helpers.Subclassed(), keras.Sequential([layers.Conv2D(4, 3)]), None, 3],
+    ids=["subclassed", "unbuilt", "None", "number"],
+)
+def test_what_is_no_model_is_refused(model):
+    with pytest.raises(ValueError, match="`model` "):
+        pack_groups(model, 8)
 
 
 def test_a_constraint_on_the_kernel_is_left_behind():

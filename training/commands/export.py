@@ -114,7 +114,7 @@ class Export:
     max_error: float | None = option(
         None,
         "Fail if an output's squared error is more than this part of its squares; by "
-        "default, with int8 weights, half, with a warning from 0.05 on.",
+        "default, with int8 weights, 0.9, with a warning from 0.05 on.",
         least=0,
     )
     min_agreement: float | None = option(

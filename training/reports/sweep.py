@@ -106,7 +106,8 @@ def _litert(trial, quantize=None) -> float:
     keras_roots.export_tflite(
         trial.small, path, quantize, data, optimize=export.LATENCY
     )
-    found = export.LiteRTModel(path.read_bytes()).predict(trial.given)
+    given = export.by_name(trial.small, trial.images)
+    found = export.LiteRTModel(path.read_bytes()).predict(given)
     return _error(trial.outputs(trial.small), found)
 
 

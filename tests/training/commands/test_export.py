@@ -9,7 +9,9 @@ from keras import layers
 
 from keras_roots.export.runner import LiteRTModel
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
+from keras_roots.training import runs
 from keras_roots.training.commands import export
+from keras_roots.training.networks import Start
 
 
 def _network(shape=(8, 8, 3)):
@@ -68,6 +70,7 @@ def test_a_saved_model_is_written(tmp_path):
         ("saved_model", {"target": "neon"}, "--target is for"),
         ("saved_model", {"latency_table": "ms.csv"}, "--latency_table is for"),
         ("saved_model", {"min_agreement": 0.0}, "--min_agreement is for"),
+        ("saved_model", {"max_error": 0.0}, "--max_error is for"),
         ("tflite", {"output": None}, "--output must be given"),
     ],
 )
@@ -123,6 +126,39 @@ def test_the_command_says_what_is_wrong(tmp_path):
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: `path` must be in an existing folder")
     assert os.listdir(tmp_path) == []
+
+
+def test_images_for_int8_must_be_named(tmp_path):
+    _network().save(tmp_path / "net.keras")
+    done = _run(
+        f"--from={tmp_path / 'net.keras'}",
+        "--quantize=int8",
+        f"--output={tmp_path / 'net.tflite'}",
+    )
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: --dataset must be given with --quantize=int8")
+    assert os.listdir(tmp_path) == ["net.keras"]
+
+
+def test_a_run_knows_its_images(data_set, tmp_path):
+    runs.claim_directory(tmp_path / "run", {"start": {}, "dataset": data_set})
+    file = str(tmp_path / "run" / "model.keras")
+    assert export.Images().of(Start(path=file)).dataset == data_set
+    given = export.Images(dataset="digits").of(Start(path=file))
+    assert given.dataset == "digits"
+
+
+def test_released_weights_know_their_images():
+    start = Start(model="root_nin", root=8, weights="cifar10")
+    assert export.Images().of(start).dataset == "cifar10"
+    with pytest.raises(ValueError, match="--dataset must be given"):
+        export.Images().of(Start(model="root_nin"))
+
+
+def test_no_images_are_a_default():
+    assert export.Images().dataset is None
+    assert "digits" not in export.Images.__doc__
 
 
 def test_a_file_or_a_model_not_both(tmp_path):
