@@ -116,9 +116,9 @@ def export_tflite(
         max_error: Largest relative squared error of an output allowed: the sum of
             squared differences over the sum of squares of the model's output. By
             default a file with int8 weights may have 0.9, where zeros have 1, since
-            untrained networks lose much; it is warned of above 0.05, unless it differs by no more than a step of int8 in the output's range
-            (1/255), or names the top-1 class for 90 % of the images where the output is
-            class probabilities.
+            untrained networks lose much; it is warned of above 0.05, unless it differs
+            by no more than a step of int8 in the output's range (1/255), or names the
+            top-1 class for 90 % of the images where the output is class probabilities.
         min_agreement: Smallest part, 0 to 1, of the images on which the file must name
             the model's top-1 class. With it or `max_error`, that default is off.
 
