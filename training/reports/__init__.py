@@ -17,6 +17,7 @@ from keras_roots.training.reports.delivery import (
     render_unlabelled,
 )
 from keras_roots.training.reports.paper_counts import print_tables, tables
+from keras_roots.training.reports.planning import compare_orders, time_planning
 from keras_roots.training.reports.release import release, write_cards
 from keras_roots.training.reports.sweep import IMAGES as SWEEP_IMAGES
 from keras_roots.training.reports.sweep import render as render_sweep
@@ -32,6 +33,7 @@ __all__ = [
     "RANKED",
     "SWEEP_IMAGES",
     "analyse",
+    "compare_orders",
     "deliver",
     "deliver_unlabelled",
     "export_stages",
@@ -53,5 +55,6 @@ __all__ = [
     "table1",
     "table2",
     "tables",
+    "time_planning",
     "write_cards",
 ]
