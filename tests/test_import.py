@@ -126,6 +126,26 @@ else:
     )
 
 
+def test_commands_are_imported_without_what_is_optional(run_python):
+    optional = (
+        *("tensorflow", "ai_edge_litert", "tf_keras", "tensorflow_datasets"),
+        *("tensorflow_model_optimization", "tensorboard", "sklearn", "PIL"),
+        *("matplotlib", "onnxruntime", "openvino", "onnx", "tf2onnx"),
+    )
+    found = run_python(
+        BLOCK.replace('("tensorflow", "ai_edge_litert")', repr(optional))
+        + """
+import importlib, pkgutil
+from keras_roots.training import commands
+for module in pkgutil.iter_modules(commands.__path__, commands.__name__ + "."):
+    importlib.import_module(module.name)
+    print(module.name)
+""",
+        KERAS_BACKEND="jax",
+    )
+    assert "keras_roots.training.commands.train" in found.split()
+
+
 def test_every_name_is_there():
     for name in keras_roots.__all__:
         assert getattr(keras_roots, name) is not None

@@ -9,7 +9,6 @@ import glob
 import os
 import time
 
-import ai_edge_litert
 import numpy as np
 
 _CPU = 1
@@ -31,12 +30,15 @@ class Network:
         threads: Number of threads.
 
     Raises:
-        FileNotFoundError: LiteRT comes without its library.
+        ImportError: LiteRT is not installed.
+        FileNotFoundError: It comes without its library.
         AttributeError: This version of LiteRT lacks a function.
         RuntimeError: LiteRT refuses the file or a call.
     """
 
     def __init__(self, file: str, threads: int):
+        import ai_edge_litert
+
         folder = os.path.dirname(ai_edge_litert.__file__)
         libraries = glob.glob(os.path.join(folder, "libLiteRt.*"))
         if not libraries:
