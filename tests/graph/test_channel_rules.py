@@ -92,6 +92,32 @@ PINNING = {
     ),
 }
 
+
+class _Own(layers.ReLU):
+    """A ReLU that may look at all channels."""
+
+
+class _OwnConvolution(layers.Conv2D):
+    """A convolution that may look at them in their order."""
+
+
+class _OwnModel(type(keras.Model(*[keras.Input((1,))] * 2))):
+    """A functional model with a `call` of its own."""
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(inputs, training=training, mask=mask)[..., ::-1]
+
+
+def _own_model():
+    inputs = keras.Input((6, 6, 6))
+    return _OwnModel(inputs, layers.ReLU()(inputs), name="m")
+
+
+PINNING |= {
+    "subclass": (lambda: [_Own(name="r")], "r (_Own)"),
+    "subclass of a convolution": (lambda: [_OwnConvolution(4, 1)], "(_OwnConvolution)"),
+    "model with a call": (lambda: [_own_model()], "m (_OwnModel)"),
+}
 PINNING_READERS = {
     "groups": (lambda: GroupedConv2D(4, 1, groups=2, name="b"), "b has filter groups"),
     "multiplier": (

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_roots.graph import Program
+from keras_roots.graph import Program, check_graph, is_graph
 
 
 def _run(name, operation, args, kwargs):
@@ -85,3 +85,40 @@ def test_what_is_called_by_name_is_seen_by_position():
     program = Program(_by_name())
     program.run(program.start([_images()]), call, 0, len(program.steps))
     assert [(count, named) for _, count, named in seen] == [(1, False)] * 3
+
+
+class _Trained(keras.Model):
+    """A functional model with a training step of its own."""
+
+    def train_step(self, data):
+        return {}
+
+
+class _Doubled(keras.Model):
+    """A functional model that computes something else than its layers do."""
+
+    def call(self, inputs, training=None, mask=None):
+        return 2 * super().call(inputs, training=training, mask=mask)
+
+
+class _Sequence(keras.Sequential):
+    def call(self, inputs, training=None, mask=None):
+        return -super().call(inputs, training=training, mask=mask)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [(keras.Model, True), (_Trained, True), (_Doubled, False)],
+)
+def test_models_with_a_call_of_their_own_have_no_graph(kind, expected):
+    inputs = keras.Input((4,))
+    model = kind(inputs, layers.Dense(2)(inputs))
+    assert is_graph(model) is expected
+    if not expected:
+        with pytest.raises(ValueError, match="one with a `call` of its own"):
+            check_graph(model)
+
+
+def test_sequences_with_a_call_of_their_own_have_no_graph():
+    stack = [keras.Input((4,)), layers.Dense(2)]
+    assert is_graph(keras.Sequential(stack)) and not is_graph(_Sequence(stack))
