@@ -2,11 +2,11 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import keras
 
-from keras_roots import export
+from keras_roots import export, graph
 from keras_roots.benchmarking import other_runtimes
 from keras_roots.utils import checks, load_model
 
@@ -46,7 +46,7 @@ class Case:
     runtime: str = "litert"
     threads: int = 1
     batch_size: int = 1
-    input_shape: tuple[int, int, int] | None = None
+    input_shape: Sequence[int] | None = None
     quantize: str | None = None
     optimize: str | Sequence[str] | None = None
     label: str | None = None
@@ -68,6 +68,7 @@ def make_cases(
     threads: Sequence[int] = (1,),
     batch_sizes: Sequence[int] = (1,),
     optimize: Sequence[str | None] = (None,),
+    image_size: int | None = None,
 ) -> dict[str, Case]:
     """Returns every combination that can be measured, by a name of its own.
 
@@ -84,12 +85,22 @@ def make_cases(
         threads: Numbers of threads.
         batch_sizes: Numbers of images per call.
         optimize: Rewrites of models and `.keras` files on LiteRT, one for each case.
+        image_size: Height and width of the images, of three channels where a file does
+            not tell; what has another size is refused when it is measured.
+
+    Raises:
+        ValueError: A target, runtime or quantisation is none.
     """
+    checks.choices("runtimes", runtimes, RUNTIMES)
+    checks.choices("quantize", quantize, export.QUANTIZATIONS)
+    for target in (*models, *paths):
+        _check_target(target)
     targets = [(model.name, model) for model in models]
     targets += [(os.path.basename(os.path.normpath(path)), path) for path in paths]
     cases = [
-        Case(target, threads=count, batch_size=size, label=label, **way)
+        Case(target, threads=count, batch_size=size, label=label, **shape, **way)
         for label, target in targets
+        for shape in [_input_shape(target, image_size)]
         for way in _ways(target, runtimes, quantize, optimize)
         for count in threads
         for size in batch_sizes
@@ -110,6 +121,44 @@ def _ways(target, runtimes, quantize, optimize) -> list[dict]:
     ]
 
 
+def _input_shape(target, image_size) -> dict:
+    """Returns the argument of a case for square images of one size, if there is one."""
+    if image_size is None:
+        return {}
+    last = keras.config.image_data_format() == "channels_last"
+    channels = 3
+    if isinstance(target, keras.Model) and target.inputs:
+        channels = target.inputs[0].shape[-1 if last else 1]
+    sides = (image_size, image_size)
+    return {"input_shape": (*sides, channels) if last else (channels, *sides)}
+
+
+def named_cases(targets) -> dict[str, Case]:
+    """Returns a `Case` for each of several targets, by name.
+
+    Args:
+        targets: By name, a `Case`, or a target for a `Case` with its defaults.
+
+    Raises:
+        ValueError: It is no dictionary of such, holds none, or an argument of a case is
+            impossible or does not fit its target.
+        FileNotFoundError: There is no such file.
+    """
+    named = isinstance(targets, Mapping) and all(isinstance(x, str) for x in targets)
+    if not named or not targets:
+        raise ValueError(
+            "`targets` must hold a network or more: a dictionary of models, paths or "
+            f"cases by name. Received: targets={targets!r}"
+        )
+    cases = {
+        name: target if isinstance(target, Case) else Case(target)
+        for name, target in targets.items()
+    }
+    for case in cases.values():
+        check_case(case)
+    return cases
+
+
 def check_case(case: Case) -> None:
     """Checks that a case can be measured, before anything is built for it.
 
@@ -126,9 +175,11 @@ def check_case(case: Case) -> None:
         )
     checks.integer("threads", case.threads)
     checks.integer("batch_size", case.batch_size)
+    _check_input_shape(case.input_shape)
     converts = kind in _KERAS
     quantizations = QUANTIZATIONS[case.runtime] if converts else (None,)
-    if case.quantize not in quantizations:
+    known = isinstance(case.quantize, str | None) and case.quantize in quantizations
+    if not known:
         raise ValueError(
             f"`quantize` must be one of {list(quantizations)} for {kind} with "
             f"runtime={case.runtime!r}. Received: quantize={case.quantize!r}"
@@ -144,6 +195,17 @@ def check_case(case: Case) -> None:
         export.require_tensorflow()
     if case.runtime in other_runtimes.RUNTIMES:
         other_runtimes.require(case.runtime)
+
+
+def _check_input_shape(shape):
+    if shape is None:
+        return
+    listed = isinstance(shape, Sequence) and not isinstance(shape, str)
+    if not listed or not all(checks.is_integer(side) and side > 0 for side in shape):
+        raise ValueError(
+            "`input_shape` must be the shape of one input, positive integers such as "
+            f"(224, 224, 3), or None. Received: input_shape={shape!r}"
+        )
 
 
 def find_model(case: Case) -> keras.Model | None:
@@ -162,13 +224,14 @@ def find_model(case: Case) -> keras.Model | None:
     if kind == "a .keras file":
         model = load_model(model, "`target`")
     if case.input_shape is not None:
-        model = _sized(model, case.input_shape)
+        model = _sized(model, tuple(case.input_shape))
     export.image_shape(model)
     return model
 
 
 def _sized(model, shape):
     """Returns a copy of a model whose images have one size."""
+    graph.check_built(model)
     known = model.inputs[0].shape[1:]
     if len(shape) != len(known) or any(
         side not in (None, given) for side, given in zip(known, shape, strict=True)
@@ -177,6 +240,8 @@ def _sized(model, shape):
             f"`input_shape` must fit the model's, {known}. "
             f"Received: input_shape={shape}"
         )
+    if known == shape or len(model.inputs) > 1:
+        return model
     sized = keras.models.clone_model(model, input_tensors=keras.Input(shape))
     sized.set_weights(model.get_weights())
     return sized
@@ -195,9 +260,19 @@ _RUNS_ON = {
 def _kind(target) -> str:
     if isinstance(target, keras.Model):
         return "a Keras model"
+    _check_target(target)
     path = os.fspath(target)
     if not os.path.exists(path):
         raise FileNotFoundError(f"There is no file to benchmark at {path!r}")
     if os.path.isdir(path):
         return "a SavedModel"
     return "a .keras file" if path.endswith(".keras") else "a .tflite file"
+
+
+def _check_target(target):
+    is_path = isinstance(target, str | os.PathLike) and os.fspath(target)
+    if not isinstance(target, keras.Model) and not is_path:
+        raise ValueError(
+            "`target` must be a Keras model, or the path of a .tflite file, a .keras "
+            f"file or a SavedModel. Received: target={target!r}"
+        )

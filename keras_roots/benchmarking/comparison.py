@@ -4,14 +4,14 @@ import contextlib
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
 
 from keras_roots import utils
 from keras_roots.benchmarking import timers
-from keras_roots.benchmarking.cases import Case, check_case
+from keras_roots.benchmarking.cases import Case, check_case, named_cases
 from keras_roots.benchmarking.machine import processor, versions
 from keras_roots.utils import checks, format_table
 
@@ -81,7 +81,7 @@ def benchmark(
     *,
     warmup: int = 5,
     runs: int = 50,
-    input_shape: tuple[int, int, int] | None = None,
+    input_shape: Sequence[int] | None = None,
     quantize: str | None = None,
     optimize: str | None = None,
     memory: bool = False,
@@ -115,6 +115,7 @@ def benchmark(
         >>> benchmark(keras_roots.RootNiN(root=8), quantize="int8").median_ms
     """
     case = Case(target, runtime, threads, batch_size, input_shape, quantize, optimize)
+    check_case(case)
     name = getattr(target, "name", None) or os.path.basename(os.path.normpath(target))
     return compare({name: case}, warmup=warmup, runs=runs, memory=memory)[0]
 
@@ -148,17 +149,11 @@ def compare(
         FileNotFoundError: There is no such file.
         ImportError: A runtime is not installed.
     """
-    cases = {
-        name: target if isinstance(target, Case) else Case(target)
-        for name, target in targets.items()
-    }
     checks.integer("warmup", warmup, least=0)
     checks.integer("runs", runs)
     checks.integer("rounds", rounds)
-    if not cases:
-        raise ValueError("`targets` must hold a network or more. Received: targets={}")
-    for case in cases.values():
-        check_case(case)
+    checks.function("progress", progress)
+    cases = named_cases(targets)
     each = math.ceil(runs / rounds)
     with contextlib.ExitStack() as stack:
         made = []
@@ -194,7 +189,13 @@ def compare(
 
 
 def format_latencies(rows: list[Latency]) -> str:
-    """Returns measurements as a table for the terminal."""
+    """Returns measurements, one or more, as a table for the terminal.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if not rows:
+        raise ValueError("`rows` must hold a measurement or more. Received: none")
     header = ["", "runtime", "threads", "batch", "MACs", "bytes"]
     header += ["ms", "10-90 %", "ratio", ""]
     measured = [

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from keras_roots import convolutions, export, utils
+from keras_roots import convolutions, export, graph, utils
 from keras_roots.benchmarking import comparison, machine
 from keras_roots.benchmarking.cases import Case
 from keras_roots.convolutions import Convolution
@@ -53,7 +53,7 @@ class LatencyTable(convolutions.MeasuredTimes):
     ):
         super().__init__(path, quantize, threads)
         self.runs = checks.integer("runs", runs)
-        self._measure = measure or measure_chains
+        self._measure = checks.function("measure", measure or measure_chains)
 
     @classmethod
     def open(
@@ -104,6 +104,7 @@ class LatencyTable(convolutions.MeasuredTimes):
         Raises:
             ValueError: The model is subclassed or has no convolutions.
         """
+        graph.check_built(model)
         sides = convolutions.input_sides(model, input_shape)
         for layer in convolutions.find_convolutions(model).values():
             counts = [n for n in range(1, layer.groups + 1) if layer.groups % n == 0]
@@ -220,7 +221,7 @@ def measure_network(
         quantize=quantize,
         optimize="latency",
     )
-    return comparison.compare({model.name: case})[0].p10_ms
+    return comparison.compare({"model": case})[0].p10_ms
 
 
 def _converted(chain, quantize) -> bytes:

@@ -56,10 +56,14 @@ def use_threads(threads: int) -> None:
     """Sets TensorFlow's number of threads in this process.
 
     Raises:
-        ValueError: TensorFlow has started with another number.
+        ValueError: TensorFlow has started with another number, or it is no number.
     """
     import tensorflow as tf
 
+    if not isinstance(threads, int) or threads < 1:
+        raise ValueError(
+            f"`threads` must be an integer, 1 or more. Received: threads={threads!r}"
+        )
     config = tf.config.threading
     try:
         config.set_intra_op_parallelism_threads(threads)

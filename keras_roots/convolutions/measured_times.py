@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from keras_roots.convolutions.description import Convolution
 from keras_roots.utils import checks
@@ -51,8 +51,7 @@ class MeasuredTimes:
         Raises:
             ValueError: Convolutions do not fit, or the table lacks some.
         """
-        for chain in chains:
-            _check_chain(chain)
+        _check_chains(chains)
         calls = [
             list(zip(*(convolution.calls for convolution in chain), strict=True))
             for chain in chains
@@ -104,7 +103,23 @@ class MeasuredTimes:
             ) from error
 
 
+def _check_chains(chains):
+    if not isinstance(chains, Collection):
+        raise ValueError(
+            "`chains` must be a list of chains of convolutions. "
+            f"Received: chains={chains!r}"
+        )
+    for chain in chains:
+        _check_chain(chain)
+
+
 def _check_chain(chain):
+    listed = isinstance(chain, Sequence)
+    if not listed or not all(isinstance(part, Convolution) for part in chain):
+        raise ValueError(
+            "`chains` must hold chains of `Convolution`, lists or tuples. "
+            f"Received: the chain {chain!r}"
+        )
     if not chain:
         raise ValueError("`chains` must hold convolutions. Received: an empty chain")
     for before, after in zip(chain, chain[1:], strict=False):

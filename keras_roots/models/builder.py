@@ -228,7 +228,7 @@ def _images(family, input_tensor, input_shape, include_top, weights):
 
 
 def _check_shape(family, input_shape, include_top, weights):
-    if len(input_shape) != 3:
+    if not isinstance(input_shape, Sequence) or len(input_shape) != 3:
         raise ValueError(
             "`input_shape` must be a tuple of three integers: height, width, channels "
             "(channels first if `keras.config.image_data_format()` says so). "

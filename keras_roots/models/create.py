@@ -1,11 +1,13 @@
 """Models by name: which there are, and building one."""
 
 import fnmatch
+import inspect
 
 import keras
 
 from keras_roots.models import registry, released
 from keras_roots.models.name import NetworkName
+from keras_roots.utils import checks
 
 
 def list_models(pattern: str = "*", weights: str | None = None) -> list[str]:
@@ -19,12 +21,13 @@ def list_models(pattern: str = "*", weights: str | None = None) -> list[str]:
             takes with the same `weights`.
 
     Raises:
-        ValueError: Nothing was released as `weights`.
+        ValueError: Nothing was released as `weights`, or the pattern is no text.
 
     Example:
         >>> list_models("root_conv*", weights="cifar10")
         ['root_convnet:1']
     """
+    checks.text("pattern", pattern)
     names = registry.model_names() if weights is None else released.names(weights)
     return sorted(
         fnmatch.filter(names, pattern),
@@ -57,6 +60,13 @@ def create_model(name: str, **kwargs) -> keras.Model:
             f"Received: name={name!r}, {twice[0]}={kwargs[twice[0]]!r}"
         )
     constructor = registry.get_constructor(parsed.model)
+    known = inspect.signature(constructor).parameters
+    unknown = sorted(kwargs.keys() - known.keys())
+    if unknown:
+        raise ValueError(
+            f"{parsed.model} takes the arguments {', '.join(known)}. "
+            f"Received: {unknown[0]}={kwargs[unknown[0]]!r}"
+        )
     arguments = parsed.arguments | kwargs
     if not released.is_network(arguments.get("weights")):
         return constructor(**arguments)

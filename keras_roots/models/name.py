@@ -48,7 +48,7 @@ class NetworkName:
         Raises:
             ValueError: The text is no name. Whether the model exists is not checked.
         """
-        match = _TEXT.fullmatch(text)
+        match = _TEXT.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             raise ValueError(
                 "`name` must be a model's, alone or as name:root or "

@@ -1,9 +1,16 @@
 import helpers
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
-from keras_roots.benchmarking.cases import Case, check_case, find_model, make_cases
+from keras_roots.benchmarking.cases import (
+    Case,
+    check_case,
+    find_model,
+    make_cases,
+    named_cases,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,11 +34,41 @@ from keras_roots.benchmarking.cases import Case, check_case, find_model, make_ca
             "`optimize` is for Keras models with runtime='litert'",
         ),
         ({"optimize": "speed"}, "`optimize` must be None.*'speed'"),
+        ({"optimize": 3}, "`optimize` must be None.*=3"),
+        ({"quantize": ["int8"]}, "`quantize` must be one of.*'int8'"),
+        ({"quantize": np.zeros(2)}, "`quantize` must be one of"),
+        ({"input_shape": 8}, "`input_shape` must be the shape of one input.*=8"),
+        ({"input_shape": "8"}, "`input_shape` must be the shape of one input.*='8'"),
+        ({"input_shape": (8, 0, 16)}, "`input_shape` must be the shape of one input"),
     ],
 )
 def test_impossible_arguments_are_refused(arguments, text):
     with pytest.raises(ValueError, match=text):
         check_case(Case(helpers.grouped(), **arguments))
+
+
+@pytest.mark.parametrize("target", [None, 3, "", b"net.tflite", [helpers.grouped]])
+def test_what_is_no_network(target):
+    for case in (
+        lambda: check_case(Case(target)),
+        lambda: named_cases({"net": target}),
+        lambda: make_cases([target], []),
+    ):
+        with pytest.raises(ValueError, match="`target` must be a Keras model, or"):
+            case()
+
+
+@pytest.mark.parametrize("targets", [None, 3, {}, ["net"], {3: "net"}])
+def test_networks_have_names(targets):
+    with pytest.raises(ValueError, match="`targets` must hold a network or more: a"):
+        named_cases(targets)
+
+
+def test_a_network_is_a_case_with_its_defaults(tmp_path):
+    own = Case(str(tmp_path), "tensorflow", input_shape=[8, 8, 3])
+    found = named_cases({"own": own, "net": helpers.grouped()})
+    assert found["own"] is own
+    assert found["net"] == Case(found["net"].target)
 
 
 def test_a_file_runs_where_it_can(tmp_path):
@@ -61,8 +98,48 @@ def test_sides_left_open_must_be_given():
         find_model(Case(_open_network()))
     with pytest.raises(ValueError, match=r"`input_shape` must fit.*\(5, 5, 1\)"):
         find_model(Case(_open_network(), input_shape=(5, 5, 1)))
-    model = find_model(Case(_open_network(), input_shape=(6, 5, 3)))
+    model = find_model(Case(_open_network(), input_shape=[6, 5, 3]))
     assert model.input_shape == (None, 6, 5, 3)
+    assert find_model(Case(model, input_shape=(6, 5, 3))) is model
+
+
+def test_networks_of_open_sides_compute_the_same_on_one_size():
+    model = keras.applications.MobileNetV3Small(
+        weights=None,
+        input_shape=(None, None, 3),
+        classes=5,
+        classifier_activation=None,
+        include_preprocessing=False,
+    )
+    helpers.assign_random(model)
+    sized = find_model(Case(model, input_shape=(64, 64, 3)))
+    assert sized.input_shape == (None, 64, 64, 3)
+    helpers.assert_same_outputs(sized, model, helpers.pixels(2, 64) / 128 - 1)
+
+
+@pytest.mark.parametrize(
+    ("data_format", "shape"),
+    [("channels_last", (9, 9, 1)), ("channels_first", (1, 9, 9))],
+)
+def test_images_have_one_size(data_format, shape):
+    keras.config.set_image_data_format(data_format)
+    sides = tuple(None if side == 9 else side for side in shape)
+    model = keras.Sequential([keras.Input(sides), layers.Conv2D(4, 3)])
+    cases = make_cases([model], ["net.keras"], image_size=9)
+    found = [case.input_shape for case in cases.values()]
+    assert found == [shape, tuple(3 if side == 1 else side for side in shape)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"runtimes": ["onnx"]}, "`runtimes` must be of"),
+        ({"quantize": ["int4"]}, "`quantize` must be of"),
+    ],
+)
+def test_impossible_combinations(arguments, text):
+    with pytest.raises(ValueError, match=text):
+        make_cases([], ["a.keras"], **arguments)
 
 
 def test_every_combination_is_a_case(tmp_path):

@@ -144,6 +144,7 @@ def test_one_network_is_measured_by_name(clock, tmp_path):
         ({"runs": True}, "`runs` must be an integer, 1 or more.*True"),
         ({"warmup": -1}, "`warmup` must be an integer, 0 or more"),
         ({"rounds": 1.5}, "`rounds` must be an integer, 1 or more"),
+        ({"progress": 3}, "`progress` must be a function.*=3"),
     ],
 )
 def test_impossible_arguments_are_refused(clock, arguments, text):
@@ -151,6 +152,18 @@ def test_impossible_arguments_are_refused(clock, arguments, text):
         compare({"a": helpers.grouped("a")}, **arguments)
 
 
-def test_nothing_to_compare():
+@pytest.mark.parametrize("targets", [{}, None, ["net.tflite"]])
+def test_nothing_to_compare(targets):
     with pytest.raises(ValueError, match="`targets` must hold a network or more"):
-        compare({})
+        compare(targets)
+
+
+@pytest.mark.parametrize("target", [None, 3, ["net.tflite"]])
+def test_nothing_to_measure(target):
+    with pytest.raises(ValueError, match="`target` must be a Keras model, or the path"):
+        benchmark(target)
+
+
+def test_nothing_to_show():
+    with pytest.raises(ValueError, match="`rows` must hold a measurement or more"):
+        format_latencies([])

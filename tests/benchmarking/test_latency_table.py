@@ -168,6 +168,24 @@ def test_impossible_arguments(runs):
         LatencyTable(runs=runs)
 
 
+@pytest.mark.parametrize(
+    ("ask", "text"),
+    [
+        (lambda table: table.ms(None), "`chains` must be a list of chains"),
+        (lambda table: table.ms([3]), "`chains` must hold chains of `Convolution`"),
+        (lambda table: table.ms([("it",)]), "`chains` must hold chains of `Conv"),
+        (lambda table: table.ms([()]), "`chains` must hold convolutions"),
+        (lambda table: table.network_ms(None), "`target` must be a Keras model"),
+        (lambda table: table.measure_groups(3), "`model` must be a functional"),
+        (lambda table: LatencyTable(measure=3), "`measure` must be a function"),
+        (lambda table: LatencyTable.open(3), "`path` must be a path or None"),
+    ],
+)
+def test_what_is_no_argument(ask, text):
+    with pytest.raises(ValueError, match=text):
+        ask(LatencyTable(measure=Measure()))
+
+
 def test_impossible_chains_are_not_measured():
     measure = Measure()
     with pytest.raises(ValueError, match="`chains`"):

@@ -18,6 +18,14 @@ def test_list_models(pattern, names):
     assert keras_roots.list_models(pattern) == names
 
 
+@pytest.mark.parametrize("pattern", [3, None, ["root_nin"]])
+def test_patterns_are_texts(pattern):
+    with pytest.raises(ValueError, match="`pattern` must be a text. Received: pattern"):
+        keras_roots.list_models(pattern)
+    with pytest.raises(ValueError, match="`weights` must be one of the released"):
+        keras_roots.list_models(weights=pattern or 3)
+
+
 def test_create_model_is_the_constructor():
     made = keras_roots.create_model("root_nin", root=4, topology="column", classes=3)
     assert made.name == "root_nin_column_4"
@@ -46,11 +54,27 @@ def test_names_with_groups_are_constructors_with_root(root):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "root_nin:", "root_nin:a", "root_nin:8:tree:1", "root_nin:8x", "a-b"]
+    "text",
+    [
+        *("", "root_nin:", "root_nin:a", "root_nin:8:tree:1", "root_nin:8x", "a-b"),
+        *(3, None, ["root_nin"], b"root_nin"),
+    ],
 )
 def test_texts_that_are_no_names(text):
     with pytest.raises(ValueError, match="`name` must be a model's, alone or as"):
         keras_roots.create_model(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"groups": 3}, "root_nin takes the arguments root, .*Received: groups=3"),
+        ({"input_shape": 3}, "`input_shape` must be a tuple of three.*=3"),
+    ],
+)
+def test_impossible_arguments(arguments, text):
+    with pytest.raises(ValueError, match=text):
+        keras_roots.create_model("root_nin", **arguments)
 
 
 def test_impossible_names():

@@ -6,6 +6,7 @@ Examples:
   keras-roots-benchmark --models=root_resnet50:1,root_resnet50:64 \
       --runtime=litert,onnxruntime,openvino --memory
   keras-roots-benchmark --models=keras.applications.VGG16 --decompose=0.5
+  keras-roots-benchmark --models=keras.applications.MobileNetV3Small --image_size=96
   keras-roots-benchmark --measure=training --models=root_nin:1,root_nin:8
   keras-roots-benchmark --measure=training --models=root_nin:8 --dataset=cifar10
   keras-roots-benchmark --profile --models=root_nin:1,root_nin:8 --csv=operations.csv
@@ -67,12 +68,18 @@ class Targets:
         most=1,
     )
     files: tuple[str, ...] = option((), "LiteRT files, Keras files and SavedModels.")
+    image_size: int | None = option(
+        None,
+        "Height and width of the images, in pixels; by default the model's own. Of "
+        "--files those that take images of any size get this one.",
+        least=1,
+    )
 
     def build(self) -> list[keras.Model]:
         """Returns the models, each followed by its decomposition if there is one."""
         models = []
         for text in self.models:
-            models.append(networks.parse_model(text))
+            models.append(networks.parse_model(text, self.image_size))
             if self.decompose is not None:
                 small = keras_roots.decompose(models[-1], budget=self.decompose)
                 small.name = f"{models[-1].name}_decomposed_{self.decompose:g}"
@@ -129,6 +136,7 @@ class Ways:
             threads=self.threads or (1,),
             batch_sizes=self.batch_sizes or (1,),
             optimize=[None if name == "none" else name for name in self.optimize],
+            image_size=targets.image_size,
         )
 
     def _report_left_out(self):
@@ -186,11 +194,6 @@ class Training:
         f"Arithmetic for --measure=training, among {','.join(PRECISIONS)}.",
         choices=PRECISIONS,
     )
-    image_size: int | None = option(
-        None,
-        "Height and width of the images, in pixels; by default the model's own.",
-        least=1,
-    )
 
 
 def main(given) -> None:
@@ -236,7 +239,7 @@ def _training(given, how):
             source.dataset.split(",") if on_data else [],
             precisions=training.precision,
             batch_size=ways.batch_sizes and _only(ways.batch_sizes, "batch_sizes"),
-            image_size=training.image_size,
+            image_size=targets.image_size,
             data_dir=source.data_dir,
         ),
         stock=not on_data,

@@ -63,7 +63,7 @@ def make_trainees(
     for text, name in itertools.zip_longest(texts, datasets):
         dataset = opened.get(name)
         if dataset is None:
-            arguments = {"input_shape": image_size and (image_size, image_size, 3)}
+            arguments = {"image_size": image_size}
             recipe = trainer.Recipe(
                 epochs=1, batch_size=batch_size or 128, learning_rate=1e-3
             )

@@ -7,6 +7,7 @@ import pytest
 from keras import layers
 
 import keras_roots
+from keras_roots.benchmarking.cases import find_model
 from keras_roots.training.commands import benchmark
 
 
@@ -14,13 +15,34 @@ def test_models_are_decomposed_besides(monkeypatch):
     model = keras.applications.MobileNet(
         weights=None, input_shape=(32, 32, 3), classes=5
     )
-    monkeypatch.setattr(benchmark.networks, "parse_model", lambda text: model)
+    monkeypatch.setattr(benchmark.networks, "parse_model", lambda text, size: model)
     assert benchmark.Targets(models=("m",)).build() == [model]
     first, small = benchmark.Targets(models=("m",), decompose=0.7).build()
     assert first is model
     assert small.name == f"{model.name}_decomposed_0.7"
     ratio = keras_roots.profile(small).macs / keras_roots.profile(model).macs
     assert 0.6 < ratio <= 0.7
+
+
+@pytest.mark.parametrize("name", ["VGG16", "MobileNetV3Small"])
+def test_images_have_the_size_that_is_given(name):
+    """Also where the network takes images of any size, and else its own."""
+    text = f"keras.applications.{name}"
+    for size, side in ((96, 96), (None, 224)):
+        targets = benchmark.Targets(models=(text,), image_size=size)
+        (case,) = benchmark.Ways().cases(targets).values()
+        assert case.target.input_shape == (None, side, side, 3)
+        assert find_model(case) is case.target
+
+
+def test_networks_of_another_size_are_refused(tmp_path):
+    path = tmp_path / "net.keras"
+    keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)]).save(path)
+    for given in ({"files": (str(path),)}, {"models": (str(path),)}):
+        targets = benchmark.Targets(**given, image_size=9)
+        (case,) = benchmark.Ways().cases(targets).values()
+        with pytest.raises(ValueError, match=r"must fit the model's, \(8, 8, 3\)"):
+            find_model(case)
 
 
 def _run(*arguments):
