@@ -28,18 +28,25 @@ def image_shape(model: keras.Model) -> tuple[int, int, int]:
 
 
 def check_sizes(model: keras.Model) -> None:
-    """Checks that a model is built and takes inputs of fixed sizes.
+    """Checks that a model is built, and that its files can take and give batches.
 
     Raises:
-        ValueError: It does not.
+        ValueError: Its inputs are of any size, or it takes batches of one size alone;
+            an output has no row per image.
     """
     graph.check_built(model)
     shapes = [tuple(tensor.shape) for tensor in model.inputs]
-    if any(None in shape[1:] for shape in shapes):
+    if any(shape[0] is not None or None in shape[1:] for shape in shapes):
         raise ValueError(
-            "`model` must take inputs of a fixed size: build it with `input_shape`, "
-            "for instance (224, 224, 3). "
+            "`model` must take inputs of a fixed size in batches of any size: build "
+            "it with `input_shape`, for instance (224, 224, 3), and no `batch_shape`. "
             f"Received: model={model.name!r} with inputs {shapes}"
+        )
+    shapes = [tuple(tensor.shape) for tensor in model.outputs]
+    if any(not shape or shape[0] is not None for shape in shapes):
+        raise ValueError(
+            "`model` must have outputs of a row per image. "
+            f"Received: model={model.name!r} with outputs {shapes}"
         )
 
 

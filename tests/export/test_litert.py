@@ -402,6 +402,11 @@ def test_what_litert_has_no_operation_for_is_an_error(occupied):
         export_tflite(model, occupied)
 
 
+def _with_mean():
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, keras.ops.mean(inputs))
+
+
 @pytest.mark.parametrize("export", [export_tflite, export_saved_model])
 @pytest.mark.parametrize(
     "model",
@@ -409,11 +414,16 @@ def test_what_litert_has_no_operation_for_is_an_error(occupied):
         helpers.Subclassed(),
         keras.Sequential([layers.Conv2D(2, 3)]),
         keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(2, 3)]),
+        keras.Sequential([keras.Input(batch_shape=(4, 8, 8, 3)), layers.Conv2D(2, 3)]),
+        _with_mean(),
         None,
         3,
         layers.Conv2D(2, 3),
     ],
-    ids=["subclassed", "unbuilt", "any size", "None", "number", "layer"],
+    ids=[
+        *("subclassed", "unbuilt", "any size", "one batch size", "one output of all"),
+        *("None", "number", "layer"),
+    ],
 )
 def test_what_is_no_model_of_a_fixed_size_is_refused(export, model, tmp_path):
     with pytest.raises(ValueError, match="`model`"):
