@@ -32,7 +32,7 @@ def _quantised():
         ),
         (layers.Conv2D(4, 3), layers.Layer, False, "a Conv2D, a subclass of Layer"),
         (layers.DepthwiseConv2D(3), layers.Conv2D, False, ""),
-        (keras.ops.numpy.Add(), layers.Conv2D, False, ""),
+        (layers.ReLU(), layers.Conv2D, False, ""),
     ],
 )
 def test_only_exact_classes_count(layer, kind, expected, reason):
