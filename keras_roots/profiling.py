@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 
@@ -185,8 +185,8 @@ def _row(name, called, inputs, output) -> LayerProfile | None:
     if None in positions:
         raise ValueError(
             f"The sides of layer {name!r} are unknown, and so are its multiply-adds. "
-            "Pass the shape of one input, such as `input_shape=(224, 224, 3)`, or give "
-            "the model an Input of a fixed size. "
+            "Pass `input_shape`, the shape of one input, such as (224, 224, 3), or "
+            "give the model an Input of a fixed size. "
             f"Received: an output of shape {output.shape}"
         )
     weights = sum(math.prod(getattr(layer, kernel).shape) for kernel in kind.kernels)
@@ -223,6 +223,11 @@ def _built(model, input_shape):
         raise ValueError(
             "`model` is a Sequential model that is not built. Pass `input_shape`, the "
             f"shape of one input. Received: model={model.name!r}, input_shape=None"
+        )
+    if not isinstance(input_shape, Iterable):
+        raise ValueError(
+            "`input_shape` must be the shape of one input, such as (224, 224, 3). "
+            f"Received: input_shape={input_shape!r}"
         )
     copy = keras.models.clone_model(model)
     copy.build((None, *input_shape))

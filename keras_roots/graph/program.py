@@ -29,7 +29,9 @@ def check_graph(model: keras.Model) -> None:
         raise ValueError(
             "`model` must be a functional or Sequential model: the layers of a "
             "subclassed model, or of one with a `call` of its own, cannot be reached "
-            "through its graph. "
+            "through its graph. One whose call uses layers and keras.ops alone becomes "
+            "functional by keras.Model(inputs, model.call(inputs)), with inputs = "
+            "keras.Input(shape of one input). "
             f"Received: model={model!r}"
         )
 

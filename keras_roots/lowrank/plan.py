@@ -31,8 +31,8 @@ from keras_roots.lowrank.choices import Methods, check_arguments, choose_methods
 from keras_roots.lowrank.in_order import targets_in_order
 from keras_roots.lowrank.methods import METHODS, Target
 from keras_roots.lowrank.replacement import replace_layers
-from keras_roots.utils import checks
 from keras_roots.profiling import profile
+from keras_roots.utils import checks
 
 
 def _rank(row) -> str:

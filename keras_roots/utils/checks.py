@@ -178,6 +178,39 @@ def function(name: str, value, *arguments: str):
     return value
 
 
+def boolean(name: str, value) -> bool:
+    """Checks a truth value, of Python or NumPy.
+
+    Args:
+        name: Name of the argument.
+        value: What it received.
+
+    Raises:
+        ValueError: It is something else, if only a number.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}")
+    return bool(value)
+
+
+def unused(name: str, value, needs: str) -> None:
+    """Checks that an argument is `None`, which would have no effect.
+
+    Args:
+        name: Name of the argument.
+        value: What it received.
+        needs: The other argument with which it would have one: `"cost='latency'"`.
+
+    Raises:
+        ValueError: It is something.
+    """
+    if value is not None:
+        raise ValueError(
+            f"`{name}` must be None without {needs}: it would have no effect. "
+            f"Received: {name} of type {type(value).__name__}"
+        )
+
+
 def path(name: str, value, *, required: bool = False) -> str | None:
     """Checks a path; `None` stands for no path.
 

@@ -335,12 +335,55 @@ def test_bad_registrations(arguments, text):
         register_composite(*arguments)
 
 
-@pytest.mark.parametrize(
-    "model", [None, 3, "net.keras", Subclassed(), keras.Sequential([layers.Dense(2)])]
-)
-def test_models_without_a_graph_are_refused(model):
-    with pytest.raises(ValueError, match="`model` "):
+NO_GRAPH = [None, 3, "net.keras", Subclassed(), keras.Sequential([layers.Dense(2)])]
+REFUSING = {
+    "decompose": keras_roots.decompose,
+    "rank_analysis": keras_roots.rank_analysis,
+    "rootify": keras_roots.rootify,
+    "profile": keras_roots.profile,
+    "shrink": lambda model: keras_roots.shrink(model, 0.1),
+    "recalibrate": lambda model: keras_roots.recalibrate(model, normal_images(2)),
+    "pack_groups": keras_roots.pack_groups,
+    "plan_compression": lambda model: keras_roots.plan_compression(
+        model, normal_images(2), 0.5
+    ),
+    "compress": lambda model: keras_roots.compress(model, normal_images(2), 0.5),
+    "with_regularizer": lambda model: keras_roots.with_regularizer(
+        model, keras.regularizers.L2(1e-3)
+    ),
+    "without_regularizers": keras_roots.without_regularizers,
+    "prune": lambda model: keras_roots.sparsity.prune(model, 0.5),
+    "remove_dead_filters": keras_roots.sparsity.remove_dead_filters,
+    "export.rewrite": lambda model: keras_roots.export.rewrite(model, "latency"),
+}
+
+
+@pytest.mark.parametrize("function", REFUSING.values(), ids=REFUSING)
+def test_models_without_a_graph_are_refused(function):
+    for model in NO_GRAPH:
+        with pytest.raises(ValueError, match="`model` "):
+            function(model)
+
+
+def test_subclassed_models_become_functional_as_the_message_says():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.conv = layers.Conv2D(4, 3)
+
+        def call(self, inputs):
+            return ops.relu(self.conv(inputs))
+
+    model = Own()
+    expected = np.asarray(model(normal_images(2)))
+    with pytest.raises(
+        ValueError, match=r"keras.Model\(inputs, model.call\(inputs\)\)"
+    ):
         expand_composites(model)
+    inputs = keras.Input((8, 8, 3))
+    functional = keras.Model(inputs, model.call(inputs))
+    np.testing.assert_allclose(functional(normal_images(2)), expected, atol=1e-6)
+    assert keras_roots.decompose(functional, ranks={functional.layers[1].name: 2})
 
 
 CLOSED = {

@@ -143,6 +143,8 @@ def test_responses_need_images():
         ({"seed": -1}, "`seed` must be an integer, 0 or more. Received: seed=-1"),
         ({"seed": "a"}, "`seed` must be an integer"),
         ({"carry_over": ["energy"]}, "`carry_over` must be one of"),
+        ({"mix": "yes"}, "`mix` must be True or False. Received: mix='yes'"),
+        ({"images": 3}, "`images` must be None without carry_over='responses'"),
         ({"input_shape": (0, 16, 3)}, "`input_shape` must leave"),
     ],
 )

@@ -127,6 +127,18 @@ class _Subclassed(keras.Model):
         return inputs
 
 
+@pytest.mark.parametrize(
+    ("unused", "message"),
+    [
+        ({"images": np.zeros((2, 12, 12, 6))}, "`images` .* without the method 'resp"),
+        ({"latency_table": "times.csv"}, "`latency_table` .* without cost='latency'"),
+    ],
+)
+def test_arguments_without_effect_are_refused(model, unused, message):
+    with pytest.raises(ValueError, match=message):
+        plan_decomposition(model, **unused)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_weights_that_are_not_finite(model, method):
     kernel, bias = model.get_layer("dense").get_weights()

@@ -86,7 +86,7 @@ class Group(Stage):
             layers_of(how.layers),
             mix=how.mix,
             carry_over=carry_over,
-            images=images,
+            images=images if carry_over == "responses" else None,
             seed=context.seed,
         )
         context.say(str(plan))
