@@ -19,6 +19,8 @@ rows of a table can be run on several machines, one after the other.
   pointwise  low ranks for the 1x1s of a network with filter groups, with and without
              force
   frontier   groups, forces, low ranks, pruning and int8 together: error against latency
+  distillation  what training without labels wins back, at several parts of the
+             multiply-adds
 
 Networks are trained and measured on CIFAR-10, which TensorFlow Datasets downloads.
 """

@@ -1,6 +1,11 @@
 """Tables of experiments, a page of data each."""
 
-from keras_roots.training.experiments import frontier, pointwise, rootify
+from keras_roots.training.experiments import (
+    distillation,
+    frontier,
+    pointwise,
+    rootify,
+)
 from keras_roots.training.experiments.tables import (
     Table,
     chosen_rows,
@@ -13,6 +18,7 @@ TABLES = {
     "rootify": rootify.TABLE,
     "pointwise": pointwise.TABLE,
     "frontier": frontier.TABLE,
+    "distillation": distillation.TABLE,
 }
 
 __all__ = ["TABLES", "Table", "chosen_rows", "missing", "run", "write"]

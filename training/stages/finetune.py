@@ -119,6 +119,7 @@ class Distil(Stage):
 
     Attributes:
         epochs: Passes over the samples.
+        images: Samples, at most; of a data set, training images without their labels.
         learning_rate: As for `trainer.distiller`.
         temperature: As for `trainer.distiller`.
         features: As for `trainer.distiller`.
@@ -127,6 +128,7 @@ class Distil(Stage):
 
     name: str = "finetune"
     epochs: int = 5
+    images: int = 2000
     learning_rate: float = 1e-3
     temperature: float = 2.0
     features: tuple[str, ...] = ()
@@ -136,7 +138,7 @@ class Distil(Stage):
         """As for every stage."""
         teacher = utils.load_model(Path(context.folder, self.teacher, MODEL))
         train = trainer.distiller(
-            context.dataset.fitted,
+            context.sample(teacher, self.images),
             self.epochs,
             features=self.features,
             temperature=self.temperature,
@@ -145,3 +147,7 @@ class Distil(Stage):
             verbose=context.verbose,
         )
         return train(model, teacher), {"epochs": self.epochs}
+
+    def with_epochs(self, epochs):
+        """As for every stage."""
+        return dataclasses.replace(self, epochs=epochs) if epochs else None
