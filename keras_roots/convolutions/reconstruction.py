@@ -110,23 +110,26 @@ def reconstruct(
 def with_biases(model: keras.Model, names: Collection[str]) -> keras.Model:
     """Returns a copy of a model in which some convolutions have biases, if only zeros.
 
+    If they have LoRA, it is merged into their kernels.
+
     Args:
         model: A functional or Sequential model.
         names: Names of the convolutions.
     """
-    lacking = {
+    others = {
         id(layer)
         for name, layer in graph.operations(model)
-        if name in names and not layer.use_bias
+        if name in names and (layer.lora_enabled or not layer.use_bias)
     }
 
     def replace(layer):
-        if id(layer) not in lacking:
+        if id(layer) not in others:
             return None
-        config, (kernel, *others) = graph.merged(layer)
+        config, (kernel, *rest) = graph.merged(layer)
         new = layer.__class__.from_config(config | {"use_bias": True})
-        bias = np.zeros(layer.filters, "float32")
-        return graph.Replacement([new], [[kernel, bias, *others]])
+        if not layer.use_bias:
+            rest.insert(0, np.zeros(layer.filters, "float32"))
+        return graph.Replacement([new], [[kernel, *rest]])
 
     return graph.rewrite(model, replace)
 
