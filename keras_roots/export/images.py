@@ -84,10 +84,14 @@ def random_samples(model: keras.Model, count: int = RANDOM_IMAGES) -> Samples:
     arrays = []
     for expected, tensor in zip(input_ranges(model), model.inputs, strict=True):
         size = (count, *tensor.shape[1:])
-        if not keras.backend.is_float_dtype(tensor.dtype):
-            array = rng.integers(0, 2, size).astype(tensor.dtype)
-        elif expected is not None:
+        whole = not keras.backend.is_float_dtype(tensor.dtype)
+        if expected is not None:
             array = expected.random(size, rng)
+            if whole:
+                limits = np.iinfo(tensor.dtype)
+                array = array.round().clip(limits.min, limits.max).astype(tensor.dtype)
+        elif whole:
+            array = rng.integers(0, 2, size).astype(tensor.dtype)
         else:
             array = rng.normal(size=size).astype("float32")
         arrays.append(array)

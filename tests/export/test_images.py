@@ -70,6 +70,13 @@ def test_a_model_without_normalisation_takes_any_range(network, images):
     np.testing.assert_array_equal(found, array)
 
 
+def test_random_integers_are_pixels_where_those_are_expected():
+    pixels = keras.Input((8, 8, 3), dtype="uint8")
+    model = keras.Model(pixels, keras.layers.Rescaling(1 / 255)(pixels))
+    found = image_data.random_images(model, 50)
+    assert found.dtype == "uint8" and found.min() < 5 and found.max() > 250
+
+
 def test_random_images_are_what_a_model_expects(network):
     found = image_data.random_images(RootNiN(root=1), 50)
     # Pixels, as the means and deviations of CIFAR-10 in its first layer have it.
