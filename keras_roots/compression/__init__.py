@@ -1,7 +1,7 @@
 """Filter groups and ranks together, layer by layer, for one budget."""
 
 from keras_roots.compression.compress import Compressed, check_saved, compress
-from keras_roots.compression.fidelity import Fidelity, fidelity
+from keras_roots.compression.fidelity import Fidelity, fidelity, is_softmax
 from keras_roots.compression.meet_budget import QUANTIZATIONS, Met, meet_budget
 from keras_roots.compression.options import JUDGES, WAYS
 from keras_roots.compression.plan import COSTS, CompressionPlan
@@ -20,6 +20,7 @@ __all__ = [
     "check_saved",
     "compress",
     "fidelity",
+    "is_softmax",
     "meet_budget",
     "plan_compression",
 ]

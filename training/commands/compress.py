@@ -99,7 +99,7 @@ class Course:
         "Epochs of training the cheaper network; by default a third, without labels 5.",
     )
     finetune_learning_rate: float | None = _rate(
-        "finetune", "a fifth of the baseline's, without labels 0.001"
+        "finetune", "a fifth of the baseline's, without labels 0.0003"
     )
     sparsify_epochs: int | None = _epochs(
         "sparsify", "Epochs of each training of that stage.", 0

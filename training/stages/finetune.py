@@ -129,7 +129,7 @@ class Distil(Stage):
     name: str = "finetune"
     epochs: int = 5
     images: int = 2000
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     temperature: float = 2.0
     features: tuple[str, ...] = ()
     teacher: str = "baseline"

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_roots import graph
+from keras_roots.compression import is_softmax
 from keras_roots.convolutions import Samples, runnable
 from keras_roots.training.trainer.distillation import Inference, divergence
 from keras_roots.utils import checks
@@ -23,7 +24,7 @@ def distiller(
     *,
     features: Sequence[str] = (),
     temperature: float = 2.0,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 3e-4,
     batch_size: int = 32,
     seed: int = 0,
     verbose: bool | None = None,
@@ -151,7 +152,7 @@ def _with_features(model, features) -> keras.Model:
 
 def _distance(answers, temperature, is_output) -> Callable:
     """How far answers are from a teacher's, given some of those."""
-    if is_output and _is_distribution(answers):
+    if is_output and is_softmax(answers):
 
         def between(student, teacher):
             logarithms = (
@@ -169,14 +170,6 @@ def _distance(answers, temperature, is_output) -> Callable:
         return ops.square(difference) * scale
 
     return squared
-
-
-def _is_distribution(answers) -> bool:
-    """Tells whether the last axis holds probabilities of several classes."""
-    if answers.ndim < 2 or answers.shape[-1] < 2:
-        return False
-    sums = answers.astype("float32").sum(axis=-1)
-    return bool(answers.min() >= 0 and np.abs(sums - 1).max() < 1e-2)
 
 
 def _batches(arrays, steps, epochs, seed):
