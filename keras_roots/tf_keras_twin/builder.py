@@ -7,28 +7,30 @@ import tensorflow as tf
 import tf_keras
 
 from keras_roots import graph
-from keras_roots.tf_keras_twin.translation import translate
+from keras_roots.tf_keras_twin.arithmetic import as_layer
+from keras_roots.tf_keras_twin.translation import trained_weights, translate
 
 
-def translated(name, operation, inputs, **changed) -> tf_keras.layers.Layer:
+def translated(name, layer, inputs, operation=None, **changed) -> tf_keras.layers.Layer:
     """Returns the counterpart of a layer, with its weights if it has any.
 
     Args:
         name: Name of the counterpart.
-        operation: A layer of Keras 3.
+        layer: A layer of Keras 3.
         inputs: What it is called on.
+        operation: What of the graph the layer stands for; makes no difference.
         **changed: Arguments of the counterpart that differ from the layer's.
 
     Raises:
         ValueError: The layer has no counterpart.
     """
-    layer = translate(name, operation, **changed)
-    weights = operation.get_weights()
+    twin = translate(name, layer, **changed)
+    weights = trained_weights(layer)
     if weights:
         with tf.name_scope(name):
-            layer.build(inputs.shape)
-        layer.set_weights(weights)
-    return layer
+            twin.build(inputs.shape)
+        twin.set_weights(weights)
+    return twin
 
 
 def build(
@@ -40,15 +42,16 @@ def build(
 
     Args:
         model: A functional model, or a Sequential one that is built.
-        make: Function of a layer's name, the layer of Keras 3 and what it is called on,
-            to what is called in its place.
+        make: Function of a layer's name, the layer of Keras 3, what it is called on,
+            and the `operation` of the graph that it stands for, itself or a function of
+            keras.ops, to what is called in its place.
         start: Function of each input to what the graph starts with.
 
     Raises:
         ValueError: The model is subclassed, not built, or has a layer without a
             counterpart.
     """
-    graph.check_built(model)
+    model = graph.expand_composites(model)
     _check_calls(model)
     inputs = [
         tf_keras.Input(
@@ -62,10 +65,11 @@ def build(
     made = {}
 
     def call(name, operation, args, kwargs):
-        if id(operation) not in made:
-            made[id(operation)] = make(name, operation, *args[:1])
         # Keras names arguments that were not given.
         kwargs = {key: value for key, value in kwargs.items() if value is not None}
+        layer, args, kwargs = as_layer(operation, args, kwargs, type(inputs[0]))
+        if id(operation) not in made:
+            made[id(operation)] = make(name, layer, *args[:1], operation=operation)
         return made[id(operation)](*args, **kwargs)
 
     outputs = graph.walk(model, [start(tensor) for tensor in inputs], call)

@@ -19,7 +19,8 @@ def to_tf_keras(model: keras.Model):
 
     Args:
         model: A functional model, or a Sequential one that is built, of convolution,
-            dense, pooling, normalisation, activation, merging and reshaping layers. It
+            dense, pooling, normalisation, activation, merging and reshaping layers,
+            sums and products of `keras.ops`, and layers of yours without weights. It
             stays as it is.
 
     Returns:
@@ -80,8 +81,8 @@ def from_tf_keras(twin, model: keras.Model) -> keras.Model:
 
     def replace(layer):
         shapes = _shapes(layer.get_weights())
-        if not shapes:
-            return None
+        if not shapes or isinstance(layer, keras.layers.Normalization):
+            return None  # what the twin has of it is constant
         known = names[id(layer)]
         name = next((name for name in known if name in found), known[0])
         if _shapes(found.get(name, [])) != shapes:

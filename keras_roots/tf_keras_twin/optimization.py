@@ -124,7 +124,9 @@ def clusterable(
             layer, clusters, preserve_sparsity=preserve_zeros
         ),
         layers,
-        lambda layer: _has_kernel(layer) and math.prod(layer.kernel.shape) > clusters,
+        lambda layer: (
+            _has_kernel(layer) and math.prod(_clustered(layer).shape) > clusters
+        ),
         f"convolution or dense layers of more than {clusters} weights to train",
     )
 
@@ -152,16 +154,26 @@ def _wrapped(model, wrap, layers, qualifies, kind):
 
     chosen = Selection(layers, qualifies, kind)
 
-    def make(name, operation, inputs):
-        layer = builder.translated(name, operation, inputs)
-        return wrap(layer) if chosen(operation, name) else layer
+    def make(name, layer, inputs, operation):
+        twin = builder.translated(name, layer, inputs)
+        return wrap(twin) if chosen(operation, name) else twin
 
     twin = builder.build(model, make)
-    chosen.check()
+    chosen.check(model)
     return twin
 
 
 def _has_kernel(layer) -> bool:
-    return (
-        isinstance(layer, keras.layers.Conv2D | keras.layers.Dense) and layer.trainable
+    kinds = (
+        keras.layers.Conv2D,
+        keras.layers.Conv2DTranspose,
+        keras.layers.Dense,
+        keras.layers.SeparableConv2D,
     )
+    return isinstance(layer, kinds) and layer.trainable
+
+
+def _clustered(layer):
+    """Returns the kernel that tensorflow-model-optimization clusters."""
+    separable = isinstance(layer, keras.layers.SeparableConv2D)
+    return layer.pointwise_kernel if separable else layer.kernel

@@ -19,8 +19,12 @@ _layers = keras.layers
 _KERNELS = {
     _layers.Conv2D: ("kernel", True),
     _layers.DepthwiseConv2D: ("depthwise_kernel", True),
+    _layers.Conv2DTranspose: ("kernel", False),  # whose filters are not its last axis
     _layers.Dense: ("kernel", False),
 }
+
+# They compute in several steps, of which only the last one's range could be recorded.
+_UNROUNDED = (_layers.LayerNormalization, _layers.SeparableConv2D)
 
 # In LiteRT their output has the scale of their input.
 _SAME_SCALE = (
@@ -111,35 +115,55 @@ def ranges(twin: tf_keras.Model) -> dict[str, dict]:
     }
 
 
-def _make(connections, shared, name, operation, inputs):
+def _make(connections, shared, name, layer, inputs, operation):
     """Returns the twin's counterpart of a layer, one or two layers, as a function."""
-    if isinstance(operation, _layers.Rescaling) and _per_channel(operation, inputs):
-        scale = (np.asarray(x).tolist() for x in (operation.scale, operation.offset))
-        return _quantized(ChannelScale(*scale, name=name), True)
+    if isinstance(layer, _UNROUNDED):
+        raise ValueError(
+            "`model` cannot be trained as int8: tensorflow-model-optimization does not "
+            f"round what is between the parts of {name!r}. Received: {name!r} of type "
+            f"{type(layer).__name__}"
+        )
+    constants = _scale_and_offset(layer)
+    if constants is not None and _per_channel(constants, inputs):
+        return _quantized(ChannelScale(*constants, name=name), True)
     rounds = _rounds(connections, operation)
-    kernel = _kernel(operation) and (*_kernel(operation), shared)
-    activation = getattr(operation, "activation", keras.activations.linear)
+    kernel = _kernel(layer) and (*_kernel(layer), shared)
+    activation = getattr(layer, "activation", keras.activations.linear)
     if kernel and activation not in _FUSED:
-        layer = builder.translated(name, operation, inputs, activation="linear")
+        linear = builder.translated(name, layer, inputs, activation="linear")
         after = builder.translated(
             f"{name}_activation", _layers.Activation(activation), inputs
         )
         return _chain(
-            _quantized(layer, True, *kernel),
+            _quantized(linear, True, *kernel),
             _quantized(after, rounds),
         )
-    layer = builder.translated(name, operation, inputs)
-    quantized = _quantized(layer, rounds, *kernel)
+    quantized = _quantized(builder.translated(name, layer, inputs), rounds, *kernel)
     sources = connections.sources(operation)
     if is_batch_norm(operation) and not any(_fuses(connections, x) for x in sources):
         return _chain(ChannelScale(1.0, name=f"{name}_channels"), quantized)
     return quantized
 
 
-def _per_channel(rescaling, inputs) -> bool:
-    """Tells whether a Rescaling treats all positions of an image alike."""
+def _scale_and_offset(layer) -> tuple | None:
+    """Returns the constants of a layer that normalises, `None` for any other."""
+    if isinstance(layer, _layers.Rescaling):
+        return tuple(np.asarray(x).tolist() for x in (layer.scale, layer.offset))
+    if not isinstance(layer, _layers.Normalization):
+        return None
+    mean, variance = (np.asarray(x, "float32") for x in (layer.mean, layer.variance))
+    spread = np.maximum(np.sqrt(variance), keras.config.epsilon())
+    scale = spread if layer.invert else 1 / spread
+    offset = mean if layer.invert else -mean / spread
+    if layer.axis in ((), (-1,), (mean.ndim - 1,)):
+        scale, offset = scale.reshape(-1), offset.reshape(-1)
+    return scale.tolist(), offset.tolist()
+
+
+def _per_channel(constants, inputs) -> bool:
+    """Tells whether constants treat all positions of an image alike."""
     of_images = len(getattr(inputs, "shape", ())) == 4
-    return of_images and np.ndim(rescaling.scale) < 2 > np.ndim(rescaling.offset)
+    return of_images and all(np.ndim(constant) < 2 for constant in constants)
 
 
 def _quantized(layer, rounds, kernel=None, per_axis=True, shared=False):

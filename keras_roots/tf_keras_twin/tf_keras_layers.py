@@ -97,6 +97,37 @@ class ChannelScale(tf_keras.layers.Layer):
 
 
 @_registered
+class LayerScale(tf_keras.layers.Layer):
+    """A factor per channel that is trained, as ConvNeXt has it.
+
+    Args:
+        init_values: The factors at the start.
+        projection_dim: Number of channels.
+        **kwargs: The other arguments of a layer.
+    """
+
+    def __init__(self, init_values, projection_dim, **kwargs):
+        super().__init__(**kwargs)
+        self.init_values = init_values
+        self.projection_dim = projection_dim
+
+    def build(self, input_shape):
+        """Makes the factors."""
+        start = tf_keras.initializers.Constant(self.init_values)
+        self.gamma = self.add_weight("gamma", (self.projection_dim,), initializer=start)
+        super().build(input_shape)
+
+    def call(self, inputs):
+        """Scales the channels."""
+        return inputs * self.gamma
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        own = {"init_values": self.init_values, "projection_dim": self.projection_dim}
+        return {**super().get_config(), **own}
+
+
+@_registered
 class WeightlessLayer(tf_keras.layers.Layer):
     """A layer of Keras 3 without weights, called within tf_keras.
 
@@ -109,8 +140,10 @@ class WeightlessLayer(tf_keras.layers.Layer):
         super().__init__(**kwargs)
         self._layer = layer
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         """Calls the layer."""
+        if self._layer._call_has_training_arg:
+            return self._layer.call(inputs, training=training)
         return self._layer.call(inputs)
 
     def get_config(self):
@@ -123,6 +156,18 @@ class WeightlessLayer(tf_keras.layers.Layer):
         """Makes the layer of Keras 3 again."""
         layer = keras.saving.deserialize_keras_object(config["layer"])
         return cls(**{**config, "layer": layer})
+
+
+@_registered
+def hard_sigmoid(x):
+    """`keras.activations.hard_sigmoid`; that of tf_keras has another slope."""
+    return tf.nn.relu6(x + 3.0) * (1 / 6)
+
+
+@_registered
+def hard_silu(x):
+    """`keras.activations.hard_silu`, which tf_keras lacks."""
+    return x * hard_sigmoid(x)
 
 
 class _OfKeras3:

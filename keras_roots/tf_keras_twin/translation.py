@@ -2,8 +2,10 @@
 
 import inspect
 import re
+import sys
 
 import keras
+import numpy as np
 import tf_keras
 
 from keras_roots import layers
@@ -17,6 +19,7 @@ _SAME_NAME = (
     "BatchNormalization",
     "Concatenate",
     "Conv2D",
+    "Conv2DTranspose",
     "Cropping2D",
     "Dense",
     "DepthwiseConv2D",
@@ -28,16 +31,19 @@ _SAME_NAME = (
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
     "Identity",
+    "LayerNormalization",
     "LeakyReLU",
     "MaxPooling2D",
     "Maximum",
     "Minimum",
     "Multiply",
+    "Normalization",
     "PReLU",
     "Permute",
     "ReLU",
     "Rescaling",
     "Reshape",
+    "SeparableConv2D",
     "Softmax",
     "SpatialDropout2D",
     "Subtract",
@@ -45,19 +51,28 @@ _SAME_NAME = (
     "ZeroPadding2D",
 )
 
+
+def _layer_scale() -> type:
+    """Returns ConvNeXt's layer of a factor per channel, which has no public name."""
+    return sys.modules[keras.applications.ConvNeXtTiny.__module__].LayerScale
+
+
 # Exactly these types: a subclass may compute something else.
 TARGETS = {
     **{getattr(keras.layers, x): getattr(tf_keras.layers, x) for x in _SAME_NAME},
     layers.BatchNormalization: tf_keras.layers.BatchNormalization,
     layers.GroupedConv2D: tf_keras_layers.GroupedConv2D,
     layers.LocalResponseNormalization: tf_keras_layers.WeightlessLayer,
+    _layer_scale(): tf_keras_layers.LayerScale,
 }
 
-# Functions that mean the same in both, and their names in tf_keras.
+# Functions that mean the same in both, by their names in tf_keras, and ours there.
 ACTIVATIONS = {
     keras.activations.elu: "elu",
     keras.activations.exponential: "exponential",
     keras.activations.gelu: "gelu",
+    keras.activations.hard_sigmoid: tf_keras_layers.hard_sigmoid,
+    keras.activations.hard_silu: tf_keras_layers.hard_silu,
     keras.activations.linear: "linear",
     keras.activations.mish: "mish",
     keras.activations.relu: "relu",
@@ -94,12 +109,15 @@ def translate(name: str, layer, **changed) -> tf_keras.layers.Layer:
     if not isinstance(layer, keras.Layer):
         raise _error(name, layer, "keras.ops, not with a layer")
     target = TARGETS.get(type(layer))
+    if target is None and not layer.variables:
+        target = tf_keras_layers.WeightlessLayer
     if target is None:
         supported = ", ".join(sorted({kind.__name__ for kind in TARGETS}))
         raise _error(
             name,
             layer,
-            f"a type that has no counterpart in tf_keras. Supported are {supported}",
+            f"a type that has weights and no counterpart in tf_keras. Supported are "
+            f"{supported}, and layers without weights",
         )
     if not _NAME.fullmatch(name):
         raise _error(
@@ -114,6 +132,12 @@ def translate(name: str, layer, **changed) -> tf_keras.layers.Layer:
     return target(**common, **{**_arguments(name, layer, target), **changed})
 
 
+def trained_weights(layer: keras.Layer) -> list[np.ndarray]:
+    """Returns the weights of a layer that its counterpart has as weights too."""
+    constant = isinstance(layer, keras.layers.Normalization)
+    return [] if constant else layer.get_weights()
+
+
 def _arguments(name, layer, target) -> dict:
     if getattr(layer, "data_format", None) == "channels_first":
         raise _error(name, layer, "data_format='channels_first', which no CPU computes")
@@ -125,6 +149,8 @@ def _arguments(name, layer, target) -> dict:
     for key, value in layer.get_config().items():
         key_there = _RENAMED.get((type(layer), key), key)
         if _DROPPED.fullmatch(key) or key == "activity_regularizer":
+            continue
+        if key == "rms_scaling" and not value:  # has no default in the constructor
             continue
         if key_there in accepted:
             arguments[key_there] = _value(name, layer, key, value)
@@ -155,9 +181,12 @@ def _value(name, layer, key, value):
                 name,
                 layer,
                 f"activation={value!r}. Supported are "
-                + ", ".join(sorted(set(ACTIVATIONS.values()))),
+                + ", ".join(sorted(function.__name__ for function in ACTIVATIONS)),
             )
         return ACTIVATIONS[layer.activation]
+    if key in ("mean", "variance") and isinstance(layer, keras.layers.Normalization):
+        # Its own are constants, or adapted to data; of the shape to multiply with.
+        return np.reshape(getattr(layer, key), layer._mean_and_var_shape).tolist()
     if key in ("scale", "offset") and isinstance(layer, keras.layers.Rescaling):
         return getattr(layer, key)
     return value

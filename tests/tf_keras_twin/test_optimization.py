@@ -144,3 +144,25 @@ def test_depthwise_is_left_alone():
     model = keras.Sequential([keras.Input(SHAPE), layers.DepthwiseConv2D(3)])
     with pytest.raises(ValueError, match="no convolution or dense layers"):
         prunable(model, 0.5, end_step=1)
+
+
+@pytest.mark.parametrize(
+    ("layer", "which"),
+    [
+        (layers.SeparableConv2D(6, 3, name="it"), 1),
+        (layers.Conv2DTranspose(6, 3, name="it"), 0),
+    ],
+)
+def test_convolutions_of_other_kinds(layer, which, randomise, images):
+    """Of a separable one it is the pointwise kernel."""
+    layer = type(layer).from_config(layer.get_config())
+    model = randomise(keras.Sequential([keras.Input(SHAPE), layer]))
+    sparse = prunable(model, 0.5, end_step=2, frequency=1)
+    sparse.compile("sgd", "mse")
+    targets = np.zeros((4, *model.output_shape[1:]))
+    sparse.fit(images(SHAPE, 4), targets, 1, verbose=0, callbacks=[pruning_callback()])
+    kernel = from_tf_keras(sparse, model).get_layer("it").get_weights()[which]
+    assert (kernel == 0).mean() == pytest.approx(0.5, abs=0.02)
+    clustered = from_tf_keras(strip(clusterable(model, 4)), model)
+    kernel = clustered.get_layer("it").get_weights()[which]
+    assert len(np.unique(kernel)) <= 4

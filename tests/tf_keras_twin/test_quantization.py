@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_roots
-from keras_roots import sparsity
+from keras_roots import export, sparsity
 from keras_roots.export.check import ExportError
 from keras_roots.tf_keras_twin.conversion import from_tf_keras
 from keras_roots.tf_keras_twin.quantization import export_int8, quantizable
@@ -113,3 +113,48 @@ def test_networks_of_the_zoo(name, tmp_path):
     convolutions = [layer for layer in model.layers if hasattr(layer, "kernel_size")]
     assert any(layer.groups > 1 for layer in convolutions)
     assert report.operations["CONV_2D"] == len(convolutions)
+
+
+def _normalisation():
+    layer = keras.layers.Normalization(name="first")
+    layer.adapt(np.random.default_rng(5).normal(1, 2, (30, *SHAPE)))
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("make", "operation"),
+    [
+        (lambda: keras.layers.Activation("hard_silu"), "HARD_SWISH"),
+        (lambda: keras.layers.Conv2D(4, 3, activation="hard_silu"), "HARD_SWISH"),
+        (lambda: lambda x: keras.layers.ReLU(6.0)(x + 3.0) * (1 / 6) * x, "MUL"),
+        (lambda: keras.layers.Conv2DTranspose(4, 3, strides=2), "TRANSPOSE_CONV"),
+        (_normalisation, "DEPTHWISE_CONV_2D"),
+    ],
+)
+def test_layers_of_photograph_networks_become_int8(
+    make, operation, randomise, images, tmp_path
+):
+    inputs = keras.Input(SHAPE)
+    x = make()(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    statistics = model.layers[1].get_weights() if make is _normalisation else None
+    randomise(model)
+    if statistics:
+        model.layers[1].set_weights(statistics)
+    data = images(SHAPE, 8)
+    report = export_int8(quantizable(model, data), tmp_path / "net.tflite", data)
+    assert operation in report.operations
+    assert not report.float_operations
+    outputs = np.asarray(model(data))
+    (ours,) = export.LiteRTModel(tmp_path / "net.tflite").predict(data)
+    np.testing.assert_allclose(ours, outputs, atol=0.05)
+
+
+@pytest.mark.parametrize("kind", ["SeparableConv2D", "LayerNormalization"])
+def test_layers_of_several_steps_are_refused(kind, images):
+    arguments = {"filters": 4, "kernel_size": 3} if kind == "SeparableConv2D" else {}
+    layer = getattr(keras.layers, kind)(**arguments, name="it")
+    model = keras.Sequential([keras.Input(SHAPE), layer])
+    with pytest.raises(ValueError, match=f"be trained as int8.*'it' of type {kind}"):
+        quantizable(model, images(SHAPE, 4))
