@@ -22,6 +22,15 @@ def processor() -> str:
     return f"{name}, {os.cpu_count()} CPUs"
 
 
+def host_target() -> str:
+    """Returns the target, of `export.TARGETS`, that this machine is most like."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        if "avx512" in file.read():
+            return "avx512"
+    arm = platform.machine().lower() in ("arm64", "aarch64")
+    return "neon" if arm else "avx2"
+
+
 def versions(runtimes: Iterable[str] = ()) -> str:
     """Returns the versions of the packages that latency depends on.
 

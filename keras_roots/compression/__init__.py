@@ -1,6 +1,7 @@
 """Filter groups and ranks together, layer by layer, for one budget."""
 
 from keras_roots.compression.compress import Compressed, check_saved, compress
+from keras_roots.compression.evaluation import Evaluation
 from keras_roots.compression.fidelity import Fidelity, fidelity, is_softmax
 from keras_roots.compression.meet_budget import QUANTIZATIONS, Met, meet_budget
 from keras_roots.compression.options import JUDGES, WAYS
@@ -11,6 +12,7 @@ __all__ = [
     "COSTS",
     "CompressionPlan",
     "Compressed",
+    "Evaluation",
     "Fidelity",
     "JUDGES",
     "Met",

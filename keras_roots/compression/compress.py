@@ -6,36 +6,42 @@ import tempfile
 from collections.abc import Callable, Sequence
 
 import keras
-import numpy as np
 
-from keras_roots import benchmarking, convolutions, graph, utils
-from keras_roots.compression.fidelity import fidelity, file_outputs, keras_outputs
+from keras_roots import benchmarking, convolutions, export, graph, utils
+from keras_roots.compression.evaluation import Evaluation, Metric
 from keras_roots.compression.meet_budget import (
     QUANTIZATIONS,
+    carry_out,
     export_bytes,
     meet_budget,
+    resolve_target,
 )
-from keras_roots.compression.options import WAYS
+from keras_roots.compression.options import JUDGES, WAYS
 from keras_roots.compression.plan import COSTS, CompressionPlan
 from keras_roots.compression.planner import plan_compression
-from keras_roots.convolutions import Layers
+from keras_roots.convolutions import Layers, Samples
 from keras_roots.profiling import profile
 from keras_roots.utils import checks, format_rows
 
 _AUTO = "auto"
 _RUNS = 200  # timed calls of each file
 _SHOWN = 300  # characters of another's message
-_COLUMNS = {
+COLUMNS = {
     "name": "{}",
     "quantize": "{}",
     "agreement": "{:.2%}",
     "error": "{:.2%}",
+    "metric": "{:.4g}",
     "macs": "{:,}",
     "params": "{:,}",
     "bytes": "{:,}",
     "ms": "{:.3f}",
     "ratio": "{:.3f}",
+    "chosen": "{}",
 }
+_ALWAYS = ("name", "quantize", "chosen")
+
+Finetune = Callable[[keras.Model, keras.Model], keras.Model]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,68 +49,112 @@ class Compressed:
     """A network that was made cheaper; prints as a table.
 
     Attributes:
-        model: The network, in float32.
-        plan: Its groups and ranks; `None` where quantising alone was enough.
+        model: The network, in float32; the original itself where quantising alone is
+            best.
+        plan: Its groups and ranks; `None` where quantising alone is best.
         quantize: How its file is quantised: `None` or `"int8"`.
-        tflite: Content of its LiteRT file.
-        rows: A row of the original's float32 file and one of the compressed file:
-            `name`, `quantize`; `agreement`, the part of held-out images of the same
-            class as by the original, `None` where the network does not return
-            `(n, classes)`; `error`, the relative squared error of the outputs; `macs`,
-            `params`, `bytes`, `ms`, and `ratio` to the time of the original.
+        tflite: Content of its LiteRT file; `None` where LiteRT's converter refuses the
+            network, which is allowed for with `cost="macs"`.
+        rows: A row of each file and of each stage between, in this order: `"original"`,
+            its float32 file; `"quantized"`, its int8 file, where that is allowed;
+            `"fitted"`, `"recalibrated"` and `"fine-tuned"`, Keras models; and
+            `"compressed"`, the file of the last that is kept. Each has `name`,
+            `quantize`; `agreement`, the top-1 agreement with the original on held-out
+            samples, `None` without a softmax; `error`, the relative squared error of
+            the outputs, and `errors` by output where there are several; `metric`, of
+            the Keras model; `macs`, `params`; of files also `bytes`, `ms`, and `ratio`
+            to the time of the original's.
+        chosen: Index of the row of the file that is returned.
     """
 
     model: keras.Model
     plan: CompressionPlan | None = dataclasses.field(repr=False)
     quantize: str | None
-    tflite: bytes = dataclasses.field(repr=False)
+    tflite: bytes | None = dataclasses.field(repr=False)
     rows: tuple[dict, ...]
+    chosen: int
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> float | None:
         """Measured time over that of the original's float32 file."""
-        return self.rows[-1]["ratio"]
+        return self.rows[self.chosen].get("ratio")
 
     @property
     def agreement(self) -> float | None:
-        """Part of the held-out images of the same class as by the original."""
-        return self.rows[-1]["agreement"]
+        """Top-1 agreement of the file with the original on held-out samples."""
+        return self.rows[self.chosen]["agreement"]
+
+    @property
+    def error(self) -> float:
+        """Relative squared error of the file's outputs on held-out samples."""
+        return self.rows[self.chosen]["error"]
+
+    @property
+    def table(self) -> tuple[list[dict], dict[str, str]]:
+        """Rows as they are shown, and the columns with anything in them."""
+        rows = [
+            row
+            | {f"error {key}": value for key, value in row.get("errors", {}).items()}
+            for row in self.rows
+        ]
+        rows[self.chosen]["chosen"] = "<-"
+        columns = {}
+        for name, form in COLUMNS.items():
+            columns[name] = form
+            if name == "error":
+                errors = self.rows[0].get("errors", {})
+                columns |= {f"error {key}": form for key in errors}
+        used = {
+            name: form
+            for name, form in columns.items()
+            if name in _ALWAYS or any(row.get(name) is not None for row in rows)
+        }
+        return rows, used
 
     def __str__(self) -> str:
-        return format_rows(self.rows, _COLUMNS, left=2)
+        return format_rows(*self.table, left=2)
 
 
 def compress(
     model: keras.Model,
-    images: np.ndarray,
+    images,
     budget: float = 0.25,
     cost: str = "latency",
     *,
     quantize: str | None = _AUTO,
     ways: Sequence[str] = WAYS,
     layers: Layers = None,
-    finetune: Callable[[keras.Model, keras.Model], keras.Model] | None = None,
+    judge: str = "responses",
+    metric: Metric | None = None,
+    finetune: Finetune | None = None,
     threads: int = 1,
+    target: str = "host",
     latency_table: str | os.PathLike | None = None,
     seed: int = 0,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] | None = print,
 ) -> Compressed:
     """Makes a trained network of any task cheaper, within a part of its cost.
 
     Convolutions get filter groups (Deep Roots, CVPR 2017) or lower ranks (Coordinating
-    Filters, ICCV 2017), layer by layer, chosen for what they lose of the layers'
-    responses over what they cost. Of a budget of time, the whole network is measured in
-    LiteRT on this machine, and its file is float32 or int8, whichever is nearer to the
-    original within the budget. No labels are needed: kernels are fitted to the
+    Filters, ICCV 2017), layer by layer, chosen for what they lose over what they cost.
+    Of a budget of time, the whole network is measured in LiteRT on this machine, and
+    its file is float32 or int8. No labels are needed: kernels are fitted to the
     responses of the layers before, and BatchNormalization's statistics are estimated
-    anew. Training is the caller's: `finetune`.
+    anew where that helps. Training is the caller's: `finetune`.
+
+    The file whose outputs are nearest to the original's on held-out samples is
+    returned, of all that are within the budget; the int8 file of the network as it is
+    counts as one, and is preferred to a compressed one that is neither faster nor
+    nearer. `metric`, where it is given, goes before outputs.
 
     Args:
-        model: A functional or Sequential model that takes one batch of images of a
-            fixed size. It stays as it is.
-        images: Sample images `(n, height, width, channels)`, as the model takes them, a
-            few hundred of the training set; a fifth of them, at most 500, is held out
-            to compare files on.
+        model: A functional or Sequential model with 2D convolutions, whose inputs have
+            fixed sizes; any number of inputs and outputs. It stays as it is.
+        images: Samples of the inputs, as the model takes them, a few hundred of the
+            training set: an array `(n, ...)`, of several inputs a tuple or a dictionary
+            of arrays, or batches of either, as a `tf.data.Dataset`, a generator and
+            the like; labels are not needed, and ignored. A fifth of them, at most 500,
+            is held out to compare networks and files on.
         budget: Part of the cost that the network may keep, between 0 and 1.
         cost: `"latency"`, the time of the model's float32 LiteRT file, or `"macs"`, its
             multiply-adds.
@@ -113,16 +163,23 @@ def compress(
         ways: What layers may get: `"groups"`, `"rank"`.
         layers: Which convolutions may change: names, a function of the layer,
             `"pointwise"`, `"spatial"` or `None` for all.
+        judge: What layers are chosen by, as for `plan_compression`.
+        metric: Function of a Keras model that returns a number, the greater the better;
+            measured at every stage.
         finetune: Function of the cheaper network and the original, student and teacher,
-            that returns the trained network; `None` to train nothing.
+            that returns the trained network; `None` to train nothing. One that is worse
+            on held-out samples (by `metric`; without, by both agreement and error) is
+            not kept.
         threads: Threads that times are of.
+        target: Processor that files are made for, as for `export_tflite`; `"host"` is
+            this machine, which `cost="latency"` is measured on.
         latency_table: CSV file of measured times of layers, which need not exist.
         seed: Seed of everything random.
-        say: Called with a line of text after each step.
+        say: Called with a line of text after each step; `None` to say nothing.
 
     Returns:
-        A `Compressed`: `.model`, `.tflite`, `.ratio`, `.agreement`; it prints as a
-        table.
+        A `Compressed`: `.model`, `.tflite`, `.ratio`, `.agreement`, `.error`; it prints
+        as a table.
 
     Raises:
         ValueError: An argument is impossible, or the budget cannot be met: the message
@@ -136,46 +193,80 @@ def compress(
     budget = checks.part("budget", budget)
     checks.choice("cost", cost, COSTS)
     checks.choice("quantize", quantize, (_AUTO, *QUANTIZATIONS))
-    checks.choices("ways", ways, WAYS)
+    ways = checks.choices("ways", ways, WAYS)
+    checks.choice("judge", judge, JUDGES)
     threads = checks.integer("threads", threads)
+    target = _check_target(target, cost)
     checks.path("latency_table", latency_table)
+    if cost != "latency":
+        checks.unused("latency_table", latency_table, "cost='latency'")
     checks.integer("seed", seed, least=0)
-    if finetune is not None and not callable(finetune):
-        raise ValueError(
-            "`finetune` must be a function of student and teacher, or None. "
-            f"Received: finetune={finetune!r}"
-        )
-    _check_model(model)
-    fitted, held_out = convolutions.Samples.of(model, images).split(seed)
-    how = {"ways": ways, "layers": layers, "seed": seed}
+    if finetune is not None:
+        checks.function("finetune", finetune, "student", "teacher")
+    if metric is not None:
+        checks.function("metric", metric, "model")
+    say = _silent if say is None else checks.function("say", say, "text")
+    model = graph.expand_composites(model)
+    _check_model(model, layers)
+    fitted, held_out = Samples.of(model, images).split(seed)
+    evaluation = Evaluation(model, held_out, metric, threads)
+    how = {"ways": ways, "layers": layers, "judge": judge, "seed": seed}
+    allowed = QUANTIZATIONS if quantize == _AUTO else (quantize,)
     if cost == "latency":
         met = meet_budget(
             model,
             fitted,
             budget,
-            quantize=QUANTIZATIONS if quantize == _AUTO else (quantize,),
+            quantize=allowed,
             threads=threads,
+            target=target,
             latency_table=latency_table,
-            held_out=held_out,
+            evaluation=evaluation,
             say=say,
             **how,
         )
-        small, plan, quantize = met.model, met.plan, met.quantize
+        small, plan, quantize, stages = met.model, met.plan, met.quantize, met.rows
     else:
         quantize = None if quantize == _AUTO else quantize
+        allowed = (quantize,)
         plan = plan_compression(model, fitted, budget, cost="macs", **how)
         say(f"multiply-adds: {plan.part:.3f}")
-        small = plan.apply()
+        small, stages = carry_out(plan, evaluation, say)
     if finetune is not None:
-        if small is model:  # the teacher stays as it is
-            small = graph.rewrite(model, lambda layer: None)
-        small = _check_finetuned(finetune(small, model), model)
-    files = {
-        "original": (model, None, export_bytes(model, None, fitted.inputs)),
-        "compressed": (small, quantize, export_bytes(small, quantize, fitted.inputs)),
-    }
-    rows = _measure(files, keras_outputs(model, held_out), held_out, threads)
-    return Compressed(small, plan, quantize, files["compressed"][2], rows)
+        small, row = _finetune(finetune, small, model, evaluation, say)
+        stages = (*stages, row)
+    files = [_File("original", model, None, None)]
+    if "int8" in allowed:
+        files.append(_File("quantized", model, None, "int8"))
+    if small is not model:
+        files.append(_File("compressed", small, plan, quantize))
+    required = {"original", files[-1].name} if cost == "latency" else ()
+    files = _exported(files, fitted, target, required, say)
+    rows = [
+        evaluation.row(file.name, file.model, file.near(evaluation))
+        | {"quantize": file.quantize}
+        for file in files
+    ]
+    for row, more in zip(rows, _measured(files, threads), strict=True):
+        row |= more
+    last = len(files) - 1
+    best = _best(rows, budget if cost == "latency" else None)
+    if best != last:
+        say(
+            "the network is only quantised: outputs are off by "
+            f"{rows[best]['error']:.2%}, not {rows[last]['error']:.2%}"
+        )
+    chosen = files[best]
+    compressed = rows[-1:] if files[-1].name == "compressed" else []
+    before = rows[: len(rows) - len(compressed)]
+    return Compressed(
+        chosen.model,
+        chosen.plan,
+        chosen.quantize,
+        chosen.content,
+        (*before, *stages, *compressed),
+        best if best != last or not compressed else len(before) + len(stages),
+    )
 
 
 def check_saved(model: keras.Model) -> None:
@@ -204,26 +295,65 @@ def check_saved(model: keras.Model) -> None:
             ) from error
 
 
-def _check_model(model):
+def _silent(text):
+    """Says nothing."""
+
+
+def _check_target(target, cost) -> str:
+    resolved = resolve_target(target)
+    if cost == "latency" and resolved != benchmarking.host_target():
+        raise ValueError(
+            "`target` must be 'host' with cost='latency': times are measured on this "
+            "machine. With cost='macs' it may be another. "
+            f"Received: target={target!r}"
+        )
+    return resolved
+
+
+def _check_model(model, layers):
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a Keras model. Received: model={model!r}")
     graph.check_built(model)
     inputs = [tuple(tensor.shape[1:]) for tensor in model.inputs]
-    if len(inputs) != 1 or len(inputs[0]) != 3 or None in inputs[0]:
+    if any(None in shape for shape in inputs):
         raise ValueError(
-            "`model` must take one batch of images of a fixed size, for instance "
-            f"(32, 32, 3). Received: model={model.name!r} with inputs {inputs}"
+            "`model` must take inputs of fixed sizes. Make it one of the size of your "
+            "images: `image = keras.Input((224, 224, 3))`, then "
+            "`keras.Model(image, model(image))`. "
+            f"Received: model={model.name!r} with inputs {inputs}"
         )
+    convolutions.find_convolutions(model, layers)
     check_saved(model)
 
 
-def _check_finetuned(student, teacher) -> keras.Model:
-    if not isinstance(student, keras.Model):
+def _finetune(finetune, small, model, evaluation, say) -> tuple[keras.Model, dict]:
+    """The trained network, or the one before where training made it worse."""
+    student = graph.rewrite(small, lambda layer: None)  # the one before may be kept
+    trained = _check_finetuned(finetune(student, model), student, model)
+    row = evaluation.row("fine-tuned", trained)
+    before = evaluation.row("untrained", small)
+    names = ("agreement", "error") if before["metric"] is None else ("metric",)
+    gains = [row[name] - before[name] for name in names if before[name] is not None]
+    if "error" in names:
+        gains[-1] *= -1
+    if max(gains) >= 0:
+        return trained, row
+    shown = ", ".join(
+        f"{name} {row[name]:.4g}, before {before[name]:.4g}"
+        for name in names
+        if before[name] is not None
+    )
+    say(f"fine-tuning made it worse on held-out samples and is not kept: {shown}")
+    return small, row
+
+
+def _check_finetuned(trained, student, teacher) -> keras.Model:
+    if not isinstance(trained, keras.Model):
         raise ValueError(
-            f"`finetune` must return a Keras model. Received: {type(student).__name__}"
+            f"`finetune` must return a Keras model. Received: {type(trained).__name__}"
         )
     shapes = []
-    for model in (student, teacher):
+    for model in (trained, teacher):
         if not graph.is_graph(model) or not model.built:
             raise ValueError(
                 "`finetune` must return a functional or built Sequential model. "
@@ -235,35 +365,89 @@ def _check_finetuned(student, teacher) -> keras.Model:
             "`finetune` must return a model of the same inputs and outputs, "
             f"{shapes[1]}. Received: {shapes[0]}"
         )
-    return student
-
-
-def _measure(files, expected, held_out, threads) -> tuple[dict, ...]:
-    with tempfile.TemporaryDirectory() as folder:
-        cases = {}
-        for name, (_, _, tflite) in files.items():
-            path = os.path.join(folder, f"{name}.tflite")
-            with open(path, "wb") as file:
-                file.write(tflite)
-            cases[name] = benchmarking.Case(path, threads=threads)
-        latencies = benchmarking.compare(cases, runs=_RUNS)
-    rows = []
-    for (name, (model, quantize, tflite)), latency in zip(
-        files.items(), latencies, strict=True
-    ):
-        near = fidelity(expected, file_outputs(tflite, held_out.inputs, threads))
-        counted = profile(model)
-        rows.append(
-            {
-                "name": name,
-                "quantize": quantize,
-                "agreement": near.agreement,
-                "error": near.error,
-                "macs": counted.macs,
-                "params": counted.params,
-                "bytes": len(tflite),
-                "ms": round(latency.median_ms, 4),
-                "ratio": round(latency.ratio, 4),
-            }
+    macs = [profile(model).macs for model in (trained, student)]
+    if trained is teacher or macs[0] > macs[1]:
+        raise ValueError(
+            "`finetune` must return the student, trained. Received: "
+            + ("the teacher" if trained is teacher else "another network")
+            + f" of {macs[0]:,} multiply-adds, where the student has {macs[1]:,}"
         )
-    return tuple(rows)
+    return trained
+
+
+@dataclasses.dataclass
+class _File:
+    """A LiteRT file to choose among."""
+
+    name: str
+    model: keras.Model
+    plan: CompressionPlan | None
+    quantize: str | None
+    content: bytes | None = None
+
+    def near(self, evaluation):
+        """How near its outputs are; those of its network where there is no file."""
+        if self.content is None:
+            return None
+        return evaluation.of_file(self.content)
+
+
+def _exported(files, samples, target, required, say) -> list[_File]:
+    """The files with their content; a quantised one that is refused is left out."""
+    found = []
+    for file in files:
+        try:
+            how = (file.quantize, samples, target)
+            file.content = export_bytes(file.model, *how)
+        except export.ExportError as error:
+            if file.name in required or (file.quantize and file.name != "quantized"):
+                raise
+            say(f"{file.name}: no file, {error}")
+            if file.name == "quantized":
+                continue
+        found.append(file)
+    return found
+
+
+def _measured(files, threads) -> list[dict]:
+    """Bytes and time of each file, measured in turns."""
+    rows, cases = [{} for _ in files], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for index, each in enumerate(files):
+            if each.content is None:
+                continue
+            path = os.path.join(folder, f"{index}.tflite")
+            with open(path, "wb") as file:
+                file.write(each.content)
+            cases[each.name] = benchmarking.Case(path, threads=threads)
+        latencies = benchmarking.compare(cases, runs=_RUNS) if cases else []
+    timed = dict(zip(cases, latencies, strict=True))
+    for row, file in zip(rows, files, strict=True):
+        if file.name in timed:
+            latency = timed[file.name]
+            row["bytes"] = len(file.content)
+            row["ms"] = round(latency.median_ms, 4)
+            # Without a file of the original there is nothing to relate times to.
+            row["ratio"] = round(latency.ratio, 4) if "original" in timed else None
+    return rows
+
+
+def _best(rows, budget) -> int:
+    """The row whose file is returned: the nearest within the budget of time."""
+    last = len(rows) - 1
+    if budget is None:
+        return last
+
+    def counts(row) -> bool:
+        fast = row["ratio"] <= budget or row["ratio"] <= rows[last]["ratio"]
+        return row["name"] == "quantized" and fast
+
+    found = [last, *(index for index, row in enumerate(rows) if counts(row))]
+    return min(
+        found,
+        key=lambda index: (
+            -(rows[index]["metric"] or 0),
+            rows[index]["error"],
+            index,
+        ),
+    )

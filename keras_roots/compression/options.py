@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from keras_roots.compression.rank_changes import rank_changes
 from keras_roots.convolutions import (
     Convolution,
     Cost,
     Layers,
+    Samples,
     find_convolutions,
     input_sides,
     layer_responses,
@@ -54,7 +56,7 @@ class Option:
 
 def layer_options(
     model: keras.Model,
-    images: np.ndarray,
+    images,
     *,
     ways: Sequence[str] = WAYS,
     layers: Layers = None,
@@ -68,7 +70,7 @@ def layer_options(
 
     Args:
         model: As for `Planner`, like all arguments.
-        images: Sample images `(n, height, width, channels)`, as the model takes them.
+        images: Samples of its inputs.
         ways: Of `WAYS`: filter groups for spatial convolutions without any, lower ranks
             for all.
         layers: Which convolutions may change.
@@ -89,12 +91,7 @@ def layer_options(
     groups = checks.integer("groups", groups)
     rank_multiple = checks.integer("rank_multiple", rank_multiple)
     checks.choice("judge", judge, JUDGES)
-    if judge == "outputs" and "rank" in ways:
-        raise ValueError(
-            "`judge` may be 'outputs' for groups alone: how a lower rank of one layer "
-            "changes the network's outputs is not computed. "
-            f"Received: judge='outputs' with ways={ways!r}, not ('groups',)"
-        )
+    images = Samples.of(model, images)
     every = find_convolutions(model, layers)
     sides = input_sides(model, input_shape)
     described = {
@@ -105,7 +102,7 @@ def layer_options(
         how = (groups, judge, seed, input_shape)
         found.append(_group_options(model, every, described, images, *how))
     if "rank" in ways:
-        how = (rank_multiple, seed)
+        how = (rank_multiple, judge, seed)
         found.append(_rank_options(model, every, described, images, *how))
     options = {}
     for name, whole in described.items():
@@ -184,23 +181,31 @@ def _group_losses(model, counts, images, judge, seed, unmixed):
     return {name: change.responses for name, change in changes.items()}, losses
 
 
-def _rank_options(model, every, described, images, multiple, seed):
+def _rank_options(model, every, described, images, multiple, judge, seed):
     """Fewer filters, and a 1x1 that combines them."""
     methods = choose_methods(every, every, _METHOD, None)[0]
     responses = layer_responses(model, methods, images, seed=seed)
-    found = {}
+    tries = {}
     for name in methods:
         layer = every[name]
         target = Target(read_kernels(name, layer), layer.groups, responses[name])
         candidate = Candidate(name, _METHOD, target, described[name])
-        ranks = _spread(filter(candidate.pays, candidate.options(multiple)))
-        found[name] = []
-        for rank in ranks:
-            error = candidate.error(rank)
-            loss = float(log_loss(error))
-            factors = candidate.factors(rank)
-            found[name].append(Option("rank", rank, error, loss, factors))
-    return found
+        paying = filter(candidate.pays, candidate.options(multiple))
+        tries[name] = candidate, _spread(paying)
+    if judge == "outputs":
+        losses = rank_changes(model, tries, images)
+    else:
+        losses = {
+            name: [float(log_loss(candidate.error(rank))) for rank in ranks]
+            for name, (candidate, ranks) in tries.items()
+        }
+    return {
+        name: [
+            Option("rank", rank, candidate.error(rank), loss, candidate.factors(rank))
+            for rank, loss in zip(ranks, losses[name], strict=True)
+        ]
+        for name, (candidate, ranks) in tries.items()
+    }
 
 
 def _spread(values) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from keras_roots import convolutions
+from keras_roots import convolutions, graph
 from keras_roots.benchmarking import LatencyTable
 from keras_roots.compression.options import WAYS, layer_options
 from keras_roots.compression.plan import COSTS, CompressionPlan
@@ -22,8 +22,8 @@ class Planner:
     Options, what they lose and what they cost are found once.
 
     Args:
-        model: A functional or Sequential model with one input.
-        images: Sample images `(n, height, width, channels)`, as the model takes them; a
+        model: A functional or Sequential model.
+        images: Samples of its inputs, in any form that `convolutions.Samples` knows; a
             few hundred of the training set.
         cost: `"latency"`, measured in LiteRT on this machine, or `"macs"`, counted.
         quantize: How the network will be quantised in LiteRT, for latencies: `None`,
@@ -56,7 +56,7 @@ class Planner:
     def __init__(
         self,
         model: keras.Model,
-        images: np.ndarray,
+        images,
         *,
         cost: str = "latency",
         quantize: str | None = None,
@@ -74,6 +74,9 @@ class Planner:
         checks.choice("quantize", quantize, ARITHMETIC)
         checks.integer("threads", threads)
         checks.seed(seed)
+        if not isinstance(latency_table, LatencyTable):
+            checks.path("latency_table", latency_table)
+        model = graph.expand_composites(model)
         self.model, self.cost, self.input_shape = model, cost, input_shape
         self.seed = seed
         self.images = convolutions.Samples.of(model, images)
@@ -185,17 +188,21 @@ class Planner:
             params_after=option.cost.params,
             ms=float(costs[0]) if timed else None,
             ms_after=float(costs[index]) if timed else None,
-            reason="" if option.way else self._reason(costs),
+            reason="" if option.way else self._reason(name, costs),
         )
 
-    def _reason(self, costs) -> str:
+    def _reason(self, name, costs) -> str:
+        layer = convolutions.find_convolutions(self.model)[name]
+        obstacle = graph.obstacle(layer, keras.layers.Conv2D)
+        if obstacle:
+            return obstacle
         if costs.min() >= costs[0]:
             return f"nothing saves {self.cost}"
         return "the budget has room for it"
 
 
 def plan_compression(
-    model: keras.Model, images: np.ndarray, budget: float = 0.5, **options
+    model: keras.Model, images, budget: float = 0.5, **options
 ) -> CompressionPlan:
     """Chooses filter groups and ranks, layer by layer, for one budget.
 

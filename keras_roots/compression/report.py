@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from keras_roots.compression.fidelity import is_softmax, output_names
 from keras_roots.convolutions import Plan
 from keras_roots.lowrank import RankAnalysis
 from keras_roots.utils import html
@@ -89,10 +90,7 @@ def named_outputs(model: keras.Model, outputs) -> dict[str, np.ndarray]:
         outputs: What it predicted, in its structure.
     """
     flat = [np.asarray(output) for output in keras.tree.flatten(outputs)]
-    names = getattr(model, "output_names", ["output"])  # a Sequential has none
-    if len(set(names)) != len(flat):
-        names = [f"output {index}" for index in range(len(flat))]
-    return dict(zip(names, flat, strict=True))
+    return dict(zip(output_names(model), flat, strict=True))
 
 
 def _stages(stages, columns, chosen) -> str:
@@ -166,16 +164,11 @@ def _kind(values) -> str:
     """What an output is: classes or map (pictures), softmax, vector or number."""
     shape = values.shape[1:]
     if len(shape) == 3 and min(shape[:2]) >= _LEAST:
-        return "classes" if _sums_to_one(values) else "map"
+        return "classes" if is_softmax(values) else "map"
     size = int(np.prod(shape))
     if size == 1:
         return "number"
-    return "softmax" if len(shape) == 1 and _sums_to_one(values) else "vector"
-
-
-def _sums_to_one(values) -> bool:
-    several = values.shape[-1] > 1 and values.min() >= 0
-    return several and bool(np.allclose(values.sum(axis=-1), 1, atol=1e-3))
+    return "softmax" if len(shape) == 1 and is_softmax(values) else "vector"
 
 
 def _samples(inputs, before, after) -> str:

@@ -8,6 +8,7 @@ from keras_roots.convolutions.description import (
     input_sides,
     total_cost,
 )
+from keras_roots.convolutions.divergence import OutputDivergence
 from keras_roots.convolutions.find import Layers
 from keras_roots.convolutions.find import convolutions as find_convolutions
 from keras_roots.convolutions.kernels import (
@@ -51,6 +52,7 @@ __all__ = [
     "MOST_SAMPLES",
     "MeasuredTimes",
     "Moments",
+    "OutputDivergence",
     "Pair",
     "Plan",
     "ResponseStatistics",

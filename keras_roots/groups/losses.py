@@ -13,9 +13,6 @@ from keras_roots import convolutions, graph
 from keras_roots.groups import channel_order, least_squares
 
 _IMAGES = 200  # that the whole network runs on, for each number of groups
-_CERTAIN = 1e-3  # how far sums of probabilities may be from one
-_ROUNDING = 1e-7  # a change that networks in float32 cannot tell from none
-_LEAST = 1e-9  # a probability of zero would have no logarithm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,9 +76,7 @@ def output_changes(
 
     A network may need little of a layer that loses much of its own responses. The
     layer's kernel is replaced by the one that is fitted within groups, and the network
-    run. The change of probabilities is their Kullback-Leibler divergence from those
-    before, in nats; that of other outputs is the divergence of normal distributions of
-    their variance, half the part of the variance that changed.
+    run; the change is that of `convolutions.OutputDivergence`.
 
     Args:
         model: A functional or Sequential model with one input.
@@ -104,7 +99,7 @@ def output_changes(
     every = _options(model, counts, images, seed, batch_size)
     copy = convolutions.with_biases(model, counts)
     layers = {name: layer for name, layer in graph.operations(copy) if name in counts}
-    outputs = _Outputs(copy, images.take(_IMAGES), batch_size)
+    outputs = convolutions.OutputDivergence(copy, images.take(_IMAGES), batch_size)
     return {
         name: _changes(
             outputs,
@@ -144,38 +139,3 @@ def _changes(outputs, layer, seen, options, helped) -> OutputChanges:
         mixed.append(change(seen.mix(kernel)) if mixes else alone[-1])
     layer.set_weights(own)
     return OutputChanges(*map(np.array, (alone, mixed, responses)))
-
-
-class _Outputs:
-    """The outputs of a network, and how much they change with its weights.
-
-    Args:
-        model: The network.
-        images: The images.
-        batch_size: Images per run.
-    """
-
-    def __init__(
-        self, model: keras.Model, images: convolutions.Samples, batch_size: int
-    ):
-        self._model, self._images, self._batch_size = model, images, batch_size
-        self._first = self._run()
-
-    def change(self) -> float:
-        """Returns the divergence from the outputs before, of all of them together."""
-        pairs = zip(self._first, self._run(), strict=True)
-        found = float(sum(_divergence(*pair) for pair in pairs))
-        return found if found > _ROUNDING else 0.0
-
-    def _run(self) -> list[np.ndarray]:
-        found = self._images.outputs(self._model, self._batch_size)
-        return [np.asarray(x, "float64") for x in found]
-
-
-def _divergence(before, after) -> float:
-    if (before >= 0).all() and np.allclose(before.sum(-1), 1, atol=_CERTAIN):
-        logarithms = [np.log(np.maximum(x, _LEAST)) for x in (before, after)]
-        return (before * (logarithms[0] - logarithms[1])).sum(-1).mean()
-    variance = np.square(before - before.mean(axis=0)).mean()
-    change = np.square(before - after).mean()
-    return change / (2 * variance) if variance > 0 else change

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from keras_roots import profile
+from keras_roots.compression.evaluation import Evaluation
 from keras_roots.compression.meet_budget import meet_budget
+from keras_roots.convolutions import Samples
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +44,8 @@ def _part(small, model):
 
 
 def test_int8_alone_is_enough_for_a_budget_that_it_meets(trained):
-    met = _meet(trained, 0.6)
-    assert (met.quantize, met.plan) == ("int8", None)
+    met = _meet(trained, 0.6, ("int8",))
+    assert (met.quantize, met.plan, met.rows) == ("int8", None, ())
     assert met.model is trained[0] and met.ratio == pytest.approx(0.5)
     assert met.fidelity.agreement > 0.9
 
@@ -88,7 +90,9 @@ def test_it_leaves_the_network_alone(trained):
 
 def test_files_are_compared_on_images_held_out(trained):
     """On which the network answers one class only."""
-    met = _meet(trained, 0.5, ("int8",), held_out=np.zeros((4, 8, 8, 3), "float32"))
+    held_out = Samples.of(trained[0], np.zeros((4, 8, 8, 3), "float32"))
+    evaluation = Evaluation(trained[0], held_out)
+    met = _meet(trained, 0.5, ("int8",), evaluation=evaluation)
     assert met.fidelity.agreement in (0.0, 1.0)
 
 
@@ -111,8 +115,53 @@ def test_a_network_that_is_no_classifier_is_judged_by_its_outputs(trained):
         ({"threads": 0}, "`threads` must be an integer, 1 or more"),
         ({"latency_table": 5}, "`latency_table` must be a path or None"),
         ({"seed": -1}, "`seed` must be an integer, 0 or more"),
+        ({"ways": ("rank", "rank")}, "`ways` must name each only once"),
+        ({"target": "z80"}, "`target` must be one of"),
+        ({"judge": "taste"}, "`judge` must be one of"),
     ],
 )
 def test_bad_arguments(trained, arguments, message):
     with pytest.raises(ValueError, match=message):
         _meet(trained, **{"budget": 0.5, **arguments})
+
+
+def test_stages_are_measured_and_recalibration_is_kept_if_it_helps(trained):
+    lines = []
+    met = _meet(trained, 0.5, (None,), lines.append)
+    fitted, recalibrated = met.rows
+    assert (fitted["name"], recalibrated["name"]) == ("fitted", "recalibrated")
+    images = trained[1][:60]
+    expected, found = (x.predict(images, verbose=0) for x in (trained[0], met.model))
+    error = np.square(expected - found).sum() / np.square(expected).sum()
+    assert error == pytest.approx(min(r["error"] for r in met.rows), rel=1e-3)
+    helps = recalibrated["error"] <= fitted["error"]
+    assert helps != any("not recalibrated" in line for line in lines)
+
+
+def test_recalibration_that_does_harm_is_not_kept(trained, monkeypatch):
+    def recalibrate(model, images):
+        copy = keras.models.clone_model(model)  # of random weights
+        return copy
+
+    monkeypatch.setattr("keras_roots.convolutions.recalibrate", recalibrate)
+    lines = []
+    met = _meet(trained, 0.5, (None,), lines.append)
+    assert met.rows[1]["error"] > met.rows[0]["error"]
+    assert any(line.startswith("not recalibrated: outputs") for line in lines)
+    assert met.fidelity.error == pytest.approx(met.rows[0]["error"], rel=0.01)
+
+
+def test_what_the_converter_refuses_is_said(trained, monkeypatch):
+    from keras_roots import export
+
+    real = export.export_tflite
+
+    def refuses(model, path, quantize=None, *args, **kwargs):
+        if quantize == "int8":
+            raise export.ExportError("it is so")
+        return real(model, path, quantize, *args, **kwargs)
+
+    monkeypatch.setattr(export, "export_tflite", refuses)
+    lines = []
+    assert _meet(trained, 0.6, say=lines.append).quantize is None
+    assert "int8 it is so" in lines

@@ -66,14 +66,3 @@ def test_groups_judged_by_the_outputs_of_the_network():
         np.testing.assert_allclose([o.error for o in rest], errors[name])
     assert changes["conv0"].mixed[0] < changes["conv0"].alone[0]
     assert [o.way for o in options["after"]] == [None]
-
-
-@pytest.mark.parametrize("ways", [("rank",), ("groups", "rank")])
-def test_ranks_are_judged_by_responses_only(ways):
-    with pytest.raises(ValueError, match="`judge` may be 'outputs' for groups alone"):
-        layer_options(
-            helpers.spatial_pair(),
-            helpers.normal_images(4),
-            ways=ways,
-            judge="outputs",
-        )

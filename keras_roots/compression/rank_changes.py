@@ -1,0 +1,63 @@
+"""How much a network's outputs change with a lower rank of one layer."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+
+from keras_roots import convolutions, graph
+from keras_roots.convolutions import OutputDivergence, Samples
+from keras_roots.lowrank import Candidate
+from keras_roots.utils import progress
+
+SAMPLES = 200  # that the whole network runs on, for each rank
+_BATCH = 50
+
+
+def rank_changes(
+    model: keras.Model,
+    ranks: Mapping[str, tuple[Candidate, Sequence[int]]],
+    images: Samples,
+) -> dict[str, list[float]]:
+    """Returns how much the network's outputs change with lower ranks of single layers.
+
+    The kernel of one layer is replaced by the product of the two that would take its
+    place, and the network run, as `groups.output_changes` does for filter groups.
+
+    Args:
+        model: A functional or Sequential model.
+        ranks: By name of layer, how it would be decomposed, and ranks to try.
+        images: Samples of its inputs; the network is run on the first 200.
+
+    Returns:
+        By name, the divergence of the outputs for each rank, as `OutputDivergence` has
+        it, at least 0.
+    """
+    copy = convolutions.with_biases(model, ranks)
+    layers = {name: layer for name, layer in graph.operations(copy) if name in ranks}
+    outputs = OutputDivergence(copy, images.take(SAMPLES), _BATCH)
+    found = {}
+    for name in progress(list(ranks)):
+        layer, (candidate, tries) = layers[name], ranks[name]
+        own = layer.get_weights()
+        found[name] = []
+        for rank in tries:
+            kernel, shift = _combined(candidate, rank)
+            layer.set_weights([kernel, own[1] + shift, *own[2:]])
+            found[name].append(outputs.change())
+        layer.set_weights(own)
+    return found
+
+
+def _combined(candidate, rank) -> tuple[np.ndarray, np.ndarray]:
+    """The one kernel that computes what two do, and how much higher its biases are."""
+    target = candidate.target
+    factors = candidate.method.factorise(target, rank // target.groups)
+    parts = zip(
+        np.split(factors.first, target.groups, axis=-1),
+        np.split(factors.second, target.groups, axis=-1),
+        strict=True,
+    )
+    kernel = np.concatenate([one @ other[0, 0] for one, other in parts], axis=-1)
+    shift = 0.0 if factors.shift is None else factors.shift
+    return kernel.astype("float32"), np.asarray(shift, "float32")

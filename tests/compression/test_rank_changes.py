@@ -1,0 +1,53 @@
+"""Changes of outputs with the rank of one layer, against decomposed networks."""
+
+import helpers
+import keras
+import numpy as np
+import pytest
+
+from keras_roots.compression.options import layer_options
+from keras_roots.convolutions import layer_responses, read_kernels
+from keras_roots.lowrank import Target, replace_layers
+
+
+def _model(groups):
+    rng = np.random.default_rng(0)
+    layers = [
+        keras.Input((8, 8, 8)),
+        keras.layers.Conv2D(
+            16, 3, groups=groups, use_bias=False, activation="relu", name="conv"
+        ),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(3, name="end"),
+    ]
+    model = keras.Sequential(layers)
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    return model, rng.normal(size=(30, 8, 8, 8)).astype("float32")
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_losses_are_the_changes_of_the_networks_outputs(groups):
+    model, images = _model(groups)
+    how = {"ways": ("rank",), "rank_multiple": 2, "judge": "outputs"}
+    whole, *options = layer_options(model, images, **how)["conv"]
+    assert whole.loss == 0.0 and len(options) > 1
+    layer = model.get_layer("conv")
+    responses = layer_responses(model, ["conv"], images)["conv"]
+    target = Target(read_kernels("conv", layer), groups, responses)
+    expected = model.predict(images, verbose=0)
+    for option in options:
+        small = replace_layers(model, {id(layer): ("responses", option.value, target)})
+        change = np.square(small.predict(images, verbose=0) - expected).mean()
+        change /= 2 * expected.var(axis=0).mean()
+        assert option.loss == pytest.approx(change, rel=1e-3)
+
+
+def test_groups_and_ranks_are_judged_alike():
+    """The weights of the model stay as they are."""
+    model, images = helpers.spatial_pair(), helpers.normal_images()
+    before = model.get_weights()
+    options = layer_options(model, images, groups=4, judge="outputs")
+    ways = {option.way for choices in options.values() for option in choices}
+    assert ways == {None, "groups", "rank"}
+    for weight, same in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, same)
