@@ -176,7 +176,7 @@ def export_tflite(
         )
         with open(temporary, "wb") as file:
             file.write(content)
-        exported = runner.LiteRTModel(temporary)
+        exported = _loaded(temporary, model.name)
         agreement = check.compare(
             exported.predict(dict(zip(names, check_data.arrays, strict=True))),
             check.reference_outputs(reference, check_data),
@@ -196,6 +196,15 @@ def export_tflite(
         float_operations=exported.float_operations(),
         changes=changes,
     )
+
+
+def _loaded(path, name) -> runner.LiteRTModel:
+    try:
+        return runner.LiteRTModel(path)
+    except ValueError as error:
+        raise check.ExportError(
+            f"LiteRT cannot run the file of the model {name!r}: {error.__cause__}"
+        ) from error
 
 
 def _check_rewrites(rewritten, reference, samples, changes):

@@ -349,13 +349,13 @@ def test_what_an_untrained_model_lacks_is_a_warning(
 
 
 def _lost_in_int8():
-    """A network with one channel a million times as wide as those that matter."""
+    """A network with a filter that is far wider than the others, which alone count."""
     inputs = keras.Input((8, 8, 3))
-    wide = layers.Concatenate()([inputs, 1e6 * inputs[..., :1]])
-    outputs = layers.Conv2D(2, 1, name="scores")(wide)
-    model = keras.Model(inputs, layers.GlobalAveragePooling2D()(outputs))
+    scores = layers.Conv2D(4, 1, name="scores")(inputs)
+    scores = layers.GlobalAveragePooling2D()(scores)
+    model = keras.Model(inputs, scores[:, 1:])
     kernel, bias = model.get_layer("scores").get_weights()
-    kernel[:, :, 3] = 0
+    kernel[..., 0] = 1e5
     model.get_layer("scores").set_weights([kernel, bias])
     return model
 
@@ -363,6 +363,14 @@ def _lost_in_int8():
 def test_int8_that_loses_the_answer_is_an_error(images, occupied):
     with pytest.raises(ExportError, match="relative squared error of .*max_error"):
         export_tflite(_lost_in_int8(), occupied, "int8", images())
+
+
+def test_a_file_that_litert_cannot_run_is_an_error(images, occupied):
+    inputs = keras.Input((8, 8, 3))
+    wide = layers.Concatenate()([inputs, 1e6 * inputs])  # more than XNNPACK scales by
+    model = keras.Model(inputs, layers.Conv2D(2, 1)(wide), name="wide")
+    with pytest.raises(ExportError, match="LiteRT cannot run the file.*'wide'"):
+        export_tflite(model, occupied, "int8", images())
 
 
 def test_the_caller_may_allow_more(images, tmp_path):
