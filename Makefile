@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup quickstart test lint clean
+.PHONY: setup quickstart test lowest lint clean
 
 setup: $(VENV)/installed
 
@@ -22,9 +22,17 @@ quickstart: setup
 test: setup lint
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
+# The lowest versions that setup.cfg allows: what is released loads, and nothing is newer.
+LOWEST := .venv-lowest
+lowest:
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet --editable . pytest 'keras==3.12.0' 'tensorflow==2.20.*'
+	$(LOWEST)/bin/python -m pytest tests/models/test_released.py \
+		tests/utils/test_configuration.py tests/utils/test_loading.py
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf $(VENV) quickstart build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) quickstart build dist *.egg-info .pytest_cache .ruff_cache
