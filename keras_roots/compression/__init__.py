@@ -3,7 +3,12 @@
 from keras_roots.compression.compress import Compressed, check_saved, compress
 from keras_roots.compression.evaluation import Evaluation
 from keras_roots.compression.fidelity import Fidelity, fidelity, is_softmax
-from keras_roots.compression.meet_budget import QUANTIZATIONS, Met, meet_budget
+from keras_roots.compression.meet_budget import (
+    QUANTIZATIONS,
+    Met,
+    carry_out,
+    meet_budget,
+)
 from keras_roots.compression.options import JUDGES, WAYS
 from keras_roots.compression.plan import COSTS, CompressionPlan
 from keras_roots.compression.planner import Planner, plan_compression
@@ -19,6 +24,7 @@ __all__ = [
     "Planner",
     "QUANTIZATIONS",
     "WAYS",
+    "carry_out",
     "check_saved",
     "compress",
     "fidelity",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from keras_roots import compression, lowrank
 from keras_roots.compression import WAYS, plan_compression
-from keras_roots.convolutions import find_convolutions, recalibrate
+from keras_roots.convolutions import Samples, find_convolutions, recalibrate
 from keras_roots.training import runs
 from keras_roots.training.options import option, options
 from keras_roots.training.stages.group import recalibration_images
@@ -15,6 +15,7 @@ from keras_roots.utils import checks, read_csv
 
 COSTS = ("macs", "latency", "none")
 QUANTIZATIONS = ("auto", "none", "int8")
+_JUDGED = 500  # samples that tell whether to recalibrate
 
 
 def _layers():
@@ -190,7 +191,7 @@ class MeetBudget(Stage):
     def run(self, model, folder, context):
         """As for every stage; writes `plan.csv`."""
         how = self.settings
-        images = context.sample(model, how.recalibration_images)
+        images = Samples.of(model, context.sample(model, how.recalibration_images))
         chosen = {
             "ways": how.ways,
             "layers": layers_of(how.layers),
@@ -203,7 +204,8 @@ class MeetBudget(Stage):
             runs.write_plan(folder, plan)
             extra = {"predicted": plan.macs_after / plan.macs}
             extra |= {"layer_groups": plan.groups, "ranks": plan.ranks}
-            return plan.apply(), extra
+            against = compression.Evaluation(model, images.take(_JUDGED))
+            return compression.carry_out(plan, against, context.say)[0], extra
         met = compression.meet_budget(
             model,
             images,
