@@ -174,7 +174,9 @@ def function(name: str, value, *arguments: str):
     except TypeError as error:
         if arguments:
             called = getattr(value, "__name__", type(value).__name__)
-            raise ValueError(expected + f"Received: {called}{signature}") from error
+            raise ValueError(
+                expected + f"Received: {name}={called}{signature}"
+            ) from error
     return value
 
 

@@ -332,7 +332,7 @@ def test_a_network_that_litert_refuses_is_compressed_all_the_same(monkeypatch):
         ({"seed": "a"}, "`seed` must be an integer, 0 or more"),
         ({"latency_table": 5}, "`latency_table` must be a path or None"),
         ({"finetune": 5}, "`finetune` must be a function of student and teacher"),
-        ({"finetune": lambda student: student}, "of student and teacher. Received: <l"),
+        ({"finetune": lambda student: student}, "teacher. Received: finetune=<l"),
         ({"metric": lambda: 1.0}, "`metric` must be a function of model"),
         ({"metric": lambda model: "good"}, "`metric` must return a finite number"),
         ({"metric": 0.9}, "`metric` must be a function of model"),

@@ -25,6 +25,8 @@ TAKEN = [
     (checks.path, (None,), None),
     (checks.text, ("a",), "a"),
     (checks.function, (len,), len),
+    (checks.function, (len, "model"), len),
+    (checks.function, (max, "student", "teacher"), max),  # has no signature
 ]
 REFUSED = [
     (checks.text, (3,), "text"),
@@ -49,6 +51,10 @@ REFUSED = [
     (checks.choices, ("a", ("a", "b")), "a tuple"),
     (checks.choices, ((), ("a", "b")), "of"),
     (checks.choices, (("c",), ("a", "b")), "of"),
+    (checks.choices, (("a", "a"), ("a", "b")), "only once"),
+    (checks.function, (3, "student", "teacher"), "function of student and teacher"),
+    (checks.function, (lambda: 1, "model"), "function of model"),
+    (checks.function, (lambda a, b, c: 1, "a", "b"), "function of a and b"),
     (checks.path, (3,), "a path or None"),
     (checks.images, (np.zeros((2, 4, 4, 1)), SHAPE), "shape"),
     (checks.boolean, ("yes",), "True or False"),
