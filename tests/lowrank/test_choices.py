@@ -96,7 +96,11 @@ class _Scaled(layers.Conv2D):
 def test_a_convolution_of_another_class_stays():
     model = keras.Sequential([keras.Input((8, 8, 3)), _Scaled(16, 3, name="scaled")])
     (row,) = plan_decomposition(model, 0.5, cost=None).layers
-    assert (row.way, row.reason) == (None, "a _Scaled")
+    assert (
+        row.way is None
+        and "a _Scaled, a subclass of Conv2D: what it computes is not known"
+        in row.reason
+    )
     with pytest.raises(ValueError, match="'scaled' cannot be decomposed"):
         plan_decomposition(model, ranks={"scaled": 2})
 
