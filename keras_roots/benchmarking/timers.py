@@ -154,8 +154,13 @@ class _LiteRTTimer(_Timer):
         shape = (self._model.batch_size, *self._model.image_shape)
         super().__init__(case, path, shape)
         self.undelegated = self._model.undelegated()
-        pixels = np.random.default_rng(0).integers(0, 256, shape)
-        self._model.set_input(pixels.astype("float32"))
+        random, batch = np.random.default_rng(0), self._model.batch_size
+        self._model.set_input(
+            {
+                name: random.integers(0, 256, (batch, *sides)).astype("float32")
+                for name, sides in self._model.input_shapes.items()
+            }
+        )
 
     def time(self, count):
         """Returns the seconds that each of `count` calls takes."""

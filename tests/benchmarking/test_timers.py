@@ -17,6 +17,16 @@ def _measure(*cases, **arguments):
     return compare(dict(enumerate(cases)), **arguments)
 
 
+def test_a_litert_file_of_several_inputs(tmp_path):
+    inputs = [keras.Input((4, 6, channels)) for channels in (1, 2)]
+    joined = layers.Concatenate()(inputs)
+    model = keras.Model(inputs, layers.Conv2D(3, 3)(joined))
+    path = tmp_path / "net.tflite"
+    path.write_bytes(litert.convert(model))
+    (row,) = compare({"file": path}, warmup=1, runs=2, rounds=1)
+    assert row.median_ms > 0
+
+
 def test_a_litert_file_and_models_converted_to_one(tmp_path):
     path = tmp_path / "net.tflite"
     path.write_bytes(litert.convert(helpers.grouped()))
