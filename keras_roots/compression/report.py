@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-import keras
 import numpy as np
 
-from keras_roots.compression.fidelity import is_softmax, output_names
+from keras_roots.compression import html
+from keras_roots.compression.fidelity import is_softmax
 from keras_roots.convolutions import Plan
 from keras_roots.lowrank import RankAnalysis
-from keras_roots.utils import html
 
 SAMPLES = 6  # whose outputs are shown
 _CLASSES = 3  # shown of a softmax
@@ -80,17 +79,6 @@ def report(
     parts += ["<h2>Outputs</h2>", _note(before), html.KEY]
     parts.append(_samples(inputs, before, after))
     return html.page(title, *parts)
-
-
-def named_outputs(model: keras.Model, outputs) -> dict[str, np.ndarray]:
-    """Returns outputs by the names of a model's outputs.
-
-    Args:
-        model: The model.
-        outputs: What it predicted, in its structure.
-    """
-    flat = [np.asarray(output) for output in keras.tree.flatten(outputs)]
-    return dict(zip(output_names(model), flat, strict=True))
 
 
 def _stages(stages, columns, chosen) -> str:

@@ -68,7 +68,8 @@ def _copy(trial) -> float:
 
 def _full_rank(trial) -> float:
     ranks = {
-        name: layer.filters
+        name: layer.groups
+        * min(np.prod(layer.kernel.shape[:3]), layer.filters // layer.groups)
         for name, layer in convolutions.find_convolutions(trial.model).items()
     }
     plan = keras_roots.plan_decomposition(trial.model, ranks=ranks, cost=None)

@@ -2,39 +2,49 @@
 
 import base64
 import html
+import string
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1c2733; --soft: #5b6b7b; --line: #d8dee5;
-  --paper: #ffffff; --panel: #f5f7f9; --before: #9aa7b4; --after: #0a7d6c; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e3e9ef; --soft: #9aa9b8;
-  --line: #33404d; --paper: #12181f; --panel: #1a222b; --before: #66757f;
-  --after: #35c4ab; } }
-body { margin: 2rem auto; max-width: 72rem; padding: 0 1.25rem;
-  background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+# Colours on light and on dark paper.
+_COLOURS = {
+    "ink": "light-dark(#1c2733, #e3e9ef)",
+    "soft": "light-dark(#5b6b7b, #9aa9b8)",
+    "line": "light-dark(#d8dee5, #33404d)",
+    "paper": "light-dark(#ffffff, #12181f)",
+    "panel": "light-dark(#f5f7f9, #1a222b)",
+    "before": "light-dark(#9aa7b4, #66757f)",
+    "after": "light-dark(#0a7d6c, #35c4ab)",
+}
+_STYLE = string.Template(
+    """
+:root { color-scheme: light dark; }
+body { margin: 2rem auto; max-width: 72rem; padding: 0 1.25rem; background: $paper;
+  color: $ink; font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; margin: 0 0 .25rem; }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
-p { margin: .4rem 0; } .soft { color: var(--soft); }
+p { margin: .4rem 0; } .soft { color: $soft; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right;
+th, td { padding: .3rem .6rem; border-bottom: 1px solid $line; text-align: right;
   vertical-align: middle; white-space: nowrap; }
-th { color: var(--soft); font-weight: 600; } .left { text-align: left; }
-tr.chosen td { background: var(--panel); font-weight: 600; }
+th { color: $soft; font-weight: 600; } .left { text-align: left; }
+tr.chosen td { background: $panel; font-weight: 600; }
 .bars { display: block; width: 9rem; }
 .bars i { display: block; height: .38rem; margin: 1px 0; border-radius: 1px; }
-.before { background: var(--before); } .after { background: var(--after); }
+.before { background: $before; stroke: $before; }
+.after { background: $after; stroke: $after; }
 .key i { display: inline-block; width: .8rem; height: .6rem; margin: 0 .3rem 0 1rem; }
 .grid { display: flex; flex-wrap: wrap; gap: 1rem; }
-figure { margin: 0; } figcaption { color: var(--soft); font-size: .82rem; }
+figure { margin: 0; } figcaption { color: $soft; font-size: .82rem; }
 img { display: block; width: 8rem; image-rendering: pixelated; border-radius: 3px; }
-svg { background: var(--panel); border-radius: 3px; }
-svg text { fill: var(--soft); font: 10px system-ui, sans-serif; }
+svg { background: $panel; border-radius: 3px; }
+polyline { fill: none; stroke-width: 1.6; }
 """
+).substitute(_COLOURS)
 
 
 def page(title: str, *sections: str) -> str:
@@ -156,16 +166,13 @@ def chart(
         x = place(mark, every[0])[0]
         drawn.append(
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}" '
-            'stroke="var(--after)" stroke-dasharray="3 2"/>'
+            'class="after" stroke-dasharray="3 2"/>'
         )
     for name, line in lines.items():
         points = " ".join(
             "{:.1f},{:.1f}".format(*place(i, v)) for i, v in enumerate(line)
         )
-        drawn.append(
-            f'<polyline points="{points}" fill="none" stroke="var(--{name})" '
-            'stroke-width="1.6"/>'
-        )
+        drawn.append(f'<polyline points="{points}" class="{name}"/>')
     body = f'<svg width="{width}" height="{height}" role="img">{"".join(drawn)}</svg>'
     return _figure(body, caption)
 

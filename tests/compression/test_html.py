@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from keras_roots.utils import html
+from keras_roots.compression import html
 
 
 def test_a_page_is_whole_and_needs_no_other_file():
