@@ -1,6 +1,7 @@
 """One call from a trained network to a cheaper one and its LiteRT file."""
 
 import dataclasses
+import datetime
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -8,7 +9,9 @@ from collections.abc import Callable, Sequence
 import keras
 
 from keras_roots import benchmarking, convolutions, export, graph, utils
+from keras_roots.compression import report
 from keras_roots.compression.evaluation import Evaluation, Metric
+from keras_roots.compression.fidelity import output_names
 from keras_roots.compression.meet_budget import (
     QUANTIZATIONS,
     carry_out,
@@ -20,6 +23,7 @@ from keras_roots.compression.options import JUDGES, WAYS
 from keras_roots.compression.plan import COSTS, CompressionPlan
 from keras_roots.compression.planner import plan_compression
 from keras_roots.convolutions import Layers, Samples
+from keras_roots.lowrank import rank_analysis
 from keras_roots.profiling import profile
 from keras_roots.utils import checks, format_rows
 
@@ -65,6 +69,8 @@ class Compressed:
             the Keras model; `macs`, `params`; of files also `bytes`, `ms`, and `ratio`
             to the time of the original's.
         chosen: Index of the row of the file that is returned.
+        original: The network that was compressed.
+        held_out: The samples that networks and files were compared on.
     """
 
     model: keras.Model
@@ -73,6 +79,8 @@ class Compressed:
     tflite: bytes | None = dataclasses.field(repr=False)
     rows: tuple[dict, ...]
     chosen: int
+    original: keras.Model = dataclasses.field(repr=False)
+    held_out: Samples = dataclasses.field(repr=False)
 
     @property
     def ratio(self) -> float | None:
@@ -113,6 +121,40 @@ class Compressed:
 
     def __str__(self) -> str:
         return format_rows(*self.table, left=2)
+
+    def save_report(self, path: str | os.PathLike) -> None:
+        """Writes one HTML page: stages, layers, their spectra, outputs side by side.
+
+        Args:
+            path: File to write, which needs no other.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        checks.path("path", path, required=True)
+        rows, columns = self.table
+        shown = self.held_out.take(report.SAMPLES)
+        ranks = self.plan.ranks if self.plan is not None else {}
+        names = output_names(self.original)  # copies may have others
+        page = report.report(
+            f"{self.original.name}, compressed",
+            {
+                "processor": benchmarking.processor(),
+                "versions": benchmarking.versions(),
+                "date": datetime.date.today().isoformat(),
+            },
+            rows,
+            columns,
+            self.chosen,
+            self.plan,
+            rank_analysis(self.original, layers=list(ranks)) if ranks else None,
+            shown.arrays,
+            *(
+                dict(zip(names, shown.outputs(model), strict=True))
+                for model in (self.original, self.model)
+            ),
+        )
+        utils.write_text(path, page)
 
 
 def compress(
@@ -266,6 +308,8 @@ def compress(
         chosen.content,
         (*before, *stages, *compressed),
         best if best != last or not compressed else len(before) + len(stages),
+        model,
+        held_out,
     )
 
 

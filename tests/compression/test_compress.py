@@ -412,3 +412,19 @@ class _Unregistered(keras.layers.Layer):
 def test_networks_that_cannot_be_compressed(make, message):
     with pytest.raises(ValueError, match=f"`model` .*{message}"):
         compress(make(), helpers.pixels(10, 8))
+
+
+@pytest.mark.parametrize("make", [_segmentation, _image_and_numbers])
+def test_the_report_is_one_page(tmp_path, make):
+    """Names of outputs that differ between copies do not matter."""
+    model = make()
+    rng = np.random.default_rng(0)
+    images = tuple(rng.normal(size=(60, *x.shape[1:])) for x in model.inputs)
+    small = _compress((model, images), 0.6, "macs")
+    small.save_report(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    for text in (model.name, "compressed", "Layers", "Outputs", "<img", "processor"):
+        assert text in page
+    assert ("Spectra" in page) == bool(small.plan.ranks)
+    with pytest.raises(ValueError, match="`path` must be a path"):
+        small.save_report(3)

@@ -97,6 +97,14 @@ def test_outputs_have_different_names(make, count):
     assert output_names(helpers.grouped()) == ["output"]
 
 
+def test_outputs_of_one_name_are_numbered():
+    layer = keras.layers.Dense(2, name="same")
+    first, second = keras.Input((4,)), keras.Input((4,))
+    model = keras.Model([first, second], [layer(first), layer(second)])
+    assert len(set(model.output_names)) == 1
+    assert output_names(model) == ["output 0", "output 1"]
+
+
 def test_a_file_answers_as_its_network():
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(4, 3, name="conv")(inputs)
