@@ -15,6 +15,7 @@ from keras_roots.training.trainer.distillation import Inference, divergence
 from keras_roots.utils import checks
 
 _SCALED = 50  # samples that the variance of outputs and features is taken from
+_WARMUP = 10  # one of so many steps: Adam's first steps know little of the gradients
 _LEAST = 1e-30  # of a probability, whose logarithm is taken
 
 
@@ -47,7 +48,8 @@ def distiller(
         epochs: Passes over the other samples.
         features: Names of layers of both networks whose outputs are matched too.
         temperature: What softens distributions.
-        learning_rate: Rate of Adam at the start; it falls to 0 along half a cosine.
+        learning_rate: Highest rate of Adam; after a warm-up of a tenth of the steps it
+            falls to 0 along half a cosine.
         batch_size: Samples per step.
         seed: Seed of the samples' split and order.
         verbose: Whether to show a progress bar; by default, on a terminal.
@@ -86,7 +88,13 @@ def distiller(
         fixed.trainable = False
         matching = _matching(trained, fixed, features, temperature, fitted)
         steps = max(1, len(fitted) // batch_size)
-        rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps * epochs)
+        warmup = steps * epochs // _WARMUP
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0,
+            steps * epochs - warmup,
+            warmup_target=learning_rate,
+            warmup_steps=warmup,
+        )
         matching.compile(keras.optimizers.Adam(rate))
         best = _Best(held_out.arrays, batch_size, echo=not verbose)
         matching.fit(
