@@ -209,7 +209,10 @@ def put_through(
         model = networks.parse_model(name, image_size)
     except (ValueError, ImportError, OSError) as error:
         return [_row(name, "build", REFUSED, message=str(error))]
-    images = [_resized(photographs, tensor.shape[1:]) for tensor in model.inputs]
+    images = [  # another image for every input
+        np.roll(_resized(photographs, tensor.shape[1:]), index, axis=0)
+        for index, tensor in enumerate(model.inputs)
+    ]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(model, images, Path(folder), budget)
