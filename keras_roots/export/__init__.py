@@ -1,21 +1,19 @@
 """Exports: SavedModel and LiteRT files, packing of groups, and their check."""
 
+from keras_roots.export.agreement import ExportError
 from keras_roots.export.check import (
-    ExportError,
     ExportReport,
     reference_outputs,
     require_tensorflow,
 )
 from keras_roots.export.check import compare as compare_outputs
+from keras_roots.export.flatbuffer import IO, convert, run_converter
 from keras_roots.export.images import as_images, image_shape, random_images
 from keras_roots.export.input_range import InputRange, InputRangeWarning, input_ranges
 from keras_roots.export.litert import (
-    IO,
     QUANTIZATIONS,
     TFLiteReport,
-    convert,
     export_tflite,
-    run_converter,
     write_for_timing,
 )
 from keras_roots.export.operations import Operation, read_operations

@@ -9,6 +9,14 @@ import numpy as np
 
 from keras_roots.convolutions import Samples
 from keras_roots.export import signature
+from keras_roots.export.agreement import (
+    Agreement,
+    ExportError,
+    in_pairs,
+    measure,
+    relative_error,
+    top1,
+)
 
 # Relative squared error of an output that a quantised file may have unless a caller
 # says otherwise, and what it is warned of from. An output of zeros has 1. In int8 the
@@ -16,53 +24,8 @@ from keras_roots.export import signature
 MAX_ERROR = 0.9
 NOTABLE_ERROR = 0.05
 ENOUGH_AGREEMENT = 0.9  # in top-1, for which class probabilities may have any error
-# float32 cannot resolve less of an output than this part of its largest value.
-_SMALLEST_RANGE = 1e-3
 _STEPS = 255  # of int8 in the range of an output
 _BATCH = 32
-
-
-class ExportError(ValueError):
-    """The exported network does not compute what the Keras model computes."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Agreement:
-    """How well an exported network agrees with the Keras model.
-
-    Attributes:
-        images: Number of images compared.
-        difference: Largest absolute difference of any output.
-        relative_difference: The largest of each output's difference over its range,
-            the range being that of the Keras model's output over all images.
-        relative_error: The largest of each output's sum of squared differences over
-            the sum of squares of the Keras model's output.
-        top1_agreement: Part of the images with the same top-1 class, `None` if no
-            output is a vector of scores.
-    """
-
-    images: int
-    difference: float
-    relative_difference: float
-    relative_error: float
-    top1_agreement: float | None
-
-    def __str__(self) -> str:
-        return "\n".join(f"{key:<26}{value}" for key, value in self.lines())
-
-    def lines(self) -> list[tuple[str, str]]:
-        """Returns what `print` shows, as names and values."""
-        top1 = self.top1_agreement
-        return [
-            ("compared on", f"{self.images} images"),
-            (
-                "largest difference",
-                f"{self.difference:.3g} "
-                f"({self.relative_difference:.2g} of the output's range)",
-            ),
-            ("relative squared error", f"{self.relative_error:.2g}"),
-            ("top-1 agreement", "no class scores" if top1 is None else f"{top1:.1%}"),
-        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +126,7 @@ def compare(
         ExportError: Outputs are NaN, or agree less than allowed.
     """
     agreement = measure(exported, expected)
-    pairs = _pairs(exported, expected)
+    pairs = in_pairs(exported, expected)
     if tolerance is not None and agreement.relative_difference > tolerance:
         raise ExportError(
             "The exported network differs from the model by "
@@ -190,63 +153,16 @@ def compare(
     return agreement
 
 
-def measure(
-    exported: Sequence[np.ndarray], expected: Sequence[np.ndarray]
-) -> Agreement:
-    """Measures how well outputs agree; allows anything but NaN and other shapes.
-
-    Args:
-        exported: As for `compare`.
-        expected: As for `compare`.
-
-    Raises:
-        ExportError: Outputs are NaN, or have other shapes.
-    """
-    for whose, outputs, advice in (
-        ("model", expected, "Train it or load its weights first."),
-        ("exported network", exported, "The model's own outputs are fine."),
-    ):
-        if not all(np.isfinite(output).all() for output in outputs):
-            raise ExportError(f"The {whose} gives NaN or infinite outputs. {advice}")
-    shapes = [[output.shape for output in outputs] for outputs in (exported, expected)]
-    if shapes[0] != shapes[1]:
-        raise ExportError(
-            f"The exported network has outputs of shapes {shapes[0]}, the model of "
-            f"shapes {shapes[1]}."
-        )
-    pairs = _pairs(exported, expected)
-    differences = [float(np.abs(ours - theirs).max()) for ours, theirs in pairs]
-    return Agreement(
-        images=len(expected[0]),
-        difference=max(differences),
-        relative_difference=max(
-            difference / _range(theirs)
-            for difference, (_, theirs) in zip(differences, pairs, strict=True)
-        ),
-        relative_error=max(_relative_error(*pair) for pair in pairs),
-        top1_agreement=min(
-            (top1 for top1 in map(_top1, pairs) if top1 is not None), default=None
-        ),
-    )
-
-
-def _pairs(exported, expected):
-    return [
-        (np.asarray(ours, "float64"), np.asarray(theirs, "float64"))
-        for ours, theirs in zip(exported, expected, strict=True)
-    ]
-
-
 def _check_quantized(index, ours, theirs):
     """Checks an output by the defaults, or warns of it."""
-    error, top1 = _relative_error(ours, theirs), _top1((ours, theirs))
+    error, same = relative_error(ours, theirs), top1(ours, theirs)
     scores = _are_probabilities(theirs)
     span = 1.0 if scores else max(theirs.max(), 0) - min(theirs.min(), 0)
     if error <= NOTABLE_ERROR or np.abs(ours - theirs).max() <= span / _STEPS:
         return
-    if scores and top1 >= ENOUGH_AGREEMENT:
+    if scores and same >= ENOUGH_AGREEMENT:
         return
-    agree = "" if top1 is None else f" and top-1 agreement of {top1:.1%}"
+    agree = "" if same is None else f" and top-1 agreement of {same:.1%}"
     text = (
         f"The exported network's output {index} has a relative squared error of "
         f"{error:.3g}{agree}, compared with the model on {len(theirs)} images. "
@@ -282,23 +198,6 @@ def _warn_of_constants(pairs):
 
 def _constant(output) -> bool:
     return bool((output == output[:1]).all())
-
-
-def _range(output) -> float:
-    spread = float(np.ptp(output))
-    return max(spread, _SMALLEST_RANGE * float(np.abs(output).max()), 1e-30)
-
-
-def _relative_error(ours, theirs) -> float:
-    squares = float(np.square(theirs).sum())
-    return float(np.square(ours - theirs).sum()) / max(squares, 1e-30)
-
-
-def _top1(pair) -> float | None:
-    ours, theirs = pair
-    if theirs.ndim != 2 or theirs.shape[1] < 2:
-        return None
-    return float((ours.argmax(-1) == theirs.argmax(-1)).mean())
 
 
 def _are_probabilities(output) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_roots import graph, utils
 from keras_roots.export import check, host, images, signature
+from keras_roots.export.agreement import Agreement
 from keras_roots.layers import LOWERINGS, GroupedConv2D, native_works
 from keras_roots.utils import checks
 
@@ -35,7 +36,7 @@ class SavedModelReport(check.ExportReport):
             groups += f" (compared: {', '.join(self.compared)})"
         return [("filter groups", groups), *super().lines()]
 
-    __str__ = check.Agreement.__str__
+    __str__ = Agreement.__str__
 
 
 def export_saved_model(

@@ -9,6 +9,7 @@ from keras_roots.graph.composite import (
     register_composite,
 )
 from keras_roots.graph.connections import Connections
+from keras_roots.graph.copies import configuration, copy_of, merged
 from keras_roots.graph.kinds import is_a, obstacle
 from keras_roots.graph.permute import permute_channels
 from keras_roots.graph.program import (
@@ -21,14 +22,7 @@ from keras_roots.graph.program import (
 from keras_roots.graph.removal import FilterRemoval
 from keras_roots.graph.selection import KINDS, Selection
 from keras_roots.graph.spaces import Spaces
-from keras_roots.graph.surgery import (
-    Replacement,
-    configuration,
-    copy_of,
-    merged,
-    reconfigure,
-    rewrite,
-)
+from keras_roots.graph.surgery import Replacement, reconfigure, rewrite
 from keras_roots.graph.walk import annotate, operations, symbolic_inputs, walk
 
 __all__ = [

@@ -4,14 +4,14 @@ import helpers
 import pytest
 
 from keras_roots.benchmarking import litert_interface
-from keras_roots.export import litert
+from keras_roots.export import flatbuffer
 from keras_roots.utils import Worker
 
 
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "net.tflite"
-    path.write_bytes(litert.convert(helpers.grouped()))
+    path.write_bytes(flatbuffer.convert(helpers.grouped()))
     return str(path)
 
 

@@ -8,12 +8,12 @@ from keras_roots.benchmarking import loaders, other_runtimes
 from keras_roots.benchmarking.cases import RUNTIMES
 from keras_roots.benchmarking.loaders import use_threads
 from keras_roots.benchmarking.timers import Load
-from keras_roots.export import litert
+from keras_roots.export import flatbuffer
 
 
 def test_loading_is_measured_and_calls_are_timed(tmp_path):
     path = tmp_path / "net.tflite"
-    path.write_bytes(litert.convert(helpers.grouped()))
+    path.write_bytes(flatbuffer.convert(helpers.grouped()))
     ready, commands = loaders.start("litert", str(path), 1, [1, 8, 8, 16])
     assert set(ready) == {field.name for field in dataclasses.fields(Load)}
     assert ready["load_ms"] > 0
@@ -27,7 +27,7 @@ def test_every_runtime_has_a_loader():
 
 def test_a_process_imports_the_runtime_alone(tmp_path, run_python):
     path = tmp_path / "net.tflite"
-    path.write_bytes(litert.convert(helpers.grouped()))
+    path.write_bytes(flatbuffer.convert(helpers.grouped()))
     code = f"""
 import runpy, sys
 import numpy as np

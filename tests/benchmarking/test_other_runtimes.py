@@ -7,7 +7,7 @@ from keras import layers
 
 from keras_roots.benchmarking import other_runtimes
 from keras_roots.benchmarking.loaders import LOADERS
-from keras_roots.export.check import ExportError
+from keras_roots.export.agreement import ExportError
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
 
 RUNTIMES = [

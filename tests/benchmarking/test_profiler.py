@@ -11,7 +11,7 @@ from keras_roots.benchmarking import profiler
 from keras_roots.benchmarking.cases import Case
 from keras_roots.benchmarking.file_profile import format_profiles
 from keras_roots.benchmarking.profiler import profile_cases
-from keras_roots.export import litert
+from keras_roots.export import flatbuffer
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
 
 
@@ -49,7 +49,9 @@ def exported(tmp_path_factory):
             images = np.random.default_rng(0).normal(size=(4, 8, 8, 16))
             paths[quantize] = folder / f"{quantize}.tflite"
             paths[quantize].write_bytes(
-                litert.convert(_network(), quantize=quantize, calibration_images=images)
+                flatbuffer.convert(
+                    _network(), quantize=quantize, calibration_images=images
+                )
             )
         return paths[quantize]
 
@@ -97,7 +99,9 @@ def test_parts_on_the_delegate_are_told_apart(tmp_path):
     model = keras.Model(inputs, layers.Softmax(name="scores")(outputs))
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 8))
     path = tmp_path / "parts.tflite"
-    path.write_bytes(litert.convert(model, quantize="int8", calibration_images=images))
+    path.write_bytes(
+        flatbuffer.convert(model, quantize="int8", calibration_images=images)
+    )
     found = profile_file(path, runs=1, warmup=0)
     assert all(each.operation for each in found.operations)
     assert [
@@ -132,7 +136,7 @@ def _pooled():
 
 def test_networks_and_files_are_profiled_in_their_order(tmp_path):
     path = tmp_path / "net.tflite"
-    path.write_bytes(litert.convert(_pooled()))
+    path.write_bytes(flatbuffer.convert(_pooled()))
     saved = tmp_path / "net.keras"
     _pooled().save(saved)
     said = []

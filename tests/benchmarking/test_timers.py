@@ -9,7 +9,7 @@ from keras import layers
 from keras_roots.benchmarking import other_runtimes
 from keras_roots.benchmarking.cases import Case
 from keras_roots.benchmarking.comparison import compare
-from keras_roots.export import litert
+from keras_roots.export import flatbuffer
 
 
 def _measure(*cases, **arguments):
@@ -22,14 +22,14 @@ def test_a_litert_file_of_several_inputs(tmp_path):
     joined = layers.Concatenate()(inputs)
     model = keras.Model(inputs, layers.Conv2D(3, 3)(joined))
     path = tmp_path / "net.tflite"
-    path.write_bytes(litert.convert(model))
+    path.write_bytes(flatbuffer.convert(model))
     (row,) = compare({"file": path}, warmup=1, runs=2, rounds=1)
     assert row.median_ms > 0
 
 
 def test_a_litert_file_and_models_converted_to_one(tmp_path):
     path = tmp_path / "net.tflite"
-    path.write_bytes(litert.convert(helpers.grouped()))
+    path.write_bytes(flatbuffer.convert(helpers.grouped()))
     model_path = tmp_path / "net.keras"
     helpers.grouped().save(model_path)
     rows = compare(

@@ -1,4 +1,5 @@
 import functools
+import os
 
 import keras
 import numpy as np
@@ -72,3 +73,13 @@ def exported(tmp_path_factory):
         return path, report
 
     return export
+
+
+@pytest.fixture
+def occupied(tmp_path):
+    """A file that failing exports must leave alone, and the check that they did."""
+    path = tmp_path / "net"
+    path.write_text("precious")
+    yield path
+    assert path.read_text() == "precious"
+    assert os.listdir(tmp_path) == ["net"]

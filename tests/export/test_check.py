@@ -4,50 +4,22 @@ import pytest
 
 from keras_roots.convolutions import Samples
 from keras_roots.export import check
+from keras_roots.export.agreement import ExportError
 
 SCORES = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]], "float32")
-
-
-def test_differences_are_relative_to_the_range_of_the_output():
-    wide = np.array([[-50.0], [150.0]], "float32")
-    agreement = check.compare(
-        [SCORES + 0.01, wide + 1], [SCORES, wide], tolerance=0.0126
-    )
-    assert agreement.images == 4
-    assert agreement.difference == pytest.approx(1.0)
-    assert agreement.relative_difference == pytest.approx(0.01 / 0.8, rel=1e-4)
-
-
-def test_top1_agreement_counts_images():
-    swapped = SCORES.copy()
-    swapped[1] = swapped[1, ::-1]
-    assert check.compare([swapped], [SCORES]).top1_agreement == 0.75
-    assert check.compare([SCORES], [SCORES]).top1_agreement == 1.0
-    features = np.arange(8.0).reshape(2, 2, 2)
-    assert check.compare([features], [features]).top1_agreement is None
-
-
-def test_the_range_of_a_nearly_constant_output_is_not_rounding_noise():
-    steady = np.float32([[0.1], [0.1 + 1e-8]])
-    assert steady[0] != steady[1]
-    rounded = steady + np.float32(2e-8)
-    assert check.compare([rounded], [steady], tolerance=1e-3).difference > 0
 
 
 @pytest.mark.parametrize(
     ("exported", "expected", "options", "text"),
     [
-        (SCORES * np.nan, SCORES, {}, "exported network gives NaN"),
-        (SCORES, SCORES * np.inf, {}, "The model gives NaN or infinite"),
         (SCORES + 0.1, SCORES, {"tolerance": 0.1}, "at most 0.1 is allowed"),
-        (SCORES[:, :1], SCORES, {}, "outputs of shapes"),
         (SCORES[:, ::-1], SCORES, {"min_agreement": 0.5}, "asks for 50.0%"),
         (SCORES * 1.1, SCORES, {"max_error": 0.009}, "error of 0.01; `max_error`"),
         (SCORES[None], SCORES[None], {"min_agreement": 0.5}, "needs a model whose"),
     ],
 )
 def test_bad_outputs_are_errors(exported, expected, options, text):
-    with pytest.raises(check.ExportError, match=text):
+    with pytest.raises(ExportError, match=text):
         check.compare([exported], [expected], **options)
 
 
@@ -113,15 +85,10 @@ def test_what_quantisation_may_cost(name):
         with pytest.warns(UserWarning, match=text):
             check.compare(*outputs, quantized=True)
     elif kind == WRONG:
-        with pytest.raises(check.ExportError, match=text):
+        with pytest.raises(ExportError, match=text):
             check.compare(*outputs, quantized=True)
     for limits in ({}, {"max_error": 10}, {"min_agreement": 0}):
         check.compare(*outputs, quantized=kind == FINE or bool(limits), **limits)
-
-
-def test_the_error_is_the_greatest_of_the_outputs():
-    agreement = check.measure([SCORES * 1.1, SCORES], [SCORES, SCORES])
-    assert agreement.relative_error == pytest.approx(0.01, rel=1e-5)
 
 
 def test_several_inputs_keep_their_structure():
@@ -141,8 +108,3 @@ def test_another_backend_is_told_what_to_do(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow.*'jax'"):
         check.require_tensorflow()
-
-
-def test_a_report_prints_what_it_found():
-    text = str(check.compare([SCORES], [SCORES + 0.004]))
-    assert "4 images" in text and "100.0%" in text and "0.004 (0.005 of" in text

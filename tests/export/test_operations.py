@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 import keras_roots
-from keras_roots.export import litert
+from keras_roots.export import flatbuffer
 from keras_roots.export.operations import read_operations
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
 
@@ -22,7 +22,9 @@ def _read(*stack, quantize=None, **arguments):
             variable.assign(np.linspace(0.1, 0.2, variable.shape[0]))
     images = np.random.default_rng(0).normal(size=(4, HEIGHT, WIDTH, CHANNELS))
     return read_operations(
-        litert.convert(model, quantize=quantize, calibration_images=images, **arguments)
+        flatbuffer.convert(
+            model, quantize=quantize, calibration_images=images, **arguments
+        )
     )
 
 
@@ -109,7 +111,7 @@ def test_all_images_of_a_call_count_and_biases_once():
 def test_a_network_has_the_papers_count():
     """Deep Roots, Table 1: every convolution has a bias, and so has the file."""
     model = keras_roots.RootNiN(root=8)
-    found = read_operations(litert.convert(model))
+    found = read_operations(flatbuffer.convert(model))
     assert sum(operation.macs for operation in found) == 103_343_498
     assert [each.groups for each in found if each.groups > 1] == [8, 4]
 
@@ -140,7 +142,7 @@ def test_sources_are_the_operations_that_come_before():
     right = layers.MaxPooling2D(3, 1, "same", name="right")(inputs)
     joined = layers.Concatenate(name="joined")([left, right])
     model = keras.Model(inputs, layers.Conv2D(4, 1, name="last")(joined))
-    operations = read_operations(litert.convert(model))
+    operations = read_operations(flatbuffer.convert(model))
     by_layer = {each.layer: position for position, each in enumerate(operations)}
     sources = {each.layer: each.sources for each in operations}
     assert sources["left"] == sources["right"] == ()
@@ -161,7 +163,7 @@ def test_files_that_are_none(tmp_path):
 
 
 def test_a_file_that_is_cut_short(network):
-    content = litert.convert(network())
+    content = flatbuffer.convert(network())
     assert read_operations(content)
     with pytest.raises(ValueError, match="`file` must be a LiteRT file"):
         read_operations(content[: len(content) // 2])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_roots.export import litert, packing
+from keras_roots.export import flatbuffer, packing
 from keras_roots.export.packing import pack_groups
 from keras_roots.export.runner import LiteRTModel
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
@@ -101,7 +101,7 @@ def test_litert_computes_the_same(quantize, network, images):
     assert packed.get_layer("grouped").groups == 2
     want, found = (
         LiteRTModel(
-            litert.convert(net, quantize=quantize, calibration_images=images())
+            flatbuffer.convert(net, quantize=quantize, calibration_images=images())
         ).predict(images(seed=1))[0]
         for net in (model, packed)
     )

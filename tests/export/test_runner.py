@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_roots.export import litert
+from keras_roots.export import flatbuffer
 from keras_roots.export.runner import LiteRTModel
 
 
@@ -12,7 +12,7 @@ def test_any_number_of_images_runs_in_batches(network, images, exported):
     model = network()
     want = np.asarray(model(images(10)))
     path, _ = exported(None)
-    in_fours = litert.convert(model, batch_size=4)
+    in_fours = flatbuffer.convert(model, batch_size=4)
     for file, batch_size in ((path, 1), (in_fours, 4)):
         loaded = LiteRTModel(file, threads=2)
         assert (loaded.batch_size, loaded.image_shape) == (batch_size, (8, 8, 3))
@@ -22,7 +22,7 @@ def test_any_number_of_images_runs_in_batches(network, images, exported):
 
 def test_what_the_file_leaves_open_is_chosen_at_loading(network, images):
     model = network()
-    content = litert.convert(model, batch_size=None)
+    content = flatbuffer.convert(model, batch_size=None)
     loaded = LiteRTModel(content, batch_size=3)
     assert loaded.batch_size == 3
     (found,) = loaded.predict(images(4))
@@ -63,7 +63,7 @@ def _two_inputs():
 
 def test_several_inputs_go_by_name():
     model = _two_inputs()
-    loaded = LiteRTModel(litert.convert(model, batch_size=2))
+    loaded = LiteRTModel(flatbuffer.convert(model, batch_size=2))
     assert loaded.input_shapes == {"zone": (3,), "age": (2,)}
     rng = np.random.default_rng(0)
     given = {

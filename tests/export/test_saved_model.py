@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from keras_roots.export import saved_model
-from keras_roots.export.check import ExportError
+from keras_roots.export.agreement import ExportError
 from keras_roots.export.saved_model import export_saved_model
 from keras_roots.layers.grouped_conv2d import GroupedConv2D, lowerings
 from keras_roots.layers.lowering import native_works

@@ -6,7 +6,7 @@ import pytest
 
 import keras_roots
 from keras_roots import export, sparsity
-from keras_roots.export.check import ExportError
+from keras_roots.export.agreement import ExportError
 from keras_roots.tf_keras_twin.conversion import from_tf_keras
 from keras_roots.tf_keras_twin.quantization import export_int8, quantizable
 
