@@ -11,8 +11,9 @@ from keras_roots.training.stages.finetune import Distil, FineTune, FineTuning
 from keras_roots.training.stages.group import Fresh, Group, Groups
 from keras_roots.training.stages.optimize import METHODS as OPTIMIZATIONS
 from keras_roots.training.stages.optimize import Optimization, Optimize
+from keras_roots.training.stages.outcome import Outcome
 from keras_roots.training.stages.sparsify import Prune, Sparsification, Sparsify
-from keras_roots.training.stages.stage import Keep, Outcome, Stage, run
+from keras_roots.training.stages.stage import Keep, Stage, run
 from keras_roots.training.stages.train import Force, Forces, Train, train
 
 __all__ = [
