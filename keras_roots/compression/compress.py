@@ -19,7 +19,7 @@ from keras_roots.compression.meet_budget import (
     meet_budget,
     resolve_target,
 )
-from keras_roots.compression.options import JUDGES, WAYS
+from keras_roots.compression.options import JUDGES, WAYS, resolve_judge
 from keras_roots.compression.plan import COSTS, CompressionPlan
 from keras_roots.compression.planner import plan_compression
 from keras_roots.convolutions import Layers, Samples
@@ -252,6 +252,10 @@ def compress(
     _check_model(model, layers)
     fitted, held_out = Samples.of(model, images).split(seed)
     evaluation = Evaluation(model, held_out, metric, threads)
+    if judge == "auto":
+        count = len(convolutions.find_convolutions(model, layers))
+        judge = resolve_judge(judge, profile(model).macs, count, ways)
+        say(f"layers are chosen by what is lost of the {judge}")
     how = {"ways": ways, "layers": layers, "judge": judge, "seed": seed}
     allowed = QUANTIZATIONS if quantize == _AUTO else (quantize,)
     if cost == "latency":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from keras_roots.compression.rank_changes import rank_changes
+from keras_roots.compression.rank_changes import SAMPLES, rank_changes
 from keras_roots.convolutions import (
     Convolution,
     Cost,
@@ -22,12 +22,14 @@ from keras_roots.convolutions import (
 )
 from keras_roots.groups import find_unmixed, groupable, lost_responses, output_changes
 from keras_roots.lowrank import Candidate, Target, choose_methods
+from keras_roots.profiling import profile
 from keras_roots.utils import checks
 
 WAYS = ("groups", "rank")
-JUDGES = ("responses", "outputs")
+JUDGES = ("responses", "outputs", "auto")
 _MOST = 8  # options of a layer, of either way
 _METHOD = "responses"
+_AFFORDABLE = 2e13  # multiply-adds to judge by outputs: minutes on a core
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +92,10 @@ def layer_options(
     ways = checks.choices("ways", ways, WAYS)
     groups = checks.integer("groups", groups)
     rank_multiple = checks.integer("rank_multiple", rank_multiple)
-    checks.choice("judge", judge, JUDGES)
     images = Samples.of(model, images)
     every = find_convolutions(model, layers)
+    macs = profile(model, input_shape).macs
+    judge = resolve_judge(judge, macs, len(every), ways)
     sides = input_sides(model, input_shape)
     described = {
         name: Convolution.of(layer, sides[id(layer)]) for name, layer in every.items()
@@ -111,6 +114,25 @@ def layer_options(
         options[name] = [itself]
         options[name] += [o for o in more if o.cost.macs < itself.cost.macs]
     return options
+
+
+def resolve_judge(judge: str, macs: int, layers: int, ways: Sequence[str]) -> str:
+    """Returns what options are judged by; for `"auto"`, outputs if that takes minutes.
+
+    Args:
+        judge: Of `JUDGES`.
+        macs: Multiply-adds of the whole network for one sample.
+        layers: Convolutions that may change.
+        ways: Of `WAYS`.
+
+    Raises:
+        ValueError: `judge` is unknown.
+    """
+    checks.choice("judge", judge, JUDGES)
+    if judge != "auto":
+        return judge
+    runs = layers * _MOST * len(ways) * SAMPLES
+    return "outputs" if runs * macs <= _AFFORDABLE else "responses"
 
 
 def with_groups(

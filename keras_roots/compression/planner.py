@@ -40,7 +40,8 @@ class Planner:
         judge: What options are judged by: `"responses"`, the part of the variance of
             the layer's responses that is lost, or `"outputs"`, how much the network's
             outputs change with that option of that layer only: the network is run on
-            200 samples for each, up to 16 times per layer.
+            200 samples for each, up to 16 times per layer. `"auto"`: outputs where
+            that takes minutes, else responses.
         seed: Seed of everything random.
         input_shape: Shape of one image, where the model's own has unknown sides.
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_roots.compression.options import layer_options, with_groups
+from keras_roots.compression.options import layer_options, resolve_judge, with_groups
 from keras_roots.convolutions import Convolution
 from keras_roots.groups import lost_responses, output_changes
 
@@ -66,3 +66,17 @@ def test_groups_judged_by_the_outputs_of_the_network():
         np.testing.assert_allclose([o.error for o in rest], errors[name])
     assert changes["conv0"].mixed[0] < changes["conv0"].alone[0]
     assert [o.way for o in options["after"]] == [None]
+
+
+@pytest.mark.parametrize(
+    ("judge", "macs", "layers", "ways", "resolved"),
+    [
+        ("auto", 222_000_000, 9, ("rank",), "outputs"),  # NiN on 32x32
+        ("auto", 41_000_000, 19, ("groups", "rank"), "outputs"),  # ResNet-20
+        ("auto", 3_900_000_000, 53, ("rank",), "responses"),  # ResNet-50 at 224
+        ("outputs", 3_900_000_000, 53, ("rank",), "outputs"),
+        ("responses", 1, 1, ("rank",), "responses"),
+    ],
+)
+def test_outputs_judge_where_that_is_affordable(judge, macs, layers, ways, resolved):
+    assert resolve_judge(judge, macs, layers, ways) == resolved
