@@ -7,6 +7,7 @@ package.
 """
 
 import os
+import warnings
 
 import numpy as np
 
@@ -78,7 +79,23 @@ def convert(
     if io != "float":
         converter.inference_input_type = tf.as_dtype(io)
         converter.inference_output_type = tf.as_dtype(io)
-    return converter.convert()
+    return run(converter)
+
+
+def run(converter) -> bytes:
+    """Returns the LiteRT file that a converter makes.
+
+    TensorFlow warns of an interpreter of its own, with which it chooses int8 ranges.
+
+    Args:
+        converter: A `tf.lite.TFLiteConverter`.
+
+    Raises:
+        Exception: TensorFlow's converter refuses the model; of any kind.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is depre")
+        return converter.convert()
 
 
 def _batches(samples, batch_size):

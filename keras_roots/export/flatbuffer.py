@@ -102,7 +102,7 @@ def run_converter(converter, name: str) -> bytes:
         ExportError: TensorFlow's converter refuses the model.
     """
     with _named_refusals(name):
-        return converter.convert()
+        return conversion.run(converter)
 
 
 @contextlib.contextmanager

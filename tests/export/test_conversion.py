@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -55,3 +57,13 @@ def test_what_the_converter_refuses_is_an_answer(tmp_path):
     )
     assert "SavedModel file does not exist" in refusal
     assert commands == {}
+
+
+def test_users_are_not_warned_of_an_interpreter_of_tensorflow(tmp_path):
+    _saved(tmp_path, unroll=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        content = conversion.convert(
+            str(tmp_path), samples={"images": SAMPLES}, quantize="int8", **OPTIONS
+        )
+    assert LiteRTModel(content).input_shapes
