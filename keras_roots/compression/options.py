@@ -1,4 +1,4 @@
-"""What can take the place of each convolution, what that loses and what it costs."""
+"""What can take the place of each layer, what that loses and what it costs."""
 
 import dataclasses
 import math
@@ -34,7 +34,7 @@ _AFFORDABLE = 2e13  # multiply-adds to judge by outputs: minutes on a core
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """One thing that can take the place of a convolution.
+    """One thing that can take the place of a convolution or Dense layer.
 
     Attributes:
         way: `"groups"`, `"rank"`, or `None` for the convolution itself.
@@ -68,14 +68,14 @@ def layer_options(
     seed: int | None = 0,
     input_shape: Sequence | None = None,
 ) -> dict[str, list[Option]]:
-    """Returns the options of each convolution of a model, itself first.
+    """Returns the options of each convolution and hidden Dense layer, itself first.
 
     Args:
         model: As for `Planner`, like all arguments.
         images: Samples of its inputs.
         ways: Of `WAYS`: filter groups for spatial convolutions without any, lower ranks
             for all.
-        layers: Which convolutions may change.
+        layers: Which convolutions and Dense layers may change.
         groups: Most groups of a layer.
         rank_multiple: What ranks per group are multiples of.
         judge: Of `JUDGES`: what options are judged by.
@@ -93,7 +93,7 @@ def layer_options(
     groups = checks.integer("groups", groups)
     rank_multiple = checks.integer("rank_multiple", rank_multiple)
     images = Samples.of(model, images)
-    every = find_convolutions(model, layers)
+    every = find_convolutions(model, layers, hidden_dense="rank" in ways)
     macs = profile(model, input_shape).macs
     judge = resolve_judge(judge, macs, len(every), ways)
     sides = input_sides(model, input_shape)
@@ -209,8 +209,8 @@ def _rank_options(model, every, described, images, multiple, judge, seed):
     responses = layer_responses(model, methods, images, seed=seed)
     tries = {}
     for name in methods:
-        layer = every[name]
-        target = Target(read_kernels(name, layer), layer.groups, responses[name])
+        kernel = read_kernels(name, every[name])
+        target = Target(kernel, described[name].groups, responses[name])
         candidate = Candidate(name, _METHOD, target, described[name])
         paying = filter(candidate.pays, candidate.options(multiple))
         tries[name] = candidate, _spread(paying)

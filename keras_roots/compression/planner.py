@@ -33,8 +33,10 @@ class Planner:
             which need not exist; `None` to measure and not keep it.
         ways: Of `WAYS`: filter groups for spatial convolutions without any, lower ranks
             for all.
-        layers: Which convolutions may change: names, a function of the layer,
-            `"pointwise"`, `"spatial"` or `None` for all.
+        layers: Which layers may change: names, a function of the layer, `"pointwise"`,
+            `"spatial"`; `None` for all convolutions and, with `"rank"` among `ways`,
+            the hidden Dense layers: not the last one, which no layer with a kernel
+            follows.
         groups: Most groups of a layer.
         rank_multiple: What ranks per group are multiples of.
         judge: What options are judged by: `"responses"`, the part of the variance of
@@ -193,8 +195,8 @@ class Planner:
         )
 
     def _reason(self, name, costs) -> str:
-        layer = convolutions.find_convolutions(self.model)[name]
-        obstacle = graph.obstacle(layer, keras.layers.Conv2D)
+        layer = convolutions.kernel_layers(self.model)[name]
+        obstacle = graph.obstacle(layer, *convolutions.KERNEL_LAYERS)
         if obstacle:
             return obstacle
         if costs.min() >= costs[0]:

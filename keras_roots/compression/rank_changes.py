@@ -43,6 +43,7 @@ def rank_changes(
         found[name] = []
         for rank in tries:
             kernel, shift = _combined(candidate, rank)
+            kernel = kernel.reshape(own[0].shape)
             layer.set_weights([kernel, own[1] + shift, *own[2:]])
             found[name].append(outputs.change())
         layer.set_weights(own)

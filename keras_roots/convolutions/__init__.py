@@ -1,6 +1,7 @@
 """What every technique needs of a convolution: description, samples, responses."""
 
 from keras_roots.convolutions.description import (
+    KERNEL_LAYERS,
     Convolution,
     Cost,
     KernelShape,
@@ -9,8 +10,9 @@ from keras_roots.convolutions.description import (
     total_cost,
 )
 from keras_roots.convolutions.divergence import OutputDivergence
-from keras_roots.convolutions.find import Layers
+from keras_roots.convolutions.find import Layers, kernel_layers
 from keras_roots.convolutions.find import convolutions as find_convolutions
+from keras_roots.convolutions.kernels import assign as assign_kernel
 from keras_roots.convolutions.kernels import (
     from_matrices,
     to_matrices,
@@ -45,6 +47,7 @@ __all__ = [
     "ARITHMETIC",
     "Convolution",
     "Cost",
+    "KERNEL_LAYERS",
     "KernelShape",
     "LayerFit",
     "LayerPlan",
@@ -59,6 +62,7 @@ __all__ = [
     "Samples",
     "TIME_COLUMNS",
     "answers_at",
+    "assign_kernel",
     "best_options",
     "check_finite",
     "choose_positions",
@@ -67,6 +71,7 @@ __all__ = [
     "from_matrices",
     "infer",
     "input_sides",
+    "kernel_layers",
     "layer_responses",
     "log_loss",
     "patches_at",

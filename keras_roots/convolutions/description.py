@@ -1,4 +1,4 @@
-"""What the cost and the time of a convolution depend on."""
+"""What the cost and the time of a convolution or Dense layer depend on."""
 
 import dataclasses
 import math
@@ -15,9 +15,12 @@ from keras_roots.utils import checks
 Pair = tuple[int, int]
 KernelShape = tuple[int, int, int, int]
 
+# What can be described; a Dense layer is a 1x1 convolution by another name.
+KERNEL_LAYERS = (keras.layers.Conv2D, keras.layers.Dense)
+
 # The text of a convolution with one call.
 _TEXT = re.compile(
-    r"(\d+)x(\d+) on (\d+)x(\d+)x(\d+), filters (\d+), groups (\d+), "
+    r"(Dense )?(\d+)x(\d+) on (\d+)x(\d+)x(\d+), filters (\d+), groups (\d+), "
     r"strides (\d+)x(\d+), dilation (\d+)x(\d+), (same|valid)(, bias)?"
 )
 
@@ -38,6 +41,8 @@ class Cost(NamedTuple):
 class Convolution:
     """What the cost and the time of a convolution depend on; prints as one line.
 
+    A Dense layer is a 1x1 convolution that LiteRT computes otherwise.
+
     Attributes:
         kernel_shape: `(height, width, channels / groups, N)`.
         groups: Filter groups.
@@ -45,7 +50,9 @@ class Convolution:
         padding: `"valid"` or `"same"`.
         dilation: Dilation along height and width.
         use_bias: Whether it has biases.
-        inputs: Height and width of its input, for every call.
+        inputs: Height and width of its input, for every call. Those of a Dense layer
+            are 1x1 for a vector, and steps by 1 for a sequence of them.
+        kind: `"Conv2D"` or `"Dense"`.
     """
 
     kernel_shape: KernelShape
@@ -55,14 +62,16 @@ class Convolution:
     dilation: Pair
     use_bias: bool
     inputs: tuple[Pair, ...]
+    kind: str = "Conv2D"
 
     @classmethod
-    def of(cls, layer: keras.layers.Conv2D, inputs: Sequence[Pair]) -> "Convolution":
+    def of(cls, layer: keras.Layer, inputs: Sequence[Pair] = ()) -> "Convolution":
         """Describes a layer.
 
         Args:
-            layer: A 2D convolution that is built.
-            inputs: Height and width of its input, for every call.
+            layer: A 2D convolution or a Dense layer that is built.
+            inputs: Height and width of its input, for every call; none for a layer of
+                which only the settings matter.
 
         Raises:
             ValueError: A side of an input is unknown.
@@ -74,6 +83,10 @@ class Convolution:
                     f"{layer.name!r} gets in every call: its cost depends on them. "
                     f"Received: inputs={inputs!r}"
                 )
+        if isinstance(layer, keras.layers.Dense):
+            shape = (1, 1, *layer.kernel.shape)
+            settings = shape, 1, (1, 1), "valid", (1, 1), layer.use_bias
+            return cls(*settings, tuple(inputs), "Dense")
         return cls(
             kernel_shape=tuple(layer.kernel.shape),
             groups=layer.groups,
@@ -94,18 +107,21 @@ class Convolution:
         found = _TEXT.fullmatch(text)
         if not found:
             raise ValueError(f"`text` must describe a convolution. Received: {text!r}")
-        height, width, *inputs, channels, filters, groups = map(int, found.groups()[:7])
+        height, width, *inputs, channels, filters, groups = map(
+            int, found.groups()[1:8]
+        )
         strides, dilation = (
-            tuple(map(int, found.group(*ij))) for ij in ((8, 9), (10, 11))
+            tuple(map(int, found.group(*ij))) for ij in ((9, 10), (11, 12))
         )
         return cls(
             (height, width, channels // groups, filters),
             groups,
             strides,
-            found[12],
+            found[13],
             dilation,
-            found[13] is not None,
+            found[14] is not None,
             (tuple(inputs),),
+            "Dense" if found[1] else "Conv2D",
         )
 
     @property
@@ -124,6 +140,15 @@ class Convolution:
         return tuple(
             dataclasses.replace(self, inputs=(sides,)) for sides in self.inputs
         )
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input of its first call, without the batch."""
+        sides = self.inputs[0]
+        if self.kind == "Dense":
+            while sides and sides[-1] == 1:
+                sides = sides[:-1]
+        return (*sides, self.channels)
 
     @property
     def outputs(self) -> tuple[Pair, ...]:
@@ -154,8 +179,12 @@ class Convolution:
         shape = (height, width, self.channels // groups, self.filters)
         return dataclasses.replace(self, kernel_shape=shape, groups=groups)
 
-    def layer(self) -> keras.layers.Conv2D:
+    def layer(self) -> keras.Layer:
         """Returns such a layer, not built yet, with random weights."""
+        common = {"use_bias": self.use_bias, "dtype": "float32"}
+        common["bias_initializer"] = "random_normal"  # zeros might be left out
+        if self.kind == "Dense":
+            return keras.layers.Dense(self.filters, **common)
         return GroupedConv2D(
             self.filters,
             self.kernel_shape[:2],
@@ -163,16 +192,15 @@ class Convolution:
             padding=self.padding,
             dilation_rate=self.dilation,
             groups=self.groups,
-            use_bias=self.use_bias,
-            bias_initializer="random_normal",  # zeros might be left out
             data_format="channels_last",
-            dtype="float32",
+            **common,
         )
 
     def __str__(self) -> str:
         inputs = " and ".join(_by(*sides, self.channels) for sides in self.inputs)
+        kind = "Dense " if self.kind == "Dense" else ""
         parts = [
-            f"{_by(*self.kernel_shape[:2])} on {inputs}",
+            f"{kind}{_by(*self.kernel_shape[:2])} on {inputs}",
             f"filters {self.filters}",
             f"groups {self.groups}",
             f"strides {_by(*self.strides)}",
@@ -196,26 +224,32 @@ def total_cost(chain: Iterable[Convolution]) -> Cost:
 def input_sides(
     model: keras.Model, input_shape: Sequence | None = None
 ) -> dict[int, list[Pair]]:
-    """Returns height and width of the inputs of a model's convolutions, by `id`.
+    """Returns height and width of the inputs of convolutions and Dense layers, by `id`.
 
     Args:
         model: A functional or Sequential model whose shapes `profile` can count.
         input_shape: As for `profile`.
 
     Returns:
-        For the `id` of each 2D convolution, an entry per call of it.
+        For the `id` of each layer of `KERNEL_LAYERS`, an entry per call of it.
     """
     sides: dict[int, list[Pair]] = {}
 
     def call(name, layer, args, kwargs):
-        if isinstance(layer, keras.layers.Conv2D):
-            shape = args[0].shape
-            first = layer.data_format == "channels_first"
-            sides.setdefault(id(layer), []).append(shape[2:] if first else shape[1:3])
+        if isinstance(layer, KERNEL_LAYERS):
+            sides.setdefault(id(layer), []).append(_sides(layer, args[0].shape))
         return layer.compute_output_spec(*args, **kwargs)
 
     graph.walk(model, graph.symbolic_inputs(model, input_shape), call)
     return sides
+
+
+def _sides(layer, shape) -> tuple:
+    if isinstance(layer, keras.layers.Dense):
+        height, *others = *shape[1:-1], 1
+        return height, None if None in others else math.prod(others)
+    first = layer.data_format == "channels_first"
+    return shape[2:] if first else shape[1:3]
 
 
 def _by(*sides) -> str:

@@ -4,12 +4,15 @@ import keras
 import numpy as np
 
 
-def read(name: str, layer: keras.layers.Conv2D) -> np.ndarray:
-    """Returns a convolution's kernel in float64.
+def read(name: str, layer: keras.Layer) -> np.ndarray:
+    """Returns the kernel of a convolution or a Dense layer in float64.
 
     Args:
         name: Name of the layer, for the error.
         layer: The layer.
+
+    Returns:
+        `[height, width, channels / groups, N]`; that of a Dense layer is a 1x1.
 
     Raises:
         ValueError: It has no weights yet, or some are NaN or infinite.
@@ -26,7 +29,17 @@ def read(name: str, layer: keras.layers.Conv2D) -> np.ndarray:
             f"The kernel of layer {name!r} must be finite. Received: {wrong} of its "
             f"{kernel.size} weights are NaN or infinite; did training diverge?"
         )
-    return kernel
+    return kernel[None, None] if kernel.ndim == 2 else kernel
+
+
+def assign(layer: keras.Layer, kernel: np.ndarray) -> None:
+    """Gives a convolution or a Dense layer a kernel.
+
+    Args:
+        layer: The layer.
+        kernel: As `read` returns it.
+    """
+    layer.kernel.assign(kernel.reshape(layer.kernel.shape))
 
 
 def to_matrices(kernel: np.ndarray, groups: int) -> np.ndarray:

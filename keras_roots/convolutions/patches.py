@@ -1,16 +1,20 @@
-"""What single positions of a convolution's output are made of."""
+"""What single positions of the output of a convolution or Dense layer are made of."""
+
+import math
 
 import keras
 import numpy as np
 
+from keras_roots.convolutions.description import Convolution
+
 
 def choose_positions(
-    layer: keras.layers.Conv2D, inputs, count: int, rng: np.random.Generator
+    layer: keras.Layer, inputs, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Chooses positions of a convolution's output at random, image by image.
+    """Chooses positions of a layer's output at random, image by image.
 
     Args:
-        layer: The convolution.
+        layer: A convolution or a Dense layer.
         inputs: What it is called on.
         count: Positions of an image; all, if it has no more than that.
         rng: Source of random numbers.
@@ -18,95 +22,92 @@ def choose_positions(
     Returns:
         Indices of positions, row by row, `[images, count]`.
     """
-    height, width = _sides(layer, layer.compute_output_shape(inputs.shape))
-    images, every = inputs.shape[0], height * width
+    images = inputs.shape[0]
+    every = math.prod(_sides(layer, layer.compute_output_shape(inputs.shape)))
     if every <= count:
         return np.tile(np.arange(every), (images, 1))
     return rng.integers(every, size=(images, count))
 
 
-def answers_at(layer: keras.layers.Conv2D, answers, positions: np.ndarray):
-    """Returns a convolution's outputs at positions, `[images, positions, filters]`."""
+def answers_at(layer: keras.Layer, answers, positions: np.ndarray):
+    """Returns a layer's outputs at positions, `[images, positions, filters]`."""
     maps = _channels_last(layer, answers)
     return np.take_along_axis(
         maps.reshape(len(maps), -1, maps.shape[-1]), positions[..., None], 1
     )
 
 
-def patches_at(layer: keras.layers.Conv2D, inputs, positions: np.ndarray) -> np.ndarray:
-    """Returns what a convolution's kernel meets at positions of its output.
+def patches_at(layer: keras.Layer, inputs, positions: np.ndarray) -> np.ndarray:
+    """Returns what a layer's kernel meets at positions of its output.
 
     Args:
-        layer: The convolution; of one with groups, the inputs of all groups.
+        layer: A convolution; of one with groups, the inputs of all groups. Or a Dense
+            layer.
         inputs: What it is called on.
         positions: Indices as `choose_positions` returns them.
 
     Returns:
-        `[images, positions, height, width, channels]`, as `layer.kernel` is laid out.
+        `[images, positions, height, width, channels]`, as kernels are laid out.
     """
     maps = _channels_last(layer, inputs)
-    _, width = _sides(layer, layer.compute_output_shape(inputs.shape))
-    if layer.padding == "same":
-        around = map(
-            _padding,
-            maps.shape[1:3],
-            layer.kernel_size,
-            layer.strides,
-            layer.dilation_rate,
-        )
+    whole = Convolution.of(layer, [maps.shape[1:3]])
+    size, ((_, width),) = whole.kernel_shape[:2], whole.outputs
+    if whole.padding == "same":
+        around = map(_padding, maps.shape[1:3], size, whole.strides, whole.dilation)
         maps = np.pad(maps, ((0, 0), *around, (0, 0)))
     window = [
-        (size - 1) * rate + 1
-        for size, rate in zip(layer.kernel_size, layer.dilation_rate, strict=True)
+        (side - 1) * rate + 1 for side, rate in zip(size, whole.dilation, strict=True)
     ]
     views = np.lib.stride_tricks.sliding_window_view(maps, window, axis=(1, 2))
     rows, columns = np.divmod(positions, width)
     found = views[
         np.arange(len(maps))[:, None],
-        rows * layer.strides[0],
-        columns * layer.strides[1],
+        rows * whole.strides[0],
+        columns * whole.strides[1],
         :,
-        :: layer.dilation_rate[0],
-        :: layer.dilation_rate[1],
+        :: whole.dilation[0],
+        :: whole.dilation[1],
     ]
     return np.moveaxis(found, 2, -1)
 
 
-def respond(layer: keras.layers.Conv2D, patches: np.ndarray) -> np.ndarray:
-    """Returns what a convolution answers to patches, before its activation.
+def respond(layer: keras.Layer, patches: np.ndarray) -> np.ndarray:
+    """Returns what a layer answers to patches, before its activation.
 
     In float32, whatever the layer computes in.
 
     Args:
-        layer: The convolution.
+        layer: A convolution or a Dense layer.
         patches: As `patches_at` returns them.
 
     Returns:
         `[images * positions, filters]`.
     """
     seen = grouped(layer, patches)
+    groups, filters = seen.shape[1], layer.kernel.shape[-1]
     kernel = keras.ops.convert_to_numpy(keras.ops.cast(layer.kernel, "float32"))
-    matrices = kernel.reshape(-1, layer.groups, layer.filters // layer.groups)
+    matrices = kernel.reshape(-1, groups, filters // groups)
     answers = np.matmul(seen.swapaxes(0, 1), matrices.swapaxes(0, 1))
-    answers = answers.swapaxes(0, 1).reshape(len(seen), layer.filters)
+    answers = answers.swapaxes(0, 1).reshape(len(seen), filters)
     if layer.use_bias:
         bias = keras.ops.cast(layer.bias, "float32")
         answers = answers + keras.ops.convert_to_numpy(bias)
     return answers
 
 
-def grouped(layer: keras.layers.Conv2D, patches: np.ndarray) -> np.ndarray:
+def grouped(layer: keras.Layer, patches: np.ndarray) -> np.ndarray:
     """Returns what the kernel of each filter group meets.
 
     Args:
-        layer: The convolution.
+        layer: A convolution or a Dense layer.
         patches: As `patches_at` returns them.
 
     Returns:
         `[images * positions, groups, height * width * channels / groups]`.
     """
     *kernel, channels = patches.shape[2:]
-    parts = patches.reshape(-1, *kernel, layer.groups, channels // layer.groups)
+    groups = Convolution.of(layer).groups
+    parts = patches.reshape(-1, *kernel, groups, channels // groups)
     parts = np.moveaxis(parts, -2, 1)
     return parts.reshape(*parts.shape[:2], -1)
 
@@ -131,10 +132,14 @@ def check_finite(name: str, *samples: np.ndarray) -> None:
 
 def _channels_last(layer, maps) -> np.ndarray:
     maps = keras.ops.convert_to_numpy(keras.ops.cast(maps, "float32"))
+    if isinstance(layer, keras.layers.Dense):
+        return maps.reshape(len(maps), -1, 1, maps.shape[-1])
     return np.moveaxis(maps, 1, -1) if layer.data_format == "channels_first" else maps
 
 
-def _sides(layer, shape) -> tuple[int, int]:
+def _sides(layer, shape) -> tuple[int, ...]:
+    if isinstance(layer, keras.layers.Dense):
+        return tuple(shape[1:-1])
     first = layer.data_format == "channels_first"
     return tuple(shape[2:] if first else shape[1:3])
 

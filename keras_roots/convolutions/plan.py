@@ -27,7 +27,7 @@ Column = tuple[str, Callable[["LayerPlan"], str]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerPlan:
-    """What a plan makes of one convolution.
+    """What a plan makes of one convolution or Dense layer.
 
     Attributes:
         name: Name of the layer, after those of the models that it is nested in.
@@ -65,7 +65,8 @@ class Plan(abc.ABC):
 
     Attributes:
         model: The model.
-        layers: A row per convolution that was considered, or that the plan shows.
+        layers: A row per convolution or Dense layer that was considered, or that the
+            plan shows.
         macs: Multiply-adds of the whole model for one input, as `profile` counts them.
         params: Its weights and biases.
         ms: Its measured milliseconds, where latency decides.
@@ -114,8 +115,13 @@ class Plan(abc.ABC):
 
     @property
     def others(self) -> dict[str, str]:
-        """Layers with kernels that no plan changes, and what they are."""
-        kinds = {name: _other_kind(op) for name, op in graph.operations(self.model)}
+        """Layers with kernels that are not in the plan, and what they are."""
+        names = {row.name for row in self.layers}
+        kinds = {
+            name: _other_kind(op)
+            for name, op in graph.operations(self.model)
+            if name not in names
+        }
         return {name: kind for name, kind in kinds.items() if kind}
 
     def __str__(self) -> str:
@@ -146,7 +152,7 @@ class Plan(abc.ABC):
 
 
 def _other_kind(layer) -> str:
-    """What a layer with a kernel is, if it is no 2D convolution; empty if it is."""
+    """What a layer with a kernel is; empty for a 2D convolution."""
     kind = type(layer).__name__
     if "Depthwise" in kind or (
         isinstance(layer, keras.layers.Conv2D) and 1 < layer.groups == layer.filters

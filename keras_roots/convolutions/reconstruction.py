@@ -21,7 +21,7 @@ MEMORY = 2**30  # bytes of values that are kept from one layer to the next
 
 
 class LayerFit(abc.ABC):
-    """What is to be known of a convolution, and how it changes then.
+    """What is to be known of a convolution or Dense layer, and how it changes then.
 
     Args:
         name: Name of the layer.
@@ -33,8 +33,8 @@ class LayerFit(abc.ABC):
     def __init__(
         self,
         name: str,
-        original: keras.layers.Conv2D,
-        changed: keras.layers.Conv2D,
+        original: keras.Layer,
+        changed: keras.Layer,
         seed: int | None = 0,
     ):
         self.name, self.original, self.changed = name, original, changed
@@ -108,13 +108,13 @@ def reconstruct(
 
 
 def with_biases(model: keras.Model, names: Collection[str]) -> keras.Model:
-    """Returns a copy of a model in which some convolutions have biases, if only zeros.
+    """Returns a copy of a model in which some layers have biases, if only zeros.
 
     If they have LoRA, it is merged into their kernels.
 
     Args:
         model: A functional or Sequential model.
-        names: Names of the convolutions.
+        names: Names of the layers, convolutions or Dense layers.
     """
     others = {
         id(layer)
@@ -128,7 +128,7 @@ def with_biases(model: keras.Model, names: Collection[str]) -> keras.Model:
         config, (kernel, *rest) = graph.merged(layer)
         new = layer.__class__.from_config(config | {"use_bias": True})
         if not layer.use_bias:
-            rest.insert(0, np.zeros(layer.filters, "float32"))
+            rest.insert(0, np.zeros(kernel.shape[-1], "float32"))
         return graph.Replacement([new], [[kernel, *rest]])
 
     return graph.rewrite(model, replace)

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_roots import graph
 from keras_roots.convolutions import patches, samples
+from keras_roots.convolutions.description import KERNEL_LAYERS, Convolution
 from keras_roots.convolutions.moments import Moments
 from keras_roots.utils import checks, progress
 
@@ -99,12 +100,13 @@ def _convolutions(model, names):
     known = {
         name: layer
         for name, layer in graph.operations(model)
-        if isinstance(layer, keras.layers.Conv2D)
+        if isinstance(layer, KERNEL_LAYERS)
     }
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise ValueError(
-            f"`names` must be of the model's 2D convolutions, {list(known)}. "
+            "`names` must be of the model's 2D convolutions and Dense layers, "
+            f"{list(known)}. "
             f"Received: {unknown}"
         )
     return {name: known[name] for name in names}
@@ -112,7 +114,7 @@ def _convolutions(model, names):
 
 def _responses(layer, answers) -> np.ndarray:
     """Returns answers without the bias, `[samples, groups, filters / groups]`."""
-    responses = answers.reshape(-1, layer.filters).astype("float64")
+    responses = answers.reshape(-1, answers.shape[-1]).astype("float64")
     if layer.use_bias:
         responses -= keras.ops.convert_to_numpy(layer.bias)
-    return responses.reshape(len(responses), layer.groups, -1)
+    return responses.reshape(len(responses), Convolution.of(layer).groups, -1)

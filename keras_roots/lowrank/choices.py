@@ -1,10 +1,17 @@
-"""Which method each convolution of a model is decomposed by."""
+"""Which method each convolution or Dense layer of a model is decomposed by."""
 
 from collections.abc import Callable, Collection, Mapping
 
 import keras
 
 from keras_roots import graph
+from keras_roots.convolutions import (
+    KERNEL_LAYERS,
+    Convolution,
+    Layers,
+    find_convolutions,
+    kernel_layers,
+)
 from keras_roots.lowrank.methods import METHODS
 from keras_roots.utils import checks
 
@@ -39,8 +46,46 @@ def check_arguments(error, method, ranks, cost, budget, rank_multiple) -> None:
         checks.choice("method", method, METHODS)
 
 
+def layers_to_consider(
+    model: keras.Model,
+    layers: Layers,
+    method: Methods,
+    ranks: Mapping[str, int] | None,
+    budget: float | None,
+) -> dict[str, keras.Layer]:
+    """Returns the layers that may be decomposed, by name.
+
+    Papers decompose convolutions. Dense layers take part where they are named, and
+    hidden ones for a budget.
+
+    Args:
+        model: A functional or Sequential model.
+        layers: As for `plan_decomposition`, like all that follow.
+        method: Whose names count, if it is a mapping.
+        ranks: Whose names count.
+        budget: Whether there is one.
+
+    Raises:
+        ValueError: There is no such layer.
+    """
+    names = {*(ranks or ()), *(method if isinstance(method, Mapping) else ())}
+    every = kernel_layers(model)
+    dense = [
+        name
+        for name, layer in every.items()
+        if name in names and isinstance(layer, keras.layers.Dense)
+    ]
+    if layers is not None or not dense:
+        return find_convolutions(model, layers, hidden_dense=budget is not None)
+    return {
+        name: layer
+        for name, layer in every.items()
+        if name in dense or isinstance(layer, keras.layers.Conv2D)
+    }
+
+
 def choose_methods(
-    every: Mapping[str, keras.layers.Conv2D],
+    every: Mapping[str, keras.Layer],
     considered: Collection[str],
     method: Methods,
     ranks: Mapping[str, int] | None,
@@ -48,7 +93,7 @@ def choose_methods(
     """Returns the methods of layers to decompose, and why others stay whole.
 
     Args:
-        every: The convolutions of a model by name.
+        every: The convolutions and Dense layers of a plan by name.
         considered: Names of those that may be decomposed.
         method: As for `plan_decomposition`.
         ranks: As for `plan_decomposition`.
@@ -83,8 +128,8 @@ def _check_names(names, considered, argument):
     unknown = [name for name in names if name not in considered]
     if unknown or not names:
         raise ValueError(
-            f"`{argument}` must name 2D convolutions of the model that `layers` leaves "
-            f"in: {', '.join(considered)}. "
+            f"`{argument}` must name 2D convolutions or Dense layers of the model that "
+            f"`layers` leaves in: {', '.join(considered)}. "
             f"Received: {', '.join(map(repr, unknown)) or 'no names'}"
         )
 
@@ -101,8 +146,10 @@ def _asked(name, layer, method) -> str | None:
 def _obstacle(layer, method) -> str:
     if method is None:
         return "no method"
-    if not graph.is_a(layer, keras.layers.Conv2D):
-        return graph.obstacle(layer, keras.layers.Conv2D)
-    if METHODS[method].scheme.spatial and layer.kernel_size == (1, 1):
-        return "a 1x1 is not separable"
+    if not graph.is_a(layer, *KERNEL_LAYERS):
+        return graph.obstacle(layer, *KERNEL_LAYERS)
+    whole = Convolution.of(layer)
+    if METHODS[method].scheme.spatial and whole.kernel_shape[:2] == (1, 1):
+        name = "Dense layer" if whole.kind == "Dense" else "1x1"
+        return f"a {name} is not separable"
     return ""

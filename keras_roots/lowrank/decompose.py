@@ -1,4 +1,4 @@
-"""Decomposing a model: convolutions become two cheaper ones each."""
+"""Decomposing a model: convolutions and Dense layers become two cheaper ones each."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ def decompose(
         ranks: Ranks by layer.
         cost: What decides whether a layer is worth it.
         budget: Part of the model's cost that it may keep.
-        layers: Which convolutions.
+        layers: Which convolutions and Dense layers.
         images: Sample images for the method `"responses"`.
         latency_table: Measured times for `cost="latency"`.
         rank_multiple: What ranks are rounded up to.

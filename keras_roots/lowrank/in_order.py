@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_roots import convolutions, graph
-from keras_roots.convolutions import LayerFit, ResponseStatistics, Samples
+from keras_roots.convolutions import Convolution, LayerFit, ResponseStatistics, Samples
 from keras_roots.lowrank.methods import METHODS, Factors, Target
 from keras_roots.lowrank.replacement import replace_layers
 
@@ -105,7 +105,7 @@ class _RankFit(LayerFit):
         self._moments = convolutions.Moments()
 
     def add(self, seen, answers):
-        groups = self.changed.groups
+        groups = Convolution.of(self.changed).groups
         bias = keras.ops.convert_to_numpy(self.changed.bias)
         found = convolutions.respond(self.changed, seen)
         self._moments.add(
@@ -129,17 +129,18 @@ class _RankFit(LayerFit):
         """Gives the changed layer the kernel that its two factors make together."""
         layer = self.changed
         kernel = convolutions.read_kernels(self.name, layer)
-        self.target = Target(kernel, layer.groups, responses)
+        groups = Convolution.of(layer).groups
+        self.target = Target(kernel, groups, responses)
         self._before = kernel, keras.ops.convert_to_numpy(layer.bias)
-        factors = self._method.factorise(self.target, self._rank // layer.groups)
-        layer.kernel.assign(together(factors, layer.groups))
+        factors = self._method.factorise(self.target, self._rank // groups)
+        convolutions.assign_kernel(layer, together(factors, groups))
         if factors.shift is not None:
             layer.bias.assign_add(factors.shift)
 
     def restore(self) -> None:
         """Gives the changed layer the weights back that it had before."""
         kernel, bias = self._before
-        self.changed.kernel.assign(kernel)
+        convolutions.assign_kernel(self.changed, kernel)
         self.changed.bias.assign(bias)
 
 

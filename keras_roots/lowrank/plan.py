@@ -1,4 +1,4 @@
-"""Which convolutions to decompose, how, and to what rank."""
+"""Which convolutions and Dense layers to decompose, how, and to what rank."""
 
 import dataclasses
 import os
@@ -17,8 +17,8 @@ from keras_roots.convolutions import (
     Plan,
     ResponseStatistics,
     Samples,
-    find_convolutions,
     input_sides,
+    kernel_layers,
     layer_responses,
     read_kernels,
     runnable,
@@ -27,7 +27,12 @@ from keras_roots.convolutions import (
 )
 from keras_roots.lowrank.budget import ranks_within
 from keras_roots.lowrank.candidates import Candidate
-from keras_roots.lowrank.choices import Methods, check_arguments, choose_methods
+from keras_roots.lowrank.choices import (
+    Methods,
+    check_arguments,
+    choose_methods,
+    layers_to_consider,
+)
 from keras_roots.lowrank.in_order import targets_in_order
 from keras_roots.lowrank.methods import METHODS, Target
 from keras_roots.lowrank.replacement import replace_layers
@@ -88,7 +93,7 @@ class DecompositionPlan(Plan):
         chosen = {
             row.name: (row.method, row.rank) for row in self.layers if row.way == "rank"
         }
-        found = find_convolutions(self.model)
+        found = kernel_layers(self.model)
         if any(METHODS[method].by_responses for method, _ in chosen.values()):
             original = runnable(self.model)
             changed = with_biases(original, chosen)
@@ -141,9 +146,12 @@ def plan_decomposition(
             between 0 and 1 (of its multiply-adds with `None`). Ranks are chosen for the
             largest product of the energies, `1 - error`, that layers keep (Zhang et
             al., TPAMI 2016, section 3.3).
-        layers: Which convolutions to consider: names, a function of the layer,
-            `"pointwise"` (the 1x1s, which filter groups leave whole), `"spatial"` or
-            `None` for all.
+        layers: Which convolutions and Dense layers to consider: names, a function of
+            the layer, `"pointwise"` (the 1x1 convolutions, which filter groups leave
+            whole), `"spatial"`. `None` means all convolutions, as in the papers, Dense
+            layers that `ranks` or `method` name, and with `budget` the hidden Dense
+            layers: not the last one, the classifier, which no layer with a kernel
+            follows.
         images: Sample images, as the model takes them, for the method `"responses"`.
         latency_table: For `cost="latency"`, a `LatencyTable`, or the path of its file,
             which need not exist; `None` to measure and not keep it.
@@ -170,14 +178,17 @@ def plan_decomposition(
         checks.unused("latency_table", latency_table, "cost='latency'")
     model = graph.expand_composites(model)
     before = profile(model, input_shape)
-    every = find_convolutions(model)
+    considered = layers_to_consider(model, layers, method, ranks, budget)
+    every = {
+        name: layer
+        for name, layer in kernel_layers(model).items()
+        if name in considered or isinstance(layer, keras.layers.Conv2D)
+    }
     sides = input_sides(model, input_shape)
     described = {
         name: Convolution.of(layer, sides[id(layer)]) for name, layer in every.items()
     }
-    methods, reasons = choose_methods(
-        every, find_convolutions(model, layers), method, ranks
-    )
+    methods, reasons = choose_methods(every, considered, method, ranks)
     images = _samples(model, methods, images)
     responses = _responses(model, methods, images)
     candidates = {
@@ -238,7 +249,8 @@ def _by_responses(methods) -> list[str]:
 
 
 def _target(name, layer, responses) -> Target:
-    return Target(read_kernels(name, layer), layer.groups, responses.get(name))
+    kernel, groups = read_kernels(name, layer), Convolution.of(layer).groups
+    return Target(kernel, groups, responses.get(name))
 
 
 def _considered(candidate, rank, cost, table) -> LayerDecomposition:

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_roots import graph
 from keras_roots.convolutions import (
+    Convolution,
     Layers,
     find_convolutions,
     read_kernels,
@@ -103,7 +104,8 @@ def rank_analysis(
         error: Bound on the squared error of reconstruction relative to the energy,
             between 0 and 1.
         layers: Which convolutions: names, a function of the layer, `"pointwise"`,
-            `"spatial"`, or `None` for all but depthwise ones.
+            `"spatial"`, or `None` for all but depthwise ones. Dense layers take part
+            where they are named or a function chooses them.
 
     Returns:
         A `RankAnalysis`: `.layers`, `.mean_ratio`, and a table when printed.
@@ -162,8 +164,9 @@ def within(errors, bound: float):
 
 
 def _layer_rank(name, layer, error) -> LayerRank:
-    eigenvalues = spectrum(to_matrices(read_kernels(name, layer), layer.groups))
+    whole = Convolution.of(layer)
+    eigenvalues = spectrum(to_matrices(read_kernels(name, layer), whole.groups))
     ranks = tuple(
         int(np.argmax(within(relative_errors(group), error))) for group in eigenvalues
     )
-    return LayerRank(name, layer.groups, sum(ranks), layer.filters, ranks, eigenvalues)
+    return LayerRank(name, whole.groups, sum(ranks), whole.filters, ranks, eigenvalues)

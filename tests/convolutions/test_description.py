@@ -118,3 +118,29 @@ def test_costs_add_up():
         2 * CONVOLUTION.cost.params,
     )
     assert description.total_cost([]) == (0, 0)
+
+
+@pytest.mark.parametrize("shape", [(6,), (7, 6), (5, 4, 6), (2, 3, 4, 6)])
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_dense_layers_are_1x1s_of_a_kind_of_their_own(shape, use_bias):
+    layer = keras.layers.Dense(9, use_bias=use_bias)
+    model = keras.Sequential([keras.Input(shape), layer])
+    found = Convolution.of(layer, description.input_sides(model)[id(layer)])
+    counted = profile(model)
+    assert found.cost == (counted.macs, counted.params)
+    assert str(found).startswith("Dense 1x1 on ")
+    assert Convolution.parse(str(found)) == found
+    as_convolution = dataclasses.replace(found, kind="Conv2D")
+    assert str(as_convolution) in str(found) and as_convolution.cost == found.cost
+    again = found.layer()
+    outputs = again.compute_output_shape((None, *found.input_shape))
+    assert type(again) is keras.layers.Dense and again.use_bias == use_bias
+    assert outputs[-1] == 9
+    assert len(found.input_shape) == min(len(shape), 3)
+
+
+def test_a_dense_layer_of_unknown_steps():
+    layer = keras.layers.Dense(9)
+    model = keras.Sequential([keras.Input((None, 6)), layer])
+    with pytest.raises(ValueError, match="`inputs` must be the height and width"):
+        Convolution.of(layer, description.input_sides(model)[id(layer)])

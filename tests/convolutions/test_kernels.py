@@ -63,6 +63,16 @@ def test_weights_that_are_not_finite_name_their_layer(value):
         kernels.read("outer/conv", layer)
 
 
+def test_the_kernel_of_a_dense_layer_is_a_1x1():
+    layer = keras.layers.Dense(4)
+    layer.build((None, 3))
+    own = layer.get_weights()[0]
+    found = kernels.read("fc", layer)
+    np.testing.assert_array_equal(found, own.reshape(1, 1, 3, 4))
+    kernels.assign(layer, 2 * found)
+    np.testing.assert_array_equal(layer.get_weights()[0], 2 * own)
+
+
 def test_a_layer_without_weights():
     with pytest.raises(ValueError, match="'conv' must be built"):
         kernels.read("conv", keras.layers.Conv2D(2, 1))

@@ -71,3 +71,21 @@ def test_channels_first():
         patches.answers_at(layer, answers, chosen),
         patches.answers_at(last, np.moveaxis(answers, 1, -1), chosen),
     )
+
+
+@pytest.mark.parametrize("shape", [(6,), (5, 6), (3, 4, 6), (2, 3, 2, 6)])
+def test_dense_layers_answer_at_every_position(shape):
+    layer = keras.layers.Dense(4, bias_initializer="ones")
+    inputs = np.random.default_rng(0).normal(size=(3, *shape)).astype("float32")
+    answers = layer(inputs)
+    rng = np.random.default_rng(1)
+    for count in (2, 1000):
+        chosen = patches.choose_positions(layer, inputs, count, rng)
+        assert chosen.shape == (3, min(count, int(np.prod(shape[:-1]))))
+        seen = patches.patches_at(layer, inputs, chosen)
+        found = patches.respond(layer, seen).reshape(3, -1, 4)
+        wanted = patches.answers_at(layer, answers, chosen)
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+        flat = answers.numpy().reshape(3, -1, 4)
+        for image, places in enumerate(chosen):
+            np.testing.assert_array_equal(wanted[image], flat[image, places])

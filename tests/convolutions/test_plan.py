@@ -119,3 +119,10 @@ def test_layers_of_other_kinds_are_named(plan):
 def test_a_plan_must_say_how_it_is_applied():
     with pytest.raises(TypeError, match="apply"):
         Plan(model=keras.Sequential(), layers=(), macs=1, params=1)
+
+
+def test_layers_of_the_plan_are_no_others():
+    stack = [layers.Conv2D(2, 1), layers.Dense(3, name="second"), layers.Dense(2)]
+    model = keras.Sequential([keras.Input((4, 4, 3)), *stack])
+    plan = _Plan(model=model, layers=ROWS, macs=5000, params=200)
+    assert plan.others == {stack[-1].name: "Dense"}

@@ -134,7 +134,11 @@ def test_large_maps_are_sampled():
 
 
 def _model():
-    stack = [layers.Conv2D(3, 3, name="conv"), layers.Flatten(), layers.Dense(2)]
+    stack = [
+        layers.Conv2D(3, 3, name="conv"),
+        layers.Flatten(name="flatten"),
+        layers.Dense(2),
+    ]
     return keras.Sequential([keras.Input((9, 9, 4)), *stack])
 
 
@@ -153,9 +157,9 @@ def test_images_that_do_not_fit(images, message):
         layer_responses(_model(), ["conv"], images)
 
 
-@pytest.mark.parametrize("name", ["missing", "dense", "inner/conv"])
+@pytest.mark.parametrize("name", ["missing", "flatten", "inner/conv"])
 def test_unknown_layers(name):
-    with pytest.raises(ValueError, match=rf"(?s)\['conv'\].*Received: \['{name}'\]"):
+    with pytest.raises(ValueError, match=rf"(?s)\['conv', .*Received: \['{name}'\]"):
         layer_responses(_model(), ["conv", name], _images())
 
 
@@ -218,3 +222,16 @@ def test_too_few_images_for_a_layer():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         layer_responses(model, ["wide"], images)
+
+
+@pytest.mark.parametrize("shape", [(6,), (5, 6), (3, 4, 6)])
+def test_dense_layers(shape):
+    """All positions are seen where there are no more than a hundred."""
+    layer = layers.Dense(4, activation="softmax", name="fc", bias_initializer="ones")
+    model = keras.Sequential([keras.Input(shape), layer])
+    images = np.random.default_rng(0).normal(size=(30, *shape)).astype("float32")
+    answers = images.reshape(-1, 6).astype("float64") @ layer.get_weights()[0]
+    found = layer_responses(model, ["fc"], images)["fc"]
+    np.testing.assert_allclose(found.mean, answers.mean(0), atol=1e-5)
+    covariance = np.cov(answers.T, bias=True)[None]
+    np.testing.assert_allclose(found.covariance, covariance, atol=1e-5)

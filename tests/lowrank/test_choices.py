@@ -119,3 +119,62 @@ def test_subclasses_stay_with_the_reason():
     assert type(plan.apply().get_layer("own")) is _Standardised
     with pytest.raises(ValueError, match=f"'own' cannot be decomposed: {reason}"):
         plan_decomposition(model, ranks={"own": 2})
+
+
+class _Tied(layers.Dense):
+    """A Dense layer that computes something else."""
+
+
+def _dense_layers():
+    stack = [
+        layers.Dense(16, name="fc1"),
+        _Tied(16, name="own"),
+        layers.Dense(16, name="fc2"),
+        layers.Dense(4, name="head"),
+    ]
+    x = keras.Input((8, 8, 3))
+    outputs = layers.Flatten()(layers.Conv2D(8, 3, name="conv")(x))
+    for layer in stack:
+        outputs = layer(outputs)
+    return keras.Model(x, outputs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "considered"),
+    [
+        ({"error": 0.5}, {"conv"}),
+        ({"ranks": {"fc1": 3}}, {"fc1"}),
+        ({"ranks": {"conv": 3}}, {"conv"}),
+        ({"ranks": {"conv": 3, "head": 2}}, {"conv", "head"}),
+        ({"error": 0.5, "method": {"fc2": "svd"}}, {"fc2"}),
+        ({"error": 0.5, "layers": ["fc1", "conv"]}, {"fc1", "conv"}),
+        ({"error": 0.5, "layers": lambda layer: True}, {"conv", "fc1", "fc2", "head"}),
+        ({"budget": 0.2}, {"conv", "fc1", "fc2"}),
+        ({"budget": 0.9, "layers": ["fc1"]}, {"fc1"}),
+    ],
+)
+def test_which_dense_layers_take_part(arguments, considered):
+    """None unless they are meant, as in papers; for a budget all but the last one."""
+    plan = plan_decomposition(_dense_layers(), cost=None, **arguments)
+    assert {row.name for row in plan.layers if row.method} == considered
+    shown = {row.name for row in plan.layers}
+    assert shown | set(plan.others) == {"conv", "fc1", "own", "fc2", "head"}
+    assert not shown & set(plan.others)
+
+
+def test_dense_layers_that_stay():
+    model = _dense_layers()
+    reason = "a _Tied, a subclass of Dense: what it computes is not known"
+    plan = plan_decomposition(model, budget=0.3)
+    reasons = {row.name: row.reason for row in plan.layers}
+    assert reasons["own"] == reason
+    assert type(plan.apply().get_layer("own")) is _Tied
+    with pytest.raises(ValueError, match=f"'own' cannot be decomposed: {reason}"):
+        plan_decomposition(model, ranks={"own": 2})
+    with pytest.raises(ValueError, match="'fc1' cannot .* a Dense layer is not separ"):
+        plan_decomposition(model, ranks={"fc1": 2}, method="separable")
+    with pytest.raises(ValueError, match="'fc1' an integer from 1 to 16"):
+        plan_decomposition(model, ranks={"fc1": 17})
+    model.get_layer("fc1").quantize("int8")
+    with pytest.raises(ValueError, match="'fc1' .*weights are quantised to int8"):
+        plan_decomposition(model, ranks={"fc1": 2})

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from keras_roots import RootResNet20, decompose, plan_decomposition, profile
+from keras_roots.export import LiteRTModel, export_tflite
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
 from keras_roots.lowrank.methods import METHODS
 
@@ -32,6 +33,8 @@ def _convolutions(model):
 
 def _whole(model, images, method="pca"):
     """The model decomposed at full rank."""
+    if not METHODS[method].by_responses:
+        images = None
     plan = plan_decomposition(model, 0.5, method, cost=None, images=images)
     ranks = {row.name: row.full_rank for row in plan.layers if row.full_rank}
     return decompose(model, method=method, ranks=ranks, cost=None, images=images)
@@ -56,7 +59,8 @@ def test_outputs_differ_by_the_error_of_the_plan(one_layer, conv, method):
     """White images answer by the energy of the difference of the kernels."""
     images = np.random.default_rng(1).normal(size=(40, 12, 12, 6)).astype("float32")
     model = one_layer(conv(16, 3, use_bias=False, name="conv"))
-    plan = plan_decomposition(model, 0.2, method, cost=None, images=images)
+    given = images if METHODS[method].by_responses else None
+    plan = plan_decomposition(model, 0.2, method, cost=None, images=given)
     (row,) = plan.layers
     assert 0.05 < row.error <= 0.2
     found, exact = _outputs(plan.apply(), images), _outputs(model, images)
@@ -181,3 +185,132 @@ def test_keras_applications():
     np.testing.assert_allclose(
         _outputs(exact, pixels), _outputs(model, pixels), rtol=1e-3, atol=1e-5
     )
+
+
+def _normal(count, shape, seed=4):
+    return np.random.default_rng(seed).normal(size=(count, *shape)).astype("float32")
+
+
+DENSE = {
+    "vector": ((20,), {}),
+    "steps": ((7, 20), {}),
+    "map": ((5, 6, 20), {"activation": "relu"}),
+    "softmax": ((20,), {"activation": "softmax"}),
+    "no bias": ((20,), {"use_bias": False}),
+    "few inputs": ((6,), {}),
+    "layer": ((20,), {"activation": "prelu"}),
+    "float16": ((20,), {"dtype": "float16"}),
+    "mixed": ((20,), {"dtype": "mixed_bfloat16"}),
+    "lora": ((20,), {"activation": "relu"}),
+}
+
+
+@pytest.mark.parametrize("method", ["pca", "svd", "kmeans", "responses"])
+@pytest.mark.parametrize("case", DENSE)
+def test_dense_layers_are_exact_at_full_rank(case, method):
+    shape, settings = DENSE[case]
+    if case == "layer":
+        settings = {"activation": layers.PReLU(alpha_initializer="random_normal")}
+    layer = layers.Dense(12, name="fc", bias_initializer="random_normal", **settings)
+    model = keras.Sequential([keras.Input(shape), layer])
+    images = _normal(40, shape)
+    expected = _outputs(model, images)  # builds the activation
+    if case == "lora":
+        layer.enable_lora(2)
+        layer.lora_kernel_b.assign(_normal(2, (12,)))
+        expected = _outputs(model, images)
+    how = {"images": images} if method == "responses" else {}
+    rank = 12 if method == "kmeans" else min(shape[-1], 12)
+    small = decompose(model, method=method, ranks={"fc": rank}, cost=None, **how)
+    first, second = small.layers[-2:]
+    assert [type(each) for each in (first, second)] == [layers.Dense, layers.Dense]
+    assert (first.name, first.units, second.name) == ("fc_basis", rank, "fc")
+    assert not first.use_bias
+    assert first.dtype_policy.name == second.dtype_policy.name
+    assert first.dtype_policy.name == layer.dtype_policy.name
+    close = 0.03 if layer.compute_dtype != "float32" else 1e-4
+    np.testing.assert_allclose(
+        _outputs(small, images).astype("float32"),
+        expected.astype("float32"),
+        atol=close * np.abs(expected.astype("float32")).max(),
+    )
+
+
+@pytest.mark.parametrize("method", ["pca", "svd"])
+def test_dense_layers_of_low_rank_are_truncated_as_numpy_does(method):
+    images = _normal(9, (20,))
+    model = keras.Sequential(
+        [keras.Input((20,)), layers.Dense(12, name="fc", activation="relu")]
+    )
+    kernel, bias = model.get_layer("fc").get_weights()
+    left, values, right = np.linalg.svd(kernel.astype("float64"), full_matrices=False)
+    wanted = images @ (left[:, :5] * values[:5] @ right[:5]) + bias
+    plan = plan_decomposition(model, method=method, ranks={"fc": 5}, cost=None)
+    np.testing.assert_allclose(
+        _outputs(plan.apply(), images), np.maximum(wanted, 0), atol=1e-5
+    )
+    (row,) = plan.layers
+    assert row.error == pytest.approx((values[5:] ** 2).sum() / (values**2).sum())
+    assert (row.macs, row.macs_after) == (20 * 12 + 12, 20 * 5 + 5 * 12 + 12)
+
+
+def test_dense_layers_by_responses_are_the_best_fit():
+    """Least squares: the leading directions of the answers that images give."""
+    images = _normal(300, (20,)) @ np.diag(np.geomspace(1, 0.01, 20)).astype("float32")
+    model = keras.Sequential([keras.Input((20,)), layers.Dense(12, name="fc")])
+    kernel, bias = model.get_layer("fc").get_weights()
+    answers = (images @ kernel + bias).astype("float64")
+    mean = answers.mean(0)
+    directions = np.linalg.eigh(np.cov(answers.T))[1][:, -3:]
+    small = decompose(
+        model, method="responses", ranks={"fc": 3}, cost=None, images=images
+    )
+    np.testing.assert_allclose(
+        _outputs(small, images),
+        (answers - mean) @ directions @ directions.T + mean,
+        atol=2e-3,  # the ridge
+    )
+
+
+def _dense_network():
+    """Dense layers that are shared, nested, on maps and after Flatten."""
+    inner = keras.Sequential(
+        [keras.Input((16,)), layers.Dense(16, activation="relu", name="deep")],
+        name="inner",
+    )
+    inputs = keras.Input((6, 6, 3))
+    x = layers.Conv2D(8, 3, activation="relu", name="conv")(inputs)
+    x = layers.Dense(16, activation="relu", name="map")(x)
+    x = layers.Dense(16, name="flat")(layers.Flatten()(x))
+    shared = layers.Dense(16, activation="tanh", name="shared")
+    x = layers.Add()([shared(shared(x)), inner(x)])
+    return keras.Model(inputs, layers.Dense(5, activation="softmax", name="head")(x))
+
+
+@pytest.mark.parametrize("method", ["pca", "svd", "responses"])
+def test_shared_and_nested_dense_layers(method):
+    model, images = _dense_network(), _normal(60, (6, 6, 3))
+    ranks = {"map": 8, "flat": 16, "shared": 16, "inner/deep": 16, "head": 5}
+    how = {"images": images} if method == "responses" else {}
+    plan = plan_decomposition(model, method=method, ranks=ranks, cost=None, **how)
+    small = plan.apply()
+    np.testing.assert_allclose(
+        _outputs(small, images), _outputs(model, images), atol=1e-4
+    )
+    after = profile(small)
+    assert (plan.macs_after, plan.params_after) == (after.macs, after.params)
+    assert small.get_layer("inner").get_layer("deep_basis").units == 16
+
+
+def test_decomposed_dense_layers_save_load_and_run_in_litert(tmp_path):
+    model, images = _dense_network(), _normal(60, (6, 6, 3))
+    small = decompose(model, 0.3, layers=["map", "flat", "shared"], cost=None)
+    small.save(tmp_path / "small.keras")
+    loaded = keras.saving.load_model(tmp_path / "small.keras")
+    np.testing.assert_array_equal(_outputs(loaded, images), _outputs(small, images))
+    for quantize, close in ((None, 1e-4), ("int8", 0.06)):
+        path = tmp_path / f"{quantize}.tflite"
+        given = {"calibration_data": images} if quantize else {}
+        export_tflite(loaded, path, quantize=quantize, **given)
+        (found,) = LiteRTModel(path).predict(images)
+        np.testing.assert_allclose(found, _outputs(small, images), atol=close)
