@@ -1,5 +1,6 @@
 """What tests of several modules share: tiny networks, layers and kernels."""
 
+import csv
 import json
 import types
 
@@ -80,6 +81,12 @@ def colours(path, train=40, test=12, side=8):
         arrays |= {f"x_{split}": images.astype("uint8"), f"y_{split}": labels}
     np.savez(path, **arrays)
     return str(path)
+
+
+def read_rows(path):
+    """The rows of a table in a `.csv` file, as dictionaries of texts."""
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def noise(count=24, side=8, classes=3):

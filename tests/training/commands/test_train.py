@@ -1,4 +1,3 @@
-import csv
 import dataclasses
 import json
 import os
@@ -47,8 +46,7 @@ def _network(weights):
 
 
 def _rows(directory):
-    with open(directory / "log.csv", newline="") as file:
-        return list(csv.DictReader(file))
+    return helpers.read_rows(directory / "log.csv")
 
 
 def _weights(file):

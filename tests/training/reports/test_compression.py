@@ -1,7 +1,5 @@
 """What each stage of a compression is worth."""
 
-import csv
-
 import helpers
 import keras
 import numpy as np
@@ -40,16 +38,11 @@ def nothing(tmp_path):
     return Outcome(tmp_path, ("baseline", "force"))
 
 
-def rows(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_ranks_before_decomposing(finished, nothing):
     found = compression.ranks(finished, 0.3)
     assert list(found) == ["baseline", "force"]
     assert len(found["force"].layers) == 2  # without the 1x1s
-    table = rows(finished.folder / "ranks.csv")
+    table = helpers.read_rows(finished.folder / "ranks.csv")
     assert len(table) == 2 * 2
     assert (finished.folder / "spectra.png").stat().st_size > 1000
     model = finished.model("force")
@@ -81,7 +74,7 @@ def test_export_measures_every_stage(finished, context, nothing):
         assert row["float32_top1"] == row["top1"]
     assert table[0]["float32_ratio"] == table[0]["int8_ratio"] == 1
     assert "validation_top1" in table[0]
-    assert len(rows(finished.folder / "table.csv")) == 3
+    assert len(helpers.read_rows(finished.folder / "table.csv")) == 3
     text = compression.render_stages(table)
     assert f"{table[2]['macs']:,}" in text
     with pytest.raises(ValueError, match="nothing to export"):

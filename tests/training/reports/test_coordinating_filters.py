@@ -1,16 +1,11 @@
 """Table 1 of Coordinating Filters, from released networks on few images."""
 
-import csv
+import helpers
 
 from keras_roots import create_model
 from keras_roots.training import evaluation
 from keras_roots.training.evaluation import zoo
 from keras_roots.training.reports import coordinating_filters
-
-
-def read_csv(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_table_1(monkeypatch, conditions, entry, measured):
@@ -40,7 +35,7 @@ def test_table_1(monkeypatch, conditions, entry, measured):
     monkeypatch.setattr(evaluation, "measure_released", measure)
     path, short, *pictures = coordinating_filters.table1(conditions)
     assert [picture.name for picture in pictures] == ["spectra-root_convnet.png"]
-    rows = {(row["network"], row["force"]): row for row in read_csv(path)}
+    rows = {(row["network"], row["force"]): row for row in helpers.read_rows(path)}
     assert len(rows) == 2
     plain, forced = (rows["root_convnet", force] for force in ("none", "l2"))
     assert (plain["error"], plain["paper_error"]) == ("0.1", "0.18")

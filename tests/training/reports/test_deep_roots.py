@@ -1,9 +1,9 @@
 """Table 2 and figures of Deep Roots, from released networks on few images."""
 
-import csv
 import dataclasses
 import math
 
+import helpers
 import pytest
 
 from keras_roots.models import NetworkName
@@ -11,11 +11,6 @@ from keras_roots.training import evaluation
 from keras_roots.training.data import datasets
 from keras_roots.training.evaluation import zoo
 from keras_roots.training.reports import deep_roots
-
-
-def read_csv(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_table_2(monkeypatch, conditions, entry, measured):
@@ -40,7 +35,7 @@ def test_table_2(monkeypatch, conditions, entry, measured):
     said = []
     conditions = dataclasses.replace(conditions, say=said.append)
     path, short = deep_roots.table2(conditions)
-    dense, root8, tree8 = read_csv(path)
+    dense, root8, tree8 = helpers.read_rows(path)
     assert asked == ["root_nin:1", "root_nin:8", "root_nin:8:tree"]
     assert dense["paper_top1"] == "0.9211" and root8["paper_top1"] == "0.9215"
     assert dense["difference"] == ""
@@ -80,7 +75,7 @@ def test_figure_6(conditions):
     dataset = dataclasses.replace(conditions.dataset, test=few)
     conditions = dataclasses.replace(conditions, dataset=dataset)
     table, picture = deep_roots.figure6(conditions)
-    rows = {(row["network"], row["blocks"]): row for row in read_csv(table)}
+    rows = {(row["network"], row["blocks"]): row for row in helpers.read_rows(table)}
     assert float(rows["root_nin:1", "4"]["block_structure"]) == pytest.approx(
         1, abs=0.1
     )

@@ -1,7 +1,5 @@
 """The file that a compression leaves, beside those of the original."""
 
-import csv
-
 import helpers
 import keras
 import numpy as np
@@ -30,11 +28,6 @@ def nothing(tmp_path):
     return Outcome(tmp_path, ("baseline", "decompose"))
 
 
-def rows(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_a_network_within_a_budget_is_delivered(nothing, tmp_path):
     dataset = open_dataset(helpers.colours(tmp_path / "colours.npz"))
     quiet = {"say": lambda line: None, "verbose": False}
@@ -48,7 +41,7 @@ def test_a_network_within_a_budget_is_delivered(nothing, tmp_path):
     assert table[2]["macs"] == finished.result("decompose")["macs"] < table[0]["macs"]
     path = finished.folder / "model.tflite"
     assert table[2]["bytes"] == path.stat().st_size
-    written = rows(finished.folder / "budget.csv")
+    written = helpers.read_rows(finished.folder / "budget.csv")
     assert [row["top1"] for row in written] == [str(row["top1"]) for row in table]
     assert "compressed" in delivery.render_budget(table)
     with pytest.raises(ValueError, match="has no network that meets the budget yet"):
@@ -96,7 +89,7 @@ def test_a_network_without_labels_is_delivered(nothing, tmp_path):
     assert named["baseline"]["error"] == 0
     file = finished.folder / "model.tflite"
     assert named["compressed"]["bytes"] == file.stat().st_size
-    written = rows(finished.folder / "table.csv")
+    written = helpers.read_rows(finished.folder / "table.csv")
     assert [row["name"] for row in written] == list(named)
     assert float(written[-1]["error map"]) == named["compressed"]["errors"]["map"]
     assert "error boxes" in delivery.render_unlabelled(table)

@@ -1,6 +1,5 @@
 """The training of a cheaper network, by a teacher and in segments."""
 
-import csv
 import dataclasses
 
 import helpers
@@ -29,11 +28,6 @@ def decomposed():
     return keras_roots.decompose(helpers.convolutions(), 0.1)
 
 
-def rows(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_distillation_and_shrinking_go_on_where_they_were(context):
     """Two segments, each smaller than the one before, in one course of training."""
     settings = FineTuning(distillation=1.0, shrink_every=1, shrink_error=0.3)
@@ -52,7 +46,9 @@ def test_distillation_and_shrinking_go_on_where_they_were(context):
     ]
     assert macs[0] > macs[1] > macs[2] == macs[3]
     logs = [folder / "segment0", folder / "segment1", folder]
-    epochs = [[row["epoch"] for row in rows(log / "log.csv")] for log in logs]
+    epochs = [
+        [row["epoch"] for row in helpers.read_rows(log / "log.csv")] for log in logs
+    ]
     assert epochs == [["1"], ["2"], ["3"]]
     names = [layer.name for layer in outcome.model("finetune").layers]
     assert "teacher" not in names

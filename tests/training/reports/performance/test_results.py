@@ -1,8 +1,8 @@
 """Results of suites: files, tables and pictures."""
 
-import csv
 import dataclasses
 
+import helpers
 import pytest
 
 from keras_roots.training.reports.performance import results as module
@@ -40,14 +40,9 @@ def results(tmp_path_factory):
     return folder, said
 
 
-def _read(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_a_row_per_network_and_where_it_was_measured(results):
     folder, said = results
-    rows = _read(folder / "groups.csv")
+    rows = helpers.read_rows(folder / "groups.csv")
     assert [(row["model"], row["quantize"], row["optimize"]) for row in rows] == [
         (model, quantize, optimize)
         for quantize in ("", "int8")
@@ -72,7 +67,7 @@ def test_a_row_per_network_and_where_it_was_measured(results):
 
 def test_only_rewrites_that_change_something_are_measured(results):
     folder, _ = results
-    rows = _read(folder / "rewrites.csv")
+    rows = helpers.read_rows(folder / "rewrites.csv")
     assert [row["optimize"] for row in rows] == ["", "merge_normalization"]
     assert rows[0]["rewritten"] == ""
     assert rows[1]["rewritten"].startswith("merge_normalization:")
