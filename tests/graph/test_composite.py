@@ -235,16 +235,15 @@ TECHNIQUES = {
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES)
-def test_techniques_reach_the_layers(technique, tmp_path):
+def test_techniques_reach_the_layers(technique):
     model = _network(Stage(6, name="stage"))
     changed = TECHNIQUES[technique](model)
     names = dict(operations(changed))
     assert any(name.startswith("stage/rep/branches_0/") for name in names)
     if technique != "recalibrate":
         assert_same_outputs(model, changed, normal_images(4))
-    changed.save(tmp_path / "net.keras")
-    loaded = keras.models.load_model(tmp_path / "net.keras")
-    assert_same_outputs(changed, loaded, normal_images(4))
+    own = [layer for layer in names.values() if type(layer).__module__ == __name__]
+    assert not own
 
 
 def test_profile_counts_the_layers():

@@ -1,5 +1,6 @@
 """Configurations without defaults: the same objects, nothing that is new in Keras."""
 
+import functools
 import json
 
 import keras
@@ -66,10 +67,16 @@ NETWORKS = {
 }
 
 
+@functools.cache
+def _serialised(name):
+    """A network and its whole configuration."""
+    model = NETWORKS[name]()
+    return model, keras.saving.serialize_keras_object(model)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_are_the_same_without_defaults(name):
-    model = NETWORKS[name]()
-    whole = keras.saving.serialize_keras_object(model)
+    model, whole = _serialised(name)
     before = json.dumps(whole)
     stripped = json.loads(json.dumps(without_defaults(whole)))
     assert json.dumps(whole) == before
@@ -80,7 +87,7 @@ def test_networks_are_the_same_without_defaults(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_lowest_keras_knows_what_is_left(name):
-    stripped = without_defaults(keras.saving.serialize_keras_object(NETWORKS[name]()))
+    stripped = without_defaults(_serialised(name)[1])
     assert not lowest_keras.unknown(json.loads(json.dumps(stripped)), LOWEST)
 
 
