@@ -34,7 +34,8 @@ class Case:
         threads: Number of threads. All but LiteRT get a process of their own for each
             case: TensorFlow fixes its threads when it starts.
         batch_size: Images per call.
-        input_shape: Shape of one image, where the target leaves sides open.
+        input_shape: Shape of one image, where the target leaves sides open; of a Keras
+            model of several inputs a list of shapes, one for every input.
         quantize: Quantisation of a Keras model, as for `export_tflite`; other runtimes
             have fewer, see `QUANTIZATIONS`. int8 is calibrated on random pixels, which
             its speed does not depend on.
@@ -125,12 +126,20 @@ def _input_shape(target, image_size) -> dict:
     """Returns the argument of a case for square images of one size, if there is one."""
     if image_size is None:
         return {}
-    last = keras.config.image_data_format() == "channels_last"
-    channels = 3
+    known = [(None, None, None)]  # of a file
     if isinstance(target, keras.Model) and target.inputs:
-        channels = target.inputs[0].shape[-1 if last else 1]
-    sides = (image_size, image_size)
-    return {"input_shape": (*sides, channels) if last else (channels, *sides)}
+        known = [tuple(tensor.shape[1:]) for tensor in target.inputs]
+    shapes = [_image_shape(shape, image_size) for shape in known]
+    return {"input_shape": shapes if len(shapes) > 1 else shapes[0]}
+
+
+def _image_shape(shape, size) -> tuple[int | None, ...]:
+    """Returns the shape of square images of one size; other shapes as they are."""
+    if len(shape) != 3:
+        return shape
+    if keras.config.image_data_format() == "channels_last":
+        return (size, size, shape[-1] or 3)
+    return (shape[0] or 3, size, size)
 
 
 def named_cases(targets) -> dict[str, Case]:
@@ -175,8 +184,8 @@ def check_case(case: Case) -> None:
         )
     checks.integer("threads", case.threads)
     checks.integer("batch_size", case.batch_size)
-    _check_input_shape(case.input_shape)
     converts = kind in _KERAS
+    _check_input_shape(case.input_shape, converts)
     quantizations = QUANTIZATIONS[case.runtime] if converts else (None,)
     known = isinstance(case.quantize, str | None) and case.quantize in quantizations
     if not known:
@@ -197,19 +206,33 @@ def check_case(case: Case) -> None:
         other_runtimes.require(case.runtime)
 
 
-def _check_input_shape(shape):
-    if shape is None:
+def _check_input_shape(shape, several):
+    each = shape if several and _is_listed(shape) and _are_listed(shape) else [shape]
+    if shape is None or all(map(_is_shape, each)):
         return
-    listed = isinstance(shape, Sequence) and not isinstance(shape, str)
-    if not listed or not all(checks.is_integer(side) and side > 0 for side in shape):
-        raise ValueError(
-            "`input_shape` must be the shape of one input, positive integers such as "
-            f"(224, 224, 3), or None. Received: input_shape={shape!r}"
-        )
+    more = " (of several inputs a list of shapes)" if several else ""
+    raise ValueError(
+        f"`input_shape` must be the shape of one input{more}, positive integers such "
+        f"as (224, 224, 3), or None. Received: input_shape={shape!r}"
+    )
+
+
+def _is_shape(shape) -> bool:
+    if not _is_listed(shape):
+        return False
+    return all(checks.is_integer(side) and side > 0 for side in shape)
+
+
+def _is_listed(values) -> bool:
+    return isinstance(values, Sequence) and not isinstance(values, str)
+
+
+def _are_listed(shapes) -> bool:
+    return len(shapes) > 0 and all(map(_is_listed, shapes))
 
 
 def find_model(case: Case) -> keras.Model | None:
-    """Returns the Keras model that a case is about, for images of one size.
+    """Returns the Keras model that a case is about, for inputs of one size.
 
     Args:
         case: What to time; of files only those of Keras hold a model.
@@ -224,25 +247,23 @@ def find_model(case: Case) -> keras.Model | None:
     if kind == "a .keras file":
         model = load_model(model, "`target`")
     if case.input_shape is not None:
-        model = _sized(model, tuple(case.input_shape))
-    export.image_shape(model)
+        model = _sized(model, case.input_shape)
+    export.input_shapes(model)
     return model
 
 
-def _sized(model, shape):
-    """Returns a copy of a model whose images have one size."""
+def _sized(model, input_shape):
+    """Returns a model whose inputs have one size: itself, or a copy."""
     graph.check_built(model)
-    known = model.inputs[0].shape[1:]
-    if len(shape) != len(known) or any(
-        side not in (None, given) for side, given in zip(known, shape, strict=True)
-    ):
-        raise ValueError(
-            f"`input_shape` must fit the model's, {known}. "
-            f"Received: input_shape={shape}"
-        )
-    if known == shape or len(model.inputs) > 1:
+    wanted = graph.symbolic_inputs(model, input_shape)
+    known = [tensor.shape for tensor in model.inputs]
+    if known == [tensor.shape for tensor in wanted]:
         return model
-    sized = keras.models.clone_model(model, input_tensors=keras.Input(shape))
+    inputs = [
+        keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=own.name)
+        for tensor, own in zip(wanted, model.inputs, strict=True)
+    ]
+    sized = keras.models.clone_model(model, input_tensors=export.packed(model, inputs))
     sized.set_weights(model.get_weights())
     return sized
 

@@ -13,6 +13,7 @@ import numpy as np
 
 _CPU = 1
 _FLOAT32 = 1
+_BYTES = (3, 9)  # unsigned and signed
 _WRITE = 1
 _FIRST = ctypes.c_size_t(0)
 _WARMUP = 2
@@ -135,6 +136,8 @@ class Network:
         values = np.random.default_rng(0).integers(0, 256, size.value, "uint8")
         if described[0] == _FLOAT32:
             values = values[: size.value // 4].astype("float32")
+        elif described[0] not in _BYTES:
+            values[:] = 0  # an index of a table, perhaps
         address = self._made("LockTensorBuffer", buffer, last=_WRITE)
         ctypes.memmove(address, values.tobytes(), values.nbytes)
         self._call("UnlockTensorBuffer", buffer)

@@ -9,7 +9,7 @@ import importlib
 import os
 import runpy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,23 +23,24 @@ class Loader(NamedTuple):
 
     Attributes:
         module: What has to be imported; the time of that does not count.
-        load: Function of a path, images and a number of threads. It returns a function
-            that runs the network on the images and, in runtimes that other files are
+        load: Function of a path, inputs by name and a number of threads. It returns a
+            function that runs the network on them and, in runtimes that other files are
             checked in, returns its outputs.
     """
 
     module: str
-    load: Callable[[str, np.ndarray, int], Callable]
+    load: Callable[[str, dict[str, np.ndarray], int], Callable]
 
 
-def start(runtime: str, path: str, threads: int, shape: list[int]):
+def start(runtime: str, path: str, threads: int, shapes: dict[str, list[int]]):
     """Loads a network and runs it a few times.
 
     Args:
         runtime: A key of `LOADERS`.
         path: What the runtime loads.
         threads: Number of threads.
-        shape: Shape of the batch of images.
+        shapes: Shape of the batch of every input, by the names of the file; `keras`
+            goes by the order alone.
 
     Returns:
         What that took, as `timers.Load` has it, and the command `"time"`: the seconds
@@ -47,9 +48,31 @@ def start(runtime: str, path: str, threads: int, shape: list[int]):
     """
     module, load = LOADERS[runtime]
     importlib.import_module(module)
-    images = np.random.default_rng(0).integers(0, 256, shape)
-    run, taken = _measured(lambda: load(path, images, threads))
+    inputs = {name: random_numbers(shape) for name, shape in shapes.items()}
+    run, taken = _measured(lambda: load(path, inputs, threads))
     return taken, {"time": lambda count: [_seconds(run) for _ in range(count)]}
+
+
+def random_numbers(shape: Sequence[int]) -> np.ndarray:
+    """Returns random pixels, 0 to 255, to give a network by `cast`.
+
+    Args:
+        shape: Shape of a batch.
+    """
+    return np.random.default_rng(0).integers(0, 256, shape)
+
+
+def cast(numbers: np.ndarray, dtype) -> np.ndarray:
+    """Returns pixels in the type that a network takes.
+
+    Args:
+        numbers: The pixels.
+        dtype: The type. Wide integers, which may be indices of a table, become 0 or 1.
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind in "iu" and dtype.itemsize > 1:
+        numbers = numbers % 2
+    return numbers.astype(dtype)
 
 
 def use_threads(threads: int) -> None:
@@ -100,19 +123,24 @@ def _measured(load):
     return run, {"load_ms": 1e3 * seconds, "memory_mb": memory, "peak_mb": peak}
 
 
-def _litert(path, images, threads):
+def _litert(path, inputs, threads):
     from ai_edge_litert import interpreter
 
     network = interpreter.Interpreter(path, num_threads=threads)
-    (image,) = network.get_input_details()
-    if image["shape"].tolist() != list(images.shape):
-        network.resize_tensor_input(image["index"], images.shape, strict=True)
+    found = {each["name"]: each for each in network.get_input_details()}
+    if len(network.get_signature_list()) == 1:
+        found = network.get_signature_runner().get_input_details()
+    for name, values in inputs.items():
+        if found[name]["shape"].tolist() != list(values.shape):
+            index = found[name]["index"]
+            network.resize_tensor_input(index, values.shape, strict=True)
     network.allocate_tensors()
-    network.set_tensor(image["index"], images.astype(image["dtype"]))
+    for name, values in inputs.items():
+        network.set_tensor(found[name]["index"], cast(values, found[name]["dtype"]))
     return network.invoke
 
 
-def _onnxruntime(path, images, threads):
+def _onnxruntime(path, inputs, threads):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -125,13 +153,18 @@ def _onnxruntime(path, images, threads):
     session = onnxruntime.InferenceSession(
         path, options, providers=["CPUExecutionProvider"]
     )
-    (image,) = session.get_inputs()
-    kind = image.type.removeprefix("tensor(").removesuffix(")")
-    feed = {image.name: images.astype({"float": "float32"}.get(kind, kind))}
+    kinds = {
+        each.name: each.type.removeprefix("tensor(").removesuffix(")")
+        for each in session.get_inputs()
+    }
+    names = {"float": "float32", "double": "float64"}
+    feed = {
+        name: cast(inputs[name], names.get(kind, kind)) for name, kind in kinds.items()
+    }
     return lambda: session.run(None, feed)
 
 
-def _openvino(path, images, threads):
+def _openvino(path, inputs, threads):
     import openvino
 
     compiled = openvino.Core().compile_model(
@@ -147,8 +180,9 @@ def _openvino(path, images, threads):
         },
     )
     request = compiled.create_infer_request()
-    dtype = compiled.input(0).element_type.to_dtype()
-    request.set_input_tensor(openvino.Tensor(images.astype(dtype)))
+    for name, values in inputs.items():
+        dtype = compiled.input(name).element_type.to_dtype()
+        request.set_tensor(name, openvino.Tensor(cast(values, dtype)))
 
     def run():
         request.infer(share_outputs=True)
@@ -157,33 +191,39 @@ def _openvino(path, images, threads):
     return run
 
 
-def _saved_model(path, images):
+def _saved_model(path, inputs):
     import tensorflow as tf
 
     signature = tf.saved_model.load(path).signatures["serving_default"]
-    ((name, spec),) = signature.structured_input_signature[1].items()
-    inputs = {name: tf.constant(images, spec.dtype)}
+    given = {
+        name: tf.constant(cast(inputs[name], spec.dtype.as_numpy_dtype))
+        for name, spec in signature.structured_input_signature[1].items()
+    }
 
     def run():
         # Copying the outputs waits for a device that runs on its own.
-        for output in signature(**inputs).values():
+        for output in signature(**given).values():
             output.numpy()
 
     return run
 
 
-def _keras(path, images):
-    from keras_roots.utils import load_model
+def _keras(path, inputs):
+    from keras_roots import export, utils
 
-    model = load_model(path)
-    images = images.astype(model.inputs[0].dtype)
-    return lambda: model.predict_on_batch(images)
+    model = utils.load_model(path)
+    arrays = [
+        cast(values, tensor.dtype)
+        for values, tensor in zip(inputs.values(), model.inputs, strict=True)
+    ]
+    given = export.packed(model, arrays)
+    return lambda: model.predict_on_batch(given)
 
 
 def _on_tensorflow(load):
-    def load_with_threads(path, images, threads):
+    def load_with_threads(path, inputs, threads):
         use_threads(threads)
-        return load(path, images)
+        return load(path, inputs)
 
     return load_with_threads
 

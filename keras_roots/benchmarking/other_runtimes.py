@@ -26,6 +26,7 @@ QUANTIZATIONS = (None, "int8")
 _OPSET = 18
 _TOLERANCE = 1e-3
 _CALIBRATION_IMAGES = 4
+_IMAGES = 4  # sides of a batch of them
 
 
 def require(runtime: str) -> None:
@@ -50,7 +51,7 @@ def require(runtime: str) -> None:
 
 def write(
     model: keras.Model, folder: str, runtime: str, quantize: str | None, batch_size: int
-) -> tuple[str, tuple[int, ...]]:
+) -> tuple[str, dict[str, tuple[int, ...]]]:
     """Writes what a runtime loads, and checks it against the model in float32.
 
     In int8, calibrated on random pixels, which its speed does not depend on, ONNX
@@ -59,30 +60,30 @@ def write(
     groups in float32.
 
     Args:
-        model: A functional or Sequential model that takes images of a fixed size.
+        model: A functional or Sequential model that takes inputs of fixed sizes.
         folder: An empty folder to write to.
         runtime: `"onnxruntime"` or `"openvino"`.
         quantize: `None` for float32, or `"int8"`.
         batch_size: Images per call.
 
     Returns:
-        The path to load, and the shape of the batch of images that it takes.
+        The path to load, and the shape of the batch of every input that it takes, by
+        name.
 
     Raises:
         ExportError: The model cannot be converted, the runtime cannot run it, or the
             outputs differ from the model's by more than 1e-3 of their range.
     """
     model = in_float32(model)
-    shape = (batch_size, *export.image_shape(model))
+    samples = export.random_samples(model)
     path = os.path.join(folder, _NAMES[runtime])
     try:
         if runtime == "openvino" and quantize:
-            _write_quantized_openvino(model, path, batch_size)
-            return path, shape
+            return path, _write_quantized_openvino(model, path, batch_size)
         converted = _to_onnx(model, batch_size)
-        _check(model, converted, runtime, shape)
+        _check(model, converted, runtime, samples, batch_size)
         if quantize:
-            _write_quantized_onnx(model, converted, path, shape)
+            _write_quantized_onnx(model, converted, path, samples, batch_size)
         else:
             _write(converted, path, runtime)
     except export.ExportError:
@@ -92,7 +93,10 @@ def write(
             f"The model {model.name!r} cannot be converted for {runtime}: "
             f"{str(error).strip()[:500]}"
         ) from error
-    return path, (batch_size, shape[-1], *shape[1:-1])
+    return path, {
+        name: _channels_first((batch_size, *shape))
+        for name, shape in export.input_shapes(model).items()
+    }
 
 
 def _to_onnx(model, batch_size):
@@ -105,20 +109,27 @@ def _to_onnx(model, batch_size):
         write_saved_model(model, folder, "native", batch_size)
         loaded = tf.saved_model.load(folder)
 
-        def compute(images):
-            outputs = loaded.signatures["serving_default"](images=images)
+        names = export.input_names(model)
+
+        def compute(*tensors):
+            inputs = dict(zip(names, tensors, strict=True))
+            outputs = loaded.signatures["serving_default"](**inputs)
             return [outputs[name] for name in export.in_order(outputs)]
 
-        image = model.inputs[0]
-        spec = tf.TensorSpec((batch_size, *image.shape[1:]), image.dtype, "images")
+        specs = [
+            tf.TensorSpec((batch_size, *tensor.shape[1:]), tensor.dtype, name)
+            for name, tensor in zip(names, model.inputs, strict=True)
+        ]
         converted, _ = tf2onnx.convert.from_function(
             tf.function(compute, autograph=False),
-            [spec],
+            specs,
             opset=_OPSET,
-            inputs_as_nchw=["images:0"],
+            inputs_as_nchw=[
+                f"{spec.name}:0" for spec in specs if len(spec.shape) == _IMAGES
+            ],
         )
     # Constants that TensorFlow captured are still named as inputs, which nothing uses.
-    captured = [tensor for tensor in converted.graph.input if tensor.name != "images"]
+    captured = [each for each in converted.graph.input if each.name not in names]
     for tensor in captured:
         converted.graph.input.remove(tensor)
     return converted
@@ -136,15 +147,13 @@ def _write(converted, path, runtime):
     openvino.save_model(network, path, compress_to_fp16=False)
 
 
-def _write_quantized_onnx(model, converted, path, shape):
+def _write_quantized_onnx(model, converted, path, samples, batch_size):
     from onnxruntime import quantization
     from onnxruntime.quantization import shape_inference
 
-    name = converted.graph.input[0].name
-    pixels = export.random_images(model, _CALIBRATION_IMAGES)
     batches = iter(
         [
-            {name: _batch(model, pixels[start:], shape)}
+            _batch(model, samples, batch_size, start)
             for start in range(_CALIBRATION_IMAGES)
         ]
     )
@@ -163,7 +172,8 @@ def _write_quantized_onnx(model, converted, path, shape):
         )
 
 
-def _write_quantized_openvino(model, path, batch_size):
+def _write_quantized_openvino(model, path, batch_size) -> dict[str, tuple[int, ...]]:
+    """Writes what LiteRT runs, and returns the shapes of its inputs."""
     import openvino
 
     with tempfile.TemporaryDirectory() as folder:
@@ -171,23 +181,23 @@ def _write_quantized_openvino(model, path, batch_size):
         export.write_for_timing(model, file, "int8", batch_size=batch_size)
         network = openvino.Core().read_model(file)
         openvino.save_model(network, path, compress_to_fp16=False)
+        return {each.any_name: tuple(each.shape) for each in network.inputs}
 
 
-def _check(model, converted, runtime, shape):
+def _check(model, converted, runtime, samples, batch_size):
     """Compares the outputs of a model and its conversion, before a softmax.
 
     After it, those of an untrained model tell little: they are all alike, or 0 but one.
     """
     model, converted = _without_softmax(model, converted)
     load = LOADERS[runtime].load
-    pixels = export.random_images(model)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, _NAMES[runtime])
         _write(converted, path, runtime)
-        run = load(path, _batch(model, pixels, shape), 1)
+        run = load(path, _batch(model, samples, batch_size), 1)
         export.compare_outputs(
             [output[:1] for output in run()],
-            export.reference_outputs(model, pixels[:1].astype(model.inputs[0].dtype)),
+            export.reference_outputs(model, samples.take(1)),
             tolerance=_TOLERANCE,
         )
 
@@ -211,10 +221,20 @@ def _without_softmax(model, converted):
     return graph.reconfigure(model, change), converted
 
 
-def _batch(model, pixels, shape):
-    """Returns images as a batch of that shape, channels first."""
-    batch = np.resize(pixels, shape).astype(model.inputs[0].dtype)
-    return np.ascontiguousarray(np.moveaxis(batch, -1, 1))
+def _batch(model, samples, batch_size, start=0) -> dict[str, np.ndarray]:
+    """Returns samples as a batch by the names of the inputs, channels first."""
+    rows = np.arange(start, start + batch_size) % len(samples)
+    arrays = [
+        np.transpose(array[rows], _channels_first(range(array.ndim)))
+        for array in samples.arrays
+    ]
+    return export.by_name(model, list(map(np.ascontiguousarray, arrays)))
+
+
+def _channels_first(sides) -> tuple[int, ...]:
+    """Puts the channels of a batch of images second; other inputs are as they are."""
+    batch, *others = sides
+    return (batch, *np.roll(others, 1).tolist()) if len(sides) == _IMAGES else (*sides,)
 
 
 @contextlib.contextmanager

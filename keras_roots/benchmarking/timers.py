@@ -66,9 +66,9 @@ def make_timer(case: Case, stack: contextlib.ExitStack) -> Timer:
     folder = stack.enter_context(
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     )
-    path, shape = _file(case, model, folder)
+    path, shapes = _file(case, model, folder)
     make = _LiteRTTimer if case.runtime == "litert" else _ProcessTimer
-    timer = make(case, path, shape)
+    timer = make(case, path, shapes)
     stack.callback(timer.close)
     if model is not None:
         timer.macs = profile(model).macs
@@ -77,17 +77,16 @@ def make_timer(case: Case, stack: contextlib.ExitStack) -> Timer:
     return timer
 
 
-def _file(case, model, folder) -> tuple[str, tuple[int, ...] | None]:
-    """Returns what the runtime loads, and the shape of the batch to run it on.
+def _file(case, model, folder) -> tuple[str, dict[str, tuple[int, ...]] | None]:
+    """Returns what the runtime loads, and the shapes of the batches to run it on.
 
-    The shape is `None` for LiteRT's files: it is known once they are loaded.
+    Those are `None` for LiteRT's files: they are known once the file is loaded.
     """
     if model is None:
         path = os.fspath(case.target)
         if case.runtime == "litert":
             return path, None
-        shape = case.input_shape or _saved_model_shape(path)
-        return path, (case.batch_size, *shape)
+        return path, _batches(_saved_model_shapes(path, case.input_shape), case)
     if case.runtime in other_runtimes.RUNTIMES:
         return other_runtimes.write(
             model, folder, case.runtime, case.quantize, case.batch_size
@@ -101,19 +100,23 @@ def _file(case, model, folder) -> tuple[str, tuple[int, ...] | None]:
         export.write_for_timing(
             model, path, case.quantize, case.optimize, case.batch_size
         )
-    return path, (case.batch_size, *export.image_shape(model))
+    return path, _batches(export.input_shapes(model), case)
+
+
+def _batches(shapes, case) -> dict[str, tuple[int, ...]]:
+    return {name: (case.batch_size, *shape) for name, shape in shapes.items()}
 
 
 class _Timer:
     """Loads a network in new processes; the subclasses time it."""
 
-    def __init__(self, case, path, shape):
+    def __init__(self, case, path, shapes):
         self.macs = self.file_size = self.undelegated = None
         self._how = {
             "runtime": case.runtime,
             "path": path,
             "threads": case.threads,
-            "shape": shape,
+            "shapes": shapes,
         }
 
     def load(self):
@@ -128,8 +131,8 @@ class _Timer:
 class _ProcessTimer(_Timer):
     """Times a network in a process of its own."""
 
-    def __init__(self, case, path, shape):
-        super().__init__(case, path, shape)
+    def __init__(self, case, path, shapes):
+        super().__init__(case, path, shapes)
         self._worker = self._start()
 
     def time(self, count):
@@ -144,21 +147,24 @@ class _ProcessTimer(_Timer):
 class _LiteRTTimer(_Timer):
     """Times a LiteRT file in this process."""
 
-    def __init__(self, case, path, shape):
-        self._model = export.LiteRTModel(
-            path,
-            case.threads,
-            batch_size=case.batch_size,
-            image_shape=case.input_shape,
+    def __init__(self, case, path, shapes):
+        # A file that was made of a Keras model has fixed sizes.
+        known = None if shapes else case.input_shape
+        self._model = model = export.LiteRTModel(
+            path, case.threads, batch_size=case.batch_size, image_shape=known
         )
-        shape = (self._model.batch_size, *self._model.image_shape)
-        super().__init__(case, path, shape)
-        self.undelegated = self._model.undelegated()
-        random, batch = np.random.default_rng(0), self._model.batch_size
-        self._model.set_input(
+        shapes = {
+            name: (model.batch_size, *shape)
+            for name, shape in model.input_shapes.items()
+        }
+        super().__init__(case, path, shapes)
+        self.undelegated = model.undelegated()
+        model.set_input(
             {
-                name: random.integers(0, 256, (batch, *sides)).astype("float32")
-                for name, sides in self._model.input_shapes.items()
+                name: loaders.cast(loaders.random_numbers(shape), dtype)
+                for (name, shape), dtype in zip(
+                    shapes.items(), model.input_dtypes.values(), strict=True
+                )
             }
         )
 
@@ -175,20 +181,28 @@ class _LiteRTTimer(_Timer):
         """Does nothing: no process is at work."""
 
 
-def _saved_model_shape(path):
+def _saved_model_shapes(path, given) -> dict[str, tuple[int, ...]]:
+    """The shape of one sample of each input; sides that are open get those given."""
     import tensorflow as tf
 
     try:
         signature = tf.saved_model.load(path).signatures["serving_default"]
-        (spec,) = signature.structured_input_signature[1].values()
+        specs = signature.structured_input_signature[1]
     except (OSError, KeyError, ValueError) as error:
         raise ValueError(
-            f"{os.fspath(path)!r} is no SavedModel with a signature 'serving_default' "
-            f"of one input: {error}"
+            f"{path!r} is no SavedModel with a signature 'serving_default': {error}"
         ) from error
-    if len(spec.shape) != 4 or None in spec.shape[1:]:
-        raise ValueError(
-            f"`input_shape` must be given for the SavedModel {os.fspath(path)!r}, "
-            f"whose input has the shape {spec.shape}. Received: input_shape=None"
-        )
-    return spec.shape[1:]
+    shapes = {}
+    for name, spec in specs.items():
+        known = tf.TensorShape(spec.shape)
+        if known.rank is not None and known[1:].is_fully_defined():
+            shapes[name] = tuple(known[1:])
+        elif given is not None and known.is_compatible_with((None, *given)):
+            shapes[name] = tuple(given)
+        else:
+            raise ValueError(
+                f"`input_shape` must be given for the SavedModel {path!r}, and fit "
+                f"its input {name!r} of shape {spec.shape}. "
+                f"Received: input_shape={given}"
+            )
+    return shapes

@@ -8,7 +8,13 @@ from keras_roots.export.check import (
 )
 from keras_roots.export.check import compare as compare_outputs
 from keras_roots.export.flatbuffer import IO, convert, run_converter
-from keras_roots.export.images import as_images, image_shape, random_images
+from keras_roots.export.images import (
+    as_images,
+    image_shape,
+    input_shapes,
+    random_images,
+    random_samples,
+)
 from keras_roots.export.input_range import InputRange, InputRangeWarning, input_ranges
 from keras_roots.export.litert import (
     QUANTIZATIONS,
@@ -34,7 +40,13 @@ from keras_roots.export.saved_model import (
     in_float32,
     write_saved_model,
 )
-from keras_roots.export.signature import by_name, in_order, input_names, output_names
+from keras_roots.export.signature import (
+    by_name,
+    in_order,
+    input_names,
+    output_names,
+    packed,
+)
 from keras_roots.export.targets import TARGETS
 
 __all__ = [
@@ -65,12 +77,15 @@ __all__ = [
     "in_order",
     "input_names",
     "input_ranges",
+    "input_shapes",
     "is_batch_norm",
     "merge_normalization",
     "merge_projections",
     "output_names",
     "pack_groups",
+    "packed",
     "random_images",
+    "random_samples",
     "read_operations",
     "reference_outputs",
     "require_litert",

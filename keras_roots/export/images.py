@@ -5,9 +5,27 @@ import numpy as np
 
 from keras_roots import graph
 from keras_roots.convolutions import Samples
+from keras_roots.export import signature
 from keras_roots.export.input_range import input_ranges
 
 RANDOM_IMAGES = 16
+
+
+def input_shapes(model: keras.Model) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of one sample of each input, by its name in a model's files.
+
+    Raises:
+        ValueError: The model is not built, or takes inputs of any size.
+    """
+    graph.check_built(model)
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    if any(None in shape for shape in shapes):
+        raise ValueError(
+            "`model` must take inputs of a fixed size: build it with `input_shape`, "
+            "for instance (224, 224, 3). "
+            f"Received: model={model.name!r} with inputs {shapes}"
+        )
+    return signature.by_name(model, shapes)
 
 
 def image_shape(model: keras.Model) -> tuple[int, int, int]:

@@ -42,7 +42,8 @@ class LiteRTModel:
         input_shapes: Shape of one image for every input, by the names that the file's
             signature has.
         image_shape: That of the first input.
-        dtype: NumPy dtype of the first input; int8 and uint8 inputs are quantised.
+        input_dtypes: NumPy dtype of every input; int8 and uint8 are quantised.
+        dtype: That of the first input.
 
     Raises:
         ImportError: ai-edge-litert is not installed.
@@ -85,7 +86,10 @@ class LiteRTModel:
         self.batch_size = next(iter(shapes.values()))[0]
         self.input_shapes = {name: shape[1:] for name, shape in shapes.items()}
         self.image_shape = next(iter(self.input_shapes.values()))
-        self.dtype = np.dtype(next(iter(self._inputs.values()))["dtype"])
+        self.input_dtypes = {
+            name: np.dtype(details["dtype"]) for name, details in self._inputs.items()
+        }
+        self.dtype = next(iter(self.input_dtypes.values()))
 
     def predict(self, images: np.ndarray | Mapping) -> list[np.ndarray]:
         """Returns the outputs for images, one array per output.

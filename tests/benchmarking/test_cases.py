@@ -40,6 +40,7 @@ from keras_roots.benchmarking.cases import (
         ({"input_shape": 8}, "`input_shape` must be the shape of one input.*=8"),
         ({"input_shape": "8"}, "`input_shape` must be the shape of one input.*='8'"),
         ({"input_shape": (8, 0, 16)}, "`input_shape` must be the shape of one input"),
+        ({"input_shape": [(8, 0)]}, "`input_shape` must be .*of several inputs a list"),
     ],
 )
 def test_impossible_arguments_are_refused(arguments, text):
@@ -94,13 +95,50 @@ def _open_network():
 
 
 def test_sides_left_open_must_be_given():
-    with pytest.raises(ValueError, match="images of a fixed size"):
+    with pytest.raises(ValueError, match="inputs of a fixed size"):
         find_model(Case(_open_network()))
-    with pytest.raises(ValueError, match=r"`input_shape` must fit.*\(5, 5, 1\)"):
+    with pytest.raises(ValueError, match=r"`input_shape` must fill.*\(5, 5, 1\)"):
         find_model(Case(_open_network(), input_shape=(5, 5, 1)))
     model = find_model(Case(_open_network(), input_shape=[6, 5, 3]))
     assert model.input_shape == (None, 6, 5, 3)
     assert find_model(Case(model, input_shape=(6, 5, 3))) is model
+
+
+def test_every_input_may_leave_sides_open():
+    images = keras.Input((None, None, 3), name="images")
+    rows = keras.Input((None, 2), name="rows", dtype="float32")
+    joined = [layers.GlobalMaxPooling2D()(layers.Conv2D(4, 3)(images))]
+    joined.append(layers.GlobalMaxPooling1D()(rows))
+    model = keras.Model({"b": rows, "a": images}, layers.Concatenate()(joined))
+    helpers.assign_random(model)
+    shapes = {"images": (6, 5, 3), "rows": (7, 2)}
+    given = [shapes[tensor.name] for tensor in model.inputs]
+    sized = find_model(Case(model, input_shape=given))
+    assert [tensor.shape[1:] for tensor in sized.inputs] == given
+    assert [tensor.name for tensor in sized.inputs] == ["images", "rows"]
+    values = {
+        key: np.random.default_rng(0).normal(size=(2, *shapes[name])).astype("float32")
+        for key, name in (("a", "images"), ("b", "rows"))
+    }
+    np.testing.assert_allclose(sized(values), model(values), rtol=1e-5)
+    for shape in ((6, 5, 3), given[:1], [(6, 5, 1), (7, 2)]):
+        with pytest.raises(ValueError, match="`input_shape` must fill in the unknown"):
+            find_model(Case(model, input_shape=shape))
+    with pytest.raises(ValueError, match="inputs of a fixed size.*rows"):
+        find_model(Case(keras.Model(rows, layers.Dense(2)(rows), name="rows")))
+
+
+def test_images_of_several_inputs_have_one_size(several):
+    (case,) = make_cases([several], [], image_size=9).values()
+    shapes = {"picture": (9, 9, 3), "numbers": (4,), "index": (1,)}
+    assert case.input_shape == [shapes[tensor.name] for tensor in several.inputs]
+
+
+def test_a_file_gets_one_shape(tmp_path):
+    path = tmp_path / "net.tflite"
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="the shape of one input, positive"):
+        check_case(Case(path, input_shape=[(8, 8, 3), (4,)]))
 
 
 def test_networks_of_open_sides_compute_the_same_on_one_size():

@@ -227,6 +227,11 @@ def test_a_network_is_measured_as_its_layers_are():
     assert table.network_ms(large) > 2 * table.network_ms(small) > 0
 
 
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_networks_of_several_inputs_are_measured(quantize, several):
+    assert LatencyTable(quantize=quantize).network_ms(several) > 0
+
+
 @pytest.mark.parametrize(
     ("module", "extra"), [("tensorflow", "tensorflow"), ("ai_edge_litert", "litert")]
 )

@@ -45,32 +45,34 @@ def _pixels(count=3, seed=0):
     return np.random.default_rng(seed).normal(size=(count, 12, 10, 8)).astype("float32")
 
 
-def _run(path, shape, runtime, images):
+def _run(path, shapes, runtime, images):
     """Runs a file on images of the Keras model, in the order that it wants them."""
+    ((name, shape),) = shapes.items()
     if shape[1] == images.shape[-1]:
         images = images.transpose(0, 3, 1, 2)
     assert images.shape == tuple(shape)
-    return [np.array(output) for output in LOADERS[runtime].load(path, images, 1)()]
+    run = LOADERS[runtime].load(path, {name: images}, 1)
+    return [np.array(output) for output in run()]
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_files_compute_what_the_model_computes(runtime, tmp_path):
     model, images = _network(), _pixels()
-    path, shape = other_runtimes.write(
+    path, shapes = other_runtimes.write(
         model, str(tmp_path), runtime, None, batch_size=3
     )
-    assert shape == (3, 8, 12, 10)
-    (scores,) = _run(path, shape, runtime, images)
+    assert shapes == {"images": (3, 8, 12, 10)}
+    (scores,) = _run(path, shapes, runtime, images)
     np.testing.assert_allclose(scores, model(images), atol=1e-5)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_int8_files_compute_about_that(runtime, tmp_path):
     model, images = _network(None, classes=40), _pixels()
-    path, shape = other_runtimes.write(
+    path, shapes = other_runtimes.write(
         model, str(tmp_path), runtime, "int8", batch_size=3
     )
-    (scores,) = _run(path, shape, runtime, images)
+    (scores,) = _run(path, shapes, runtime, images)
     expected = np.asarray(model(images))
     assert 0 < np.abs(scores - expected).max() < 0.1 * np.ptp(expected)
 
@@ -83,10 +85,10 @@ def test_constants_are_no_inputs(tmp_path):
     model = keras.Sequential(
         [keras.Input((6, 6, 3)), normalization, layers.Conv2D(2, 3), layers.Flatten()]
     )
-    path, shape = other_runtimes.write(model, str(tmp_path), "onnxruntime", None, 1)
+    path, shapes = other_runtimes.write(model, str(tmp_path), "onnxruntime", None, 1)
     assert [tensor.name for tensor in onnx.load(path).graph.input] == ["images"]
     images = np.random.default_rng(2).normal(size=(1, 6, 6, 3)).astype("float32")
-    (found,) = _run(path, shape, "onnxruntime", images)
+    (found,) = _run(path, shapes, "onnxruntime", images)
     np.testing.assert_allclose(found, model(images), atol=1e-5)
 
 
@@ -97,11 +99,29 @@ def test_outputs_keep_their_order(runtime, tmp_path):
         layers.Conv2D(filters, 3, name=f"n{filters}")(image) for filters in (5, 2)
     ]
     model = keras.Model(image, [*outputs, layers.Flatten()(outputs[0])])
-    path, shape = other_runtimes.write(
+    path, shapes = other_runtimes.write(
         model, str(tmp_path), runtime, None, batch_size=1
     )
-    found = _run(path, shape, runtime, np.ones((1, 6, 6, 3), "float32"))
+    found = _run(path, shapes, runtime, np.ones((1, 6, 6, 3), "float32"))
     assert [output.shape for output in found] == [(1, 4, 4, 5), (1, 4, 4, 2), (1, 80)]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_several_inputs_keep_their_names(runtime, several, tmp_path):
+    path, shapes = other_runtimes.write(several, str(tmp_path), runtime, None, 2)
+    expected = {"picture": (2, 3, 8, 6), "numbers": (2, 4), "index": (2, 1)}
+    assert shapes == expected
+    values = np.random.default_rng(3)
+    inputs = {
+        "picture": values.normal(size=(2, 8, 6, 3)).astype("float32"),
+        "numbers": values.normal(size=(2, 4)).astype("float32"),
+        "index": np.array([[1], [0]], "int32"),
+    }
+    wanted = several(inputs)
+    inputs["picture"] = np.ascontiguousarray(inputs["picture"].transpose(0, 3, 1, 2))
+    found = LOADERS[runtime].load(path, inputs, 1)()
+    for output, name in zip(found, ("map", "scores"), strict=True):
+        np.testing.assert_allclose(output, wanted[name], atol=1e-5)
 
 
 def test_onnx_keeps_groups_and_folds_normalisation(tmp_path):

@@ -183,10 +183,17 @@ def test_networks_and_files_are_profiled_in_their_order(tmp_path):
         assert {row.call_ms for row in own} == {each.call_ms}
 
 
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_networks_of_several_inputs_are_profiled(quantize, several):
+    (found,) = profile_cases({"net": Case(several, quantize=quantize)}, runs=2)
+    kinds = {each.kind for each in found.operations}
+    assert {"CONV_2D 3x3", "GATHER"} <= kinds
+
+
 def test_rewrites_are_profiled():
     """LiteRT has no fast int8 average pool; a rewrite makes it a convolution."""
     cases = {
-        name: Case(_pooled(), quantize="int8", optimize=name, label="network")
+        str(name): Case(_pooled(), quantize="int8", optimize=name, label="network")
         for name in (None, "convolve_average_pools")
     }
     plain, rewritten = profile_cases(cases, runs=1, warmup=0)

@@ -6,25 +6,54 @@ import keras
 import pytest
 from keras import layers
 
-from keras_roots.benchmarking import other_runtimes
+from keras_roots.benchmarking import other_runtimes, timers
 from keras_roots.benchmarking.cases import Case
 from keras_roots.benchmarking.comparison import compare
 from keras_roots.export import flatbuffer
+from keras_roots.export.saved_model import export_saved_model
 
 
 def _measure(*cases, **arguments):
     arguments = {"warmup": 1, "runs": 2, "rounds": 1, **arguments}
-    return compare(dict(enumerate(cases)), **arguments)
+    return compare({str(n): case for n, case in enumerate(cases)}, **arguments)
 
 
-def test_a_litert_file_of_several_inputs(tmp_path):
-    inputs = [keras.Input((4, 6, channels)) for channels in (1, 2)]
-    joined = layers.Concatenate()(inputs)
-    model = keras.Model(inputs, layers.Conv2D(3, 3)(joined))
+# A picture of 8 x 6, whose 3 x 3 convolution has 6 x 4 positions, and 17 numbers.
+SEVERAL = 6 * 4 * 8 * 27 + 8 + 17 * 2 + 2
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {},
+        {"quantize": "int8", "optimize": "latency", "batch_size": 3},
+        {"quantize": "dynamic"},
+        pytest.param({"runtime": "tensorflow"}, marks=pytest.mark.slow),
+        pytest.param({"runtime": "keras", "batch_size": 2}, marks=pytest.mark.slow),
+        pytest.param({"runtime": "onnxruntime"}, marks=pytest.mark.slow),
+        pytest.param({"runtime": "onnxruntime", "quantize": "int8"}),
+        pytest.param({"runtime": "openvino"}, marks=pytest.mark.slow),
+        pytest.param({"runtime": "openvino", "quantize": "int8"}),
+    ],
+    ids=str,
+)
+def test_networks_of_several_inputs(case, several, tmp_path):
+    if case.get("runtime") in other_runtimes.RUNTIMES:
+        for package in ("onnx", "tf2onnx", case["runtime"]):
+            pytest.importorskip(package)
+    path = tmp_path / "net.keras"
+    several.save(path)
+    for row in _measure(Case(several, **case), Case(str(path), **case)):
+        assert row.median_ms > 0 and row.macs == SEVERAL
+
+
+def test_files_of_several_inputs(several, tmp_path):
     path = tmp_path / "net.tflite"
-    path.write_bytes(flatbuffer.convert(model))
-    (row,) = compare({"file": path}, warmup=1, runs=2, rounds=1)
-    assert row.median_ms > 0
+    path.write_bytes(flatbuffer.convert(several))
+    export_saved_model(several, tmp_path / "net")
+    saved = Case(str(tmp_path / "net"), "tensorflow", batch_size=2)
+    for row in _measure(Case(path), saved, memory=True):
+        assert row.median_ms > 0 and row.load_ms > 0
 
 
 def test_a_litert_file_and_models_converted_to_one(tmp_path):
@@ -125,9 +154,11 @@ def test_tensorflow_runs_in_a_process_of_its_own(tmp_path):
     assert file.macs is None and tensorflow.macs == keras_.macs > 0
 
 
-def test_a_process_that_fails_says_why(tmp_path):
+def test_a_process_that_fails_says_why(tmp_path, monkeypatch):
+    shapes = {"images": (8, 8, 3)}
+    monkeypatch.setattr(timers, "_saved_model_shapes", lambda *about: shapes)
     (tmp_path / "saved_model.pb").write_bytes(b"broken")
-    case = Case(tmp_path, "tensorflow", input_shape=(8, 8, 3))
+    case = Case(tmp_path, "tensorflow")
     with pytest.raises(
         ValueError, match="for runtime='tensorflow', .* ended with status 1: "
     ):
@@ -142,8 +173,10 @@ def test_a_saved_model_must_be_one(tmp_path):
 def test_sides_that_a_saved_model_leaves_open_must_be_given(tmp_path):
     model = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 3)])
     model.export(tmp_path / "net", verbose=False)
-    with pytest.raises(ValueError, match="`input_shape` must be given"):
-        _measure(Case(tmp_path / "net", "tensorflow"))
+    for given in (None, (6, 5, 1)):
+        case = Case(tmp_path / "net", "tensorflow", input_shape=given)
+        with pytest.raises(ValueError, match="`input_shape` must be given for the Sav"):
+            _measure(case)
 
 
 def test_sides_left_open_can_be_given():
