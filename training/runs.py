@@ -13,11 +13,15 @@ import keras
 from absl import logging as absl_logging
 
 from keras_roots import benchmarking, utils
+from keras_roots.convolutions import LayerPlan
 
 CONFIG = "config.json"
 MODEL = "model.keras"
 RESULT = "result.json"
 PLAN = "plan.csv"
+# Columns of a plan's rows that are numbers, always or perhaps.
+_COUNTS = ("groups", "macs", "macs_after", "params", "params_after")
+_PERHAPS = {"rank": int, "error": float, "ms": float, "ms_after": float}
 _COMMAND: list[str | None] = [None]  # of the binary that runs, if one does
 
 
@@ -158,6 +162,32 @@ def write_plan(directory: str | os.PathLike, plan) -> None:
     """
     rows = [dataclasses.asdict(layer) for layer in plan.layers]
     utils.write_csv(Path(directory, PLAN), rows)
+
+
+def read_plan(directory: str | os.PathLike) -> list[LayerPlan]:
+    """Returns what `write_plan` wrote; none where it wrote nothing.
+
+    Args:
+        directory: The output directory.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    file = Path(directory, PLAN)
+    rows = utils.read_csv(file) if file.exists() else []
+    return [
+        LayerPlan(
+            name=row["name"],
+            way=row["way"] or None,
+            reason=row["reason"],
+            **{name: int(row[name]) for name in _COUNTS},
+            **{
+                name: kind(row[name]) if row[name] else None
+                for name, kind in _PERHAPS.items()
+            },
+        )
+        for row in rows
+    ]
 
 
 def record_command(command: str | None) -> None:

@@ -12,6 +12,7 @@ from keras_roots.compression.meet_budget import (
 from keras_roots.compression.options import JUDGES, WAYS
 from keras_roots.compression.plan import COSTS, CompressionPlan
 from keras_roots.compression.planner import Planner, plan_compression
+from keras_roots.compression.report import SAMPLES, write_report
 
 __all__ = [
     "COSTS",
@@ -23,6 +24,7 @@ __all__ = [
     "Met",
     "Planner",
     "QUANTIZATIONS",
+    "SAMPLES",
     "WAYS",
     "carry_out",
     "check_saved",
@@ -31,4 +33,5 @@ __all__ = [
     "is_softmax",
     "meet_budget",
     "plan_compression",
+    "write_report",
 ]

@@ -11,7 +11,6 @@ import keras
 from keras_roots import benchmarking, convolutions, export, graph, utils
 from keras_roots.compression import report
 from keras_roots.compression.evaluation import Evaluation, Metric
-from keras_roots.compression.fidelity import output_names
 from keras_roots.compression.meet_budget import (
     QUANTIZATIONS,
     carry_out,
@@ -23,7 +22,6 @@ from keras_roots.compression.options import JUDGES, WAYS, resolve_judge
 from keras_roots.compression.plan import COSTS, CompressionPlan
 from keras_roots.compression.planner import plan_compression
 from keras_roots.convolutions import Layers, Samples
-from keras_roots.lowrank import rank_analysis
 from keras_roots.profiling import profile
 from keras_roots.utils import checks, format_rows
 
@@ -133,28 +131,21 @@ class Compressed:
         """
         checks.path("path", path, required=True)
         rows, columns = self.table
-        shown = self.held_out.take(report.SAMPLES)
-        ranks = self.plan.ranks if self.plan is not None else {}
-        names = output_names(self.original)  # copies may have others
-        page = report.report(
-            f"{self.original.name}, compressed",
-            {
+        report.write_report(
+            path,
+            self.original,
+            self.model,
+            self.held_out,
+            facts={
                 "processor": benchmarking.processor(),
                 "versions": benchmarking.versions(),
                 "date": datetime.date.today().isoformat(),
             },
-            rows,
-            columns,
-            self.chosen,
-            self.plan,
-            rank_analysis(self.original, layers=list(ranks)) if ranks else None,
-            shown.arrays,
-            *(
-                dict(zip(names, shown.outputs(model), strict=True))
-                for model in (self.original, self.model)
-            ),
+            stages=rows,
+            columns=columns,
+            chosen=self.chosen,
+            layers=() if self.plan is None else self.plan.layers,
         )
-        utils.write_text(path, page)
 
 
 def compress(
@@ -203,8 +194,8 @@ def compress(
         quantize: How the file is quantised: `None`, `"int8"`, or `"auto"` to choose;
             that is `None` with `cost="macs"`.
         ways: What layers may get: `"groups"`, `"rank"`.
-        layers: Which convolutions may change: names, a function of the layer,
-            `"pointwise"`, `"spatial"` or `None` for all.
+        layers: Which layers may change: names, a function of the layer, `"pointwise"`,
+            `"spatial"`; `None` as for `plan_compression`.
         judge: What layers are chosen by, as for `plan_compression`.
         metric: Function of a Keras model that returns a number, the greater the better;
             measured at every stage.
@@ -249,11 +240,11 @@ def compress(
         checks.function("metric", metric, "model")
     say = _silent if say is None else checks.function("say", say, "text")
     model = graph.expand_composites(model)
-    _check_model(model, layers)
+    _check_model(model, layers, ways)
     fitted, held_out = Samples.of(model, images).split(seed)
     evaluation = Evaluation(model, held_out, metric, threads)
     if judge == "auto":
-        count = len(convolutions.find_convolutions(model, layers))
+        count = len(_layers(model, layers, ways))
         judge = resolve_judge(judge, profile(model).macs, count, ways)
         say(f"layers are chosen by what is lost of the {judge}")
     how = {"ways": ways, "layers": layers, "judge": judge, "seed": seed}
@@ -358,7 +349,7 @@ def _check_target(target, cost) -> str:
     return resolved
 
 
-def _check_model(model, layers):
+def _check_model(model, layers, ways):
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a Keras model. Received: model={model!r}")
     graph.check_built(model)
@@ -370,8 +361,12 @@ def _check_model(model, layers):
             "`keras.Model(image, model(image))`. "
             f"Received: model={model.name!r} with inputs {inputs}"
         )
-    convolutions.find_convolutions(model, layers)
+    _layers(model, layers, ways)
     check_saved(model)
+
+
+def _layers(model, layers, ways) -> dict:
+    return convolutions.find_convolutions(model, layers, hidden_dense="rank" in ways)
 
 
 def _finetune(finetune, small, model, evaluation, say) -> tuple[keras.Model, dict]:

@@ -1,13 +1,17 @@
 """A page that shows a compression: stages, layers, spectra and outputs."""
 
+import os
 from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
 
+from keras_roots import graph, utils
 from keras_roots.compression import html
-from keras_roots.compression.fidelity import is_softmax
-from keras_roots.convolutions import Plan
-from keras_roots.lowrank import RankAnalysis
+from keras_roots.compression.fidelity import is_softmax, output_names
+from keras_roots.convolutions import LayerPlan, Samples
+from keras_roots.lowrank import RankAnalysis, rank_analysis
+from keras_roots.profiling import Profile, profile
 
 SAMPLES = 6  # whose outputs are shown
 _CLASSES = 3  # shown of a softmax
@@ -31,17 +35,74 @@ _COLOURS = np.array(
 )
 
 
+def write_report(
+    path: str | os.PathLike,
+    original: keras.Model,
+    compressed: keras.Model,
+    samples: Samples,
+    *,
+    facts: Mapping[str, str],
+    stages: Sequence[Mapping],
+    columns: Mapping[str, str],
+    chosen: int,
+    layers: Sequence[LayerPlan] = (),
+    planned: keras.Model | None = None,
+    classes: Sequence[str] = (),
+) -> None:
+    """Writes one HTML page: stages, layers, their spectra, outputs side by side.
+
+    Args:
+        path: File to write, which needs no other.
+        original: The network that was compressed.
+        compressed: What became of it.
+        samples: Samples whose outputs are shown, `SAMPLES` at most.
+        facts: As for `report`, like the next three.
+        stages: As for `report`.
+        columns: As for `report`.
+        chosen: As for `report`.
+        layers: Rows of the plan of groups and ranks; none where no layer changed.
+        planned: The network that the plan is of; by default the original.
+        classes: Names of the classes of a softmax, in their order.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    shown = samples.take(SAMPLES)
+    ranks = [row.name for row in layers if row.way == "rank"]
+    planned = graph.expand_composites(original if planned is None else planned)
+    names = output_names(original)  # copies may have others
+    page = report(
+        f"{original.name}, compressed",
+        facts,
+        stages,
+        columns,
+        chosen,
+        layers,
+        (profile(original), profile(compressed)),
+        rank_analysis(planned, layers=ranks) if ranks else None,
+        shown.arrays,
+        *(
+            dict(zip(names, shown.outputs(model), strict=True))
+            for model in (original, compressed)
+        ),
+        classes,
+    )
+    utils.write_text(path, page)
+
+
 def report(
     title: str,
     facts: Mapping[str, str],
     stages: Sequence[Mapping],
     columns: Mapping[str, str],
     chosen: int,
-    plan: Plan | None,
+    layers: Sequence[LayerPlan],
+    counts: tuple[Profile, Profile],
     spectra: RankAnalysis | None,
     inputs: Sequence[np.ndarray],
     before: Mapping[str, np.ndarray],
     after: Mapping[str, np.ndarray],
+    classes: Sequence[str] = (),
 ) -> str:
     """Returns the page as HTML that needs no other file.
 
@@ -49,24 +110,26 @@ def report(
         title: What was compressed.
         facts: Lines below the title: processor, versions, date.
         stages: A row per stage or file.
-        columns: Columns of the stages to show, with the format of their values; the
-            first two are texts.
+        columns: Columns of the stages to show where a row has a value, with the format
+            of their values: `"{}"` for texts.
         chosen: Row of the result.
-        plan: Groups and ranks; `None` where no layer changed.
+        layers: Rows of the plan of groups and ranks; none where no layer changed.
+        counts: Costs of the original and of the compressed network.
         spectra: Ranks of the layers that were decomposed, of the original's weights.
         inputs: Sample inputs, an array `(n, ...)` per input of the network.
         before: The original's outputs for them, by name, `(n, ...)`.
         after: Those of the compressed network.
+        classes: Names of the classes of a softmax, in their order.
     """
     parts = [f"<h1>{html.text(title)}</h1>"]
     parts += [f'<p class="soft">{html.text(f"{k}: {v}")}</p>' for k, v in facts.items()]
     parts += ["<h2>Stages</h2>", _stages(stages, columns, chosen)]
-    if plan is not None:
+    if layers:
         parts += [
             "<h2>Layers</h2>",
-            f"<p>{html.text(_totals(plan))}</p>",
+            f"<p>{html.text(_totals(layers, *counts))}</p>",
             html.KEY,
-            _layers(plan),
+            _layers(layers),
         ]
     if spectra is not None and spectra.layers:
         parts += [
@@ -74,40 +137,50 @@ def report(
             "<p>Energy of the principal directions of each layer's filters, on a "
             "logarithmic scale, from the strongest to the weakest. The dashed line is "
             "the rank that the layer keeps, of each group where it has several.</p>",
-            html.grid([_spectrum(layer, plan) for layer in spectra.layers]),
+            html.grid([_spectrum(layer, layers) for layer in spectra.layers]),
         ]
     parts += ["<h2>Outputs</h2>", _note(before), html.KEY]
-    parts.append(_samples(inputs, before, after))
+    parts.append(_samples(inputs, before, after, classes))
     return html.page(title, *parts)
 
 
 def _stages(stages, columns, chosen) -> str:
+    empty = (None, "")
+    used = {
+        name: form
+        for name, form in columns.items()
+        if any(row.get(name) not in empty for row in stages)
+    }
     rows = [
         [
-            "" if row.get(name) in (None, "") else html.text(form.format(row[name]))
-            for name, form in columns.items()
+            "" if row.get(name) in empty else html.text(form.format(row[name]))
+            for name, form in used.items()
         ]
         for row in stages
     ]
-    return html.table([name.replace("_", " ") for name in columns], rows, 2, chosen)
+    texts = next((n for n, form in enumerate(used.values()) if form != "{}"), len(used))
+    return html.table([name.replace("_", " ") for name in used], rows, texts, chosen)
 
 
-def _totals(plan) -> str:
-    text = f"Multiply-adds {plan.macs:,} to {plan.macs_after:,}"
-    text += f" ({plan.macs_after / plan.macs:.3f})"
-    text += f", weights {plan.params:,} to {plan.params_after:,}"
-    if plan.ms is not None:
-        text += f", {plan.ms:.3f} ms to {plan.ms_after:.3f} ms as predicted"
+def _totals(layers, before, after) -> str:
+    text = f"Multiply-adds of the whole network {before.macs:,} to {after.macs:,}"
+    text += f" ({after.macs / before.macs:.3f})"
+    text += f", weights {before.params:,} to {after.params:,}"
+    timed = [row for row in layers if row.ms is not None]
+    if timed:
+        ms = sum(row.ms for row in timed)
+        ms_after = sum(row.ms_after for row in timed)
+        text += f"; its convolutions {ms:.3f} ms to {ms_after:.3f} ms as predicted"
     return text + "."
 
 
-def _layers(plan) -> str:
-    timed = any(row.ms is not None for row in plan.layers)
+def _layers(layers) -> str:
+    timed = any(row.ms is not None for row in layers)
     header = ["layer", "gets", "groups", "rank", "error", "multiply-adds", ""]
     header += ["ms"] * timed + ["stays because"]
-    most = max((row.macs for row in plan.layers), default=1)
+    most = max(row.macs for row in layers)
     rows = []
-    for row in plan.layers:
+    for row in layers:
         cells = [
             html.text(row.name),
             html.text(row.way or ""),
@@ -130,11 +203,11 @@ def _change(before, after, form) -> str:
     return form.format(before) + ("" if same else f" &rarr; {form.format(after)}")
 
 
-def _spectrum(layer, plan) -> str:
+def _spectrum(layer, layers) -> str:
     energies = layer.eigenvalues.mean(axis=0)
-    rank = plan.ranks.get(layer.name) if plan is not None else None
-    mark = None if rank is None else rank / layer.groups - 0.5
-    caption = layer.name if rank is None else f"{layer.name}: {rank} of {layer.full}"
+    (rank,) = (row.rank for row in layers if row.name == layer.name)
+    caption = f"{layer.name}: {rank} of {layer.full}"
+    mark = rank / layer.groups - 0.5
     return html.chart({"before": energies}, caption, mark, logarithmic=True)
 
 
@@ -159,7 +232,7 @@ def _kind(values) -> str:
     return "softmax" if len(shape) == 1 and is_softmax(values) else "vector"
 
 
-def _samples(inputs, before, after) -> str:
+def _samples(inputs, before, after, classes) -> str:
     several = len(before) > 1
     header = ["image"] + [
         f"{name}, {which}" if several else which
@@ -172,7 +245,7 @@ def _samples(inputs, before, after) -> str:
         for name in before:
             kind = _kind(before[name])
             one, other = before[name][index], after[name][index]
-            cells += [_output(kind, one, one), _output(kind, other, one)]
+            cells += [_output(kind, x, one, classes) for x in (one, other)]
         rows.append(cells)
     return html.table(header, rows, len(header))
 
@@ -183,7 +256,7 @@ def _input(values) -> str:
     return _curve(values)
 
 
-def _output(kind, values, reference) -> str:
+def _output(kind, values, reference, classes) -> str:
     """An output as HTML, on the scale of the original's."""
     if kind == "classes":
         return html.picture(_COLOURS[values.argmax(axis=-1) % len(_COLOURS)])
@@ -193,7 +266,9 @@ def _output(kind, values, reference) -> str:
         return html.text(f"{values.item():.4g}")
     if kind == "softmax":
         best = np.argsort(values)[::-1][:_CLASSES]
-        return "<br>".join(f"{index}: {values[index]:.1%}" for index in best)
+        names = classes if len(classes) == len(values) else range(len(values))
+        scores = (f"{names[index]}: {values[index]:.1%}" for index in best)
+        return "<br>".join(map(html.text, scores))
     return _curve(reference, None if values is reference else values)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import helpers
@@ -6,7 +7,8 @@ import numpy as np
 import pytest
 
 from keras_roots.compression import plan_compression, report
-from keras_roots.lowrank import rank_analysis
+from keras_roots.convolutions import Samples
+from keras_roots.profiling import profile
 
 ROWS = [
     {"name": "original", "quantize": None, "error": 0.0},
@@ -15,12 +17,10 @@ ROWS = [
 COLUMNS = {"name": "{}", "quantize": "{}", "error": "{:.2%}"}
 
 
-def page(inputs, before, after=None, plan=None, spectra=None):
-    after = before if after is None else after
-    facts = {"processor": "a <b>"}
-    return report.report(
-        "network", facts, ROWS, COLUMNS, 1, plan, spectra, inputs, before, after
-    )
+def page(inputs, before, layers=(), spectra=None, classes=()):
+    counts = profile(helpers.grouped()), profile(helpers.scores())
+    what = ("network", {"processor": "a <b>"}, ROWS, COLUMNS, 1, layers, counts)
+    return report.report(*what, spectra, inputs, before, before, classes)
 
 
 def images(*shape):
@@ -32,6 +32,19 @@ def test_stages_and_facts_are_shown_and_the_result_stands_out():
     assert "processor: a &lt;b&gt;" in found
     chosen = re.search(r'<tr class="chosen">.*?</tr>', found)[0]
     assert "compressed" in chosen and "12.50%" in chosen
+
+
+def test_columns_without_values_are_left_out(monkeypatch):
+    monkeypatch.setitem(COLUMNS, "metric", "{:.2f}")
+    assert "<th>metric</th>" not in page([images(8, 8, 3)], {"scores": np.eye(3)})
+
+
+def test_classes_have_their_names():
+    scores = np.array([[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]])
+    found = page([images(8, 8, 3)], {"scores": scores}, classes=("cat", "<dog>"))
+    assert "cat: 75.0%<br>&lt;dog&gt;: 25.0%" in found
+    found = page([images(8, 8, 3)], {"scores": scores}, classes=("others",))
+    assert "0: 75.0%<br>1: 25.0%" in found
 
 
 @pytest.mark.parametrize(
@@ -69,7 +82,7 @@ def test_the_compressed_map_is_on_the_scale_of_the_original():
     assert np.all(half == 127)
 
 
-def test_layers_and_spectra_of_a_plan_are_shown():
+def test_layers_and_spectra_of_a_plan_are_shown(tmp_path):
     model = keras.Sequential(
         [
             keras.Input((12, 12, 3)),
@@ -81,10 +94,25 @@ def test_layers_and_spectra_of_a_plan_are_shown():
     helpers.assign_random(model)
     samples = helpers.pixels(20, 12)
     plan = plan_compression(model, samples, 0.7, cost="macs", ways=("rank",))
-    spectra = rank_analysis(model, layers=list(plan.ranks))
-    outputs = {"output": model.predict(samples, verbose=0)}
-    found = page([samples], outputs, plan=plan, spectra=spectra)
+    path = tmp_path / "report.html"
+    report.write_report(
+        path,
+        model,
+        plan.apply(),
+        Samples.of(model, samples),
+        facts={},
+        stages=ROWS,
+        columns=COLUMNS,
+        chosen=1,
+        layers=plan.layers,
+    )
+    found = path.read_text()
     for name, rank in plan.ranks.items():
         assert f"{name}: {rank} of 16" in found
     assert found.count("stroke-dasharray") == len(plan.ranks) > 0
     assert f"{plan.macs:,} to {plan.macs_after:,}" in found
+    assert found.count("<img") == report.SAMPLES == 6
+    assert "as predicted" not in found
+    timed = [dataclasses.replace(row, ms=0.5, ms_after=0.25) for row in plan.layers]
+    found = page([images(8, 8, 3)], {"scores": np.eye(3)}, timed)
+    assert "its convolutions 1.000 ms to 0.500 ms as predicted" in found

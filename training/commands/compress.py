@@ -10,7 +10,8 @@ Force Regularization (Wen et al., ICCV 2017) from baseline to exported file:
   finetune    trains the cheaper network
   sparsify    with --sparsify_epochs: removes dead filters, prunes weights, trains
   export      LiteRT files, float32 and int8, and one table of accuracy, multiply-adds,
-              parameters, bytes and measured latency at every stage: table.csv
+              parameters, bytes and measured latency at every stage: table.csv, and
+              report.html, a page that shows them, the layers and outputs
 
 Examples, on the embedded digits (a few minutes on two cores):
 
@@ -24,7 +25,8 @@ the 1x1s of a network with filter groups, which those leave whole:
       --finetune_epochs=2 --output_dir=runs/nin-pointwise
 
 and for a part of the time of the network's float32 file, by filter groups, lower ranks
-and int8, whichever loses least; export then writes model.tflite and budget.csv:
+and int8, whichever loses least; export then writes model.tflite, budget.csv and
+report.html:
 
   keras-roots-compress --model=root_nin --weights=cifar10 --dataset=cifar10 \
       --budget=0.25 --finetune_epochs=3 --output_dir=runs/nin-quarter
@@ -38,7 +40,8 @@ first:
 A network of any task, with any inputs and outputs, needs no labels: --images, a folder
 of images or an .npz file of arrays, takes the place of the data set. There is no force
 then; finetune matches the outputs of the original; export writes model.keras,
-model.tflite and table.csv, with the errors of the outputs on images held out:
+model.tflite, table.csv, with the errors of the outputs on images held out, and
+report.html, with outputs of both networks side by side:
 
   keras-roots-compress --from=detector.keras --images=photographs --budget=0.25 \
       --finetune_epochs=5 --output_dir=runs/detector-quarter

@@ -12,6 +12,7 @@ from keras_roots.convolutions import find_convolutions
 from keras_roots.export import ExportError
 from keras_roots.lowrank import RankAnalysis
 from keras_roots.training import evaluation, runs
+from keras_roots.training.reports.page import write_page
 from keras_roots.training.stages import Context, Outcome
 from keras_roots.utils import format_rows
 
@@ -90,7 +91,9 @@ def ranks(outcome: Outcome, error: float = 0.05) -> dict[str, RankAnalysis]:
 
 
 def export_stages(outcome: Outcome, context: Context, timed: int = 50) -> list[dict]:
-    """Exports the network of every stage, measures the files, and writes `table.csv`.
+    """Exports the network of every stage, and measures the files.
+
+    Writes `table.csv` and `report.html`.
 
     Args:
         outcome: What the stages have left.
@@ -135,6 +138,7 @@ def export_stages(outcome: Outcome, context: Context, timed: int = 50) -> list[d
     machine = {name: runs.describe()[name] for name in ("hardware", "versions")}
     rows = [row | machine for row in rows]
     utils.write_csv(outcome.folder / TABLE, rows)
+    write_page(outcome, context, rows, _COLUMNS)
     return rows
 
 

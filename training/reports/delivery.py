@@ -7,6 +7,7 @@ import keras_roots
 from keras_roots import benchmarking, compression, utils
 from keras_roots.export import ExportError
 from keras_roots.training import evaluation, runs
+from keras_roots.training.reports.page import write_page
 from keras_roots.training.stages import Budget, Context, Outcome
 from keras_roots.utils import format_rows
 
@@ -40,7 +41,8 @@ _UNLABELLED_COLUMNS = {
 def deliver(outcome: Outcome, context: Context, budget: Budget) -> list[dict]:
     """Exports what a compression within a budget has left, and measures it.
 
-    Writes `model.tflite` and `budget.csv` into its folder.
+    Writes `model.tflite`, `budget.csv` and `report.html`, which shows the stages too,
+    into its folder.
 
     Args:
         outcome: What the stages have left.
@@ -95,7 +97,14 @@ def deliver(outcome: Outcome, context: Context, budget: Budget) -> list[dict]:
         )
     source = runs.describe()
     utils.write_csv(outcome.folder / BUDGET, [row | source for row in rows])
+    stages = [_of_stage(name, outcome.result(name)) for name in outcome.done]
+    write_page(outcome, context, [*stages, *rows], _BUDGET_COLUMNS)
     return rows
+
+
+def _of_stage(name, result) -> dict:
+    columns = ("top1", "macs", "params")
+    return {"name": name} | {column: result.get(column) for column in columns}
 
 
 def render_budget(rows: Sequence[Mapping]) -> str:
@@ -108,7 +117,7 @@ def deliver_unlabelled(
 ) -> list[dict]:
     """Exports what a compression without labels has left, and compares the files.
 
-    Writes `model.keras`, `model.tflite` and `table.csv` into its folder.
+    Writes `model.keras`, `model.tflite`, `table.csv` and `report.html` into its folder.
 
     Args:
         outcome: What the stages have left.
@@ -170,18 +179,24 @@ def deliver_unlabelled(
     columns = dict.fromkeys(name for row in flat for name in row)
     flat = [{name: row.get(name) for name in columns} for row in flat]
     utils.write_csv(outcome.folder / TABLE, flat)
+    write_page(outcome, context, flat, _unlabelled_columns(rows))
     return rows
 
 
 def render_unlabelled(rows: Sequence[Mapping]) -> str:
     """Returns the rows of `deliver_unlabelled` as a table for the terminal."""
+    return format_rows(list(map(_flat, rows)), _unlabelled_columns(rows), left=2)
+
+
+def _unlabelled_columns(rows) -> dict[str, str]:
+    """The columns, with one for the error of each output."""
     columns = {}
     for name, form in _UNLABELLED_COLUMNS.items():
         columns[name] = form
         if name == "error":
             errors = rows[0].get("errors", {})
             columns |= {f"error {output}": form for output in errors}
-    return format_rows([_flat(row) for row in rows], columns, left=2)
+    return columns
 
 
 def _flat(row) -> dict:

@@ -229,6 +229,8 @@ def test_the_whole_way_on_digits(tmp_path):
     assert list(table) == ["baseline", "force", "decompose", "finetune", "sparsify"]
     assert float(table["finetune"]["top1"]) > 0.8
     assert int(table["finetune"]["macs"]) < int(table["baseline"]["macs"])
+    found = (tmp_path / "run" / "report.html").read_text()
+    assert "<h2>Spectra" in found and "sparsify" in found
     for stage, row in table.items():
         assert f"{float(row['top1']):.2%}" in done.stdout, stage
     for wrong, message in (
@@ -294,6 +296,8 @@ def test_a_network_of_any_task_without_labels(tmp_path):
     assert list(table)[-1] == "compressed"
     assert int(table["finetune"]["macs"]) <= 0.5 * int(table["baseline"]["macs"])
     assert float(table["finetune"]["error"]) <= float(table["decompose"]["error"])
+    found = (folder / "report.html").read_text()
+    assert "boxes, compressed" in found and "conv1" in found
     small = keras.models.load_model(folder / "model.keras")
     held = [arrays[tensor.name] for tensor in small.inputs]
     for ours, theirs in zip(small.predict(held), model.predict(held), strict=True):
