@@ -14,15 +14,21 @@ def configuration(layer: keras.Layer) -> dict:
 
     Functions, regularizers, constraints and initializers that are neither Keras' own
     nor registered are in it as they are: Keras would not find them by their names, and
-    makes no lambda from a configuration, which might come from a file.
+    makes no lambda from a configuration, which might come from a file. So are partial
+    functions and callable objects, for which `get_config` fails.
 
     Args:
         layer: The layer.
     """
-    config = layer.get_config()
+    attributes, unnamed = vars(layer), _unnamed(layer)
+    attributes.update(dict.fromkeys(unnamed, keras.activations.linear))
+    try:
+        config = layer.get_config()
+    finally:
+        attributes.update(unnamed)
     for key in config:
         own = getattr(layer, key, None)
-        if _is_foreign(own):
+        if key in unnamed or _is_foreign(own):
             config[key] = own
     return config
 
@@ -78,19 +84,23 @@ def copying(layer: keras.Layer):
         layer: The layer.
 
     Raises:
-        ValueError: In place of any exception within, unless the class is known.
+        ValueError: In place of any exception within; if the class is known, of a
+            `TypeError`, by which Keras says what it cannot serialize.
     """
     own = type(layer)
     try:
         yield
     except Exception as error:
-        if _is_known(own):
+        if _is_known(own) and not isinstance(error, TypeError):
             raise
+        spare = (
+            " ... If it is made of other layers, "
+            f"keras_roots.register_composite({own.__name__}) spares it the copy"
+        )
         raise ValueError(
             "`model` must have layers that `get_config` and `from_config` make anew. "
             f"Received: layer {layer.name!r}, a {own.__name__}, of which that says: "
-            f"{str(error).strip()[:_SHOWN]} ... If it is made of other layers, "
-            f"keras_roots.register_composite({own.__name__}) spares it the copy"
+            f"{str(error).strip()[:_SHOWN]}{'' if _is_known(own) else spare}"
         ) from error
 
 
@@ -128,6 +138,20 @@ _PARTS = (
     keras.constraints.Constraint,
     keras.initializers.Initializer,
 )
+
+
+def _unnamed(layer) -> dict:
+    """Returns callable arguments of a layer of Keras's that Keras has no name for."""
+    arguments = inspect.signature(type(layer).__init__).parameters
+    held = {key: vars(layer)[key] for key in arguments if key in vars(layer)}
+    return {
+        key: value
+        for key, value in held.items()
+        if callable(value)
+        and not (inspect.isroutine(value) or inspect.isclass(value))
+        and not hasattr(value, "get_config")
+        and _is_known(type(layer))
+    }
 
 
 def _is_foreign(own) -> bool:

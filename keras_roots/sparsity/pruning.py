@@ -170,6 +170,7 @@ def _is_prunable(layer) -> bool:
 def _ranked(name, layer) -> np.ndarray:
     """Returns the magnitudes of a kernel, -1 where weights are fixed already."""
     magnitudes = np.abs(read_kernels(name, layer)).astype("float32")
+    magnitudes = magnitudes.reshape(layer.kernel.shape)  # that of a Dense layer is 1x1
     if isinstance(layer.kernel_constraint, FixedZeros):
         magnitudes[~layer.kernel_constraint.mask] = -1
     return magnitudes

@@ -1,5 +1,7 @@
 """Copies of single layers, whole or refused."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -35,6 +37,13 @@ def _twice(x):
     return 2 * x
 
 
+class _Slope:
+    """An activation that Keras has no name for."""
+
+    def __call__(self, x):
+        return keras.ops.leaky_relu(x, 0.3)
+
+
 class _Largest(keras.regularizers.Regularizer):
     def __call__(self, x):
         return keras.ops.max(x)
@@ -59,11 +68,21 @@ class _Halves(keras.initializers.Initializer):
     [
         {"activation": lambda x: 3 * x},
         {"activation": _twice},
+        {"activation": functools.partial(_scaled, factor=3.0)},
+        {"activation": _Slope()},
         {"kernel_regularizer": _Largest()},
         {"kernel_constraint": _Clipped()},
         {"kernel_initializer": _Halves()},
     ],
-    ids=["lambda", "function", "regularizer", "constraint", "initializer"],
+    ids=[
+        "lambda",
+        "function",
+        "partial",
+        "object",
+        "regularizer",
+        "constraint",
+        "initializer",
+    ],
 )
 def test_what_keras_does_not_find_by_name_is_copied(own):
     model = keras.Sequential([keras.Input((8, 8, 3)), conv(4, 3, **own)])
@@ -135,3 +154,10 @@ def test_lora_is_merged_in_the_kernel():
     copy = surgery.rewrite(model, lambda each: new if each is layer else None)
     assert not copy.layers[1].lora_enabled
     np.testing.assert_allclose(copy(images), model(images), rtol=1e-4, atol=1e-5)
+
+
+def test_what_keras_cannot_serialize_within_a_layer_is_refused_by_name():
+    recurrent = layers.GRU(2, activation=_Slope(), name="reader")
+    model = keras.Sequential([keras.Input((4, 3)), recurrent])
+    with pytest.raises(ValueError, match="Received: layer 'reader', a GRU, of which"):
+        surgery.rewrite(model, lambda layer: None)
