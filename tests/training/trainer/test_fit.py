@@ -163,10 +163,18 @@ class Killed(Exception):
     """What stops a run in a test."""
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a run that nothing stops, and the weights that it leaves."""
+    folder = tmp_path_factory.mktemp("whole")
+    dataset = open_dataset(helpers.colours(folder / "colours.npz"))
+    model, _ = run(dataset, folder / "run", PROGRESSIVE, save_every=1)
+    return folder / "run", model.get_weights()
+
+
 @pytest.mark.parametrize("killed", [1, 2, 3, 4])
-def test_what_is_lost_is_done_again(dataset, tmp_path, monkeypatch, killed):
+def test_what_is_lost_is_done_again(dataset, whole, tmp_path, monkeypatch, killed):
     """Parts end after 3 and 5 epochs, and every second epoch is saved."""
-    whole, _ = run(dataset, tmp_path / "whole", PROGRESSIVE, save_every=1)
     epochs = []
 
     def begin(self, epoch, logs=None):
@@ -187,12 +195,12 @@ def test_what_is_lost_is_done_again(dataset, tmp_path, monkeypatch, killed):
         parts, _ = run(dataset, tmp_path / "parts", PROGRESSIVE, save_every=2)
     saved = max(epoch for epoch in (0, 2, 3, 4) if epoch <= killed)
     assert epochs == list(range(saved, 5))
-    for one, two in zip(whole.get_weights(), parts.get_weights(), strict=True):
+    for one, two in zip(whole[1], parts.get_weights(), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
     best = []
-    for name in ("whole", "parts"):
+    for folder in (whole[0], tmp_path / "parts"):
         model = network()
-        model.load_weights(tmp_path / name / "best.weights.h5")
+        model.load_weights(folder / "best.weights.h5")
         best.append(model.get_weights())
     for one, two in zip(*best, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
