@@ -179,7 +179,7 @@ def read_plan(directory: str | os.PathLike) -> list[LayerPlan]:
         LayerPlan(
             name=row["name"],
             way=row["way"] or None,
-            reason=row["reason"],
+            reason=row["reason"] or "",
             **{name: int(row[name]) for name in _COUNTS},
             **{
                 name: kind(row[name]) if row[name] else None

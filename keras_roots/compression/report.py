@@ -139,7 +139,9 @@ def report(
             "the rank that the layer keeps, of each group where it has several.</p>",
             html.grid([_spectrum(layer, layers) for layer in spectra.layers]),
         ]
-    parts += ["<h2>Outputs</h2>", _note(before), html.KEY]
+    parts += ["<h2>Outputs</h2>", _note(before)]
+    if "vector" in map(_kind, before.values()):
+        parts.append(html.KEY)
     parts.append(_samples(inputs, before, after, classes))
     return html.page(title, *parts)
 

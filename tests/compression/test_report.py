@@ -62,6 +62,7 @@ def test_classes_have_their_names():
 def test_outputs_are_shown_as_what_they_are(values, kind):
     found = page([images(8, 8, 3)], {"out": values})
     assert report._kind(values) == kind
+    assert ('class="soft key"' in found) == (kind == "vector")
     pictures = found.count("<img")
     assert (
         "polyline" in found and 'class="after"/>' in found.split("<h2>Outputs")[1]
