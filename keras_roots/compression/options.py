@@ -135,6 +135,25 @@ def resolve_judge(judge: str, macs: int, layers: int, ways: Sequence[str]) -> st
     return "outputs" if runs * macs <= _AFFORDABLE else "responses"
 
 
+def too_few_answers(whole: Convolution, images: Samples) -> str:
+    """Returns why a layer's ranks cannot be judged by what it answers to samples.
+
+    A Dense layer on vectors answers once to a sample: to fewer samples than it has
+    units, lower ranks answer as well as it does, and to other samples they do not.
+
+    Args:
+        whole: The layer.
+        images: The samples.
+
+    Returns:
+        The reason that plans give; empty if there is none.
+    """
+    answers = len(images) * sum(math.prod(sides) for sides in whole.outputs)
+    if whole.kind != "Dense" or answers >= whole.filters:
+        return ""
+    return f"{answers} answers to the images, fewer than its {whole.filters} units"
+
+
 def with_groups(
     whole: Convolution, groups: int, mixed: bool
 ) -> tuple[Convolution, ...]:
@@ -205,7 +224,11 @@ def _group_losses(model, counts, images, judge, seed, unmixed):
 
 def _rank_options(model, every, described, images, multiple, judge, seed):
     """Fewer filters, and a 1x1 that combines them."""
-    methods = choose_methods(every, every, _METHOD, None)[0]
+    methods = [
+        name
+        for name in choose_methods(every, every, _METHOD, None)[0]
+        if not too_few_answers(described[name], images)
+    ]
     responses = layer_responses(model, methods, images, seed=seed)
     tries = {}
     for name in methods:

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_roots import convolutions, graph
 from keras_roots.benchmarking import LatencyTable
-from keras_roots.compression.options import WAYS, layer_options
+from keras_roots.compression.options import WAYS, layer_options, too_few_answers
 from keras_roots.compression.plan import COSTS, CompressionPlan
 from keras_roots.convolutions import ARITHMETIC, LayerPlan, Layers
 from keras_roots.profiling import profile
@@ -36,7 +36,8 @@ class Planner:
         layers: Which layers may change: names, a function of the layer, `"pointwise"`,
             `"spatial"`; `None` for all convolutions and, with `"rank"` among `ways`,
             the hidden Dense layers: not the last one, which no layer with a kernel
-            follows.
+            follows. Dense layers stay whole that have more units than they give answers
+            to `images`.
         groups: Most groups of a layer.
         rank_multiple: What ranks per group are multiples of.
         judge: What options are judged by: `"responses"`, the part of the variance of
@@ -196,7 +197,9 @@ class Planner:
 
     def _reason(self, name, costs) -> str:
         layer = convolutions.kernel_layers(self.model)[name]
-        obstacle = graph.obstacle(layer, *convolutions.KERNEL_LAYERS)
+        obstacle = graph.obstacle(
+            layer, *convolutions.KERNEL_LAYERS
+        ) or too_few_answers(self._options[name][0].chain[0], self.images)
         if obstacle:
             return obstacle
         if costs.min() >= costs[0]:

@@ -259,3 +259,78 @@ def test_models_of_unknown_sides(ways):
     assert plan.macs_after == same.macs_after
     for made in (plan.apply(), plan.sketch()):
         assert profile(made, (8, 8, 3)).macs <= 0.6 * plan.macs
+
+
+def _blocks():
+    """As in ConvNeXt: a depthwise convolution, and Dense layers on its map."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(16, 2, strides=2, name="stem")(inputs)
+    y = keras.layers.DepthwiseConv2D(3, padding="same")(x)
+    y = keras.layers.Dense(64, activation="gelu", name="wide")(y)
+    x = x + keras.layers.Dense(16, name="narrow")(y)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(4, name="head")(x))
+
+
+@pytest.mark.parametrize("judge", ["responses", "outputs"])
+def test_hidden_dense_layers_get_lower_ranks(judge):
+    model, images = _blocks(), helpers.normal_images(60)
+    plan = plan_compression(
+        model, images, 0.6, cost="macs", judge=judge, rank_multiple=1
+    )
+    assert [row.name for row in plan.layers] == ["stem", "wide", "narrow"]
+    assert plan.ranks.keys() & {"wide", "narrow"}
+    assert plan.others == {model.layers[2].name: "depthwise", "head": "Dense"}
+    small = plan.apply()
+    found = profile(small)
+    assert (found.macs, found.params) == (plan.macs_after, plan.params_after)
+    assert found.macs <= 0.6 * profile(model).macs
+    exact, near = (each.predict(images, verbose=0) for each in (model, small))
+    assert ((exact - near) ** 2).mean() < 0.5 * exact.var()
+
+
+def test_dense_layers_are_timed_as_dense_layers():
+    """Dense layers are slow here, and convolutions are free."""
+    asked = []
+
+    def measure(chains, quantize, threads, runs):
+        asked.extend(chains)
+        return [
+            1e-4 + sum(math.prod(c.kernel_shape) * (c.kind == "Dense") for c in chain)
+            for chain in chains
+        ]
+
+    table = LatencyTable(measure=measure)
+    planner = Planner(_blocks(), helpers.normal_images(60), latency_table=table)
+    planner.total = 2.0 * 16 * 64
+    plan = planner.plan(0.7)
+    assert set(plan.ranks) <= {"wide", "narrow"} and plan.ranks
+    chains = {tuple(c.kind for c in chain) for chain in asked}
+    assert ("Dense",) in chains and ("Dense", "Dense") in chains
+    assert all(len(set(kinds)) == 1 for kinds in chains)
+    assert {c.inputs for chain in asked for c in chain} == {((8, 8),), ((4, 4),)}
+
+
+def test_groups_alone_leave_dense_layers():
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)]
+    )
+    with pytest.raises(ValueError, match="no 2D convolutions"):
+        plan_compression(model, np.zeros((4, 4)), cost="macs", ways=("groups",))
+
+
+@pytest.mark.parametrize("judge", ["responses", "outputs"])
+def test_dense_layers_wait_for_as_many_answers_as_they_have_units(judge):
+    """To fewer images than units, a low rank answers as the layer does."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(16, 3, name="conv")(inputs)
+    x = keras.layers.Dense(64, name="map")(x)
+    x = keras.layers.Dense(64, name="wide")(keras.layers.Flatten()(x))
+    model = keras.Model(inputs, keras.layers.Dense(4, name="head")(x))
+    for count, stays in ((50, True), (70, False)):
+        images = helpers.normal_images(count)
+        plan = plan_compression(model, images, 0.95, cost="macs", judge=judge)
+        rows = {row.name: row for row in plan.layers}
+        few = "50 answers to the images, fewer than its 64 units"
+        assert (rows["wide"].reason == few) == stays
+        assert rows["map"].reason != few
