@@ -225,7 +225,7 @@ def measure_network(
 
 
 def _converted(chain, quantize) -> bytes:
-    shape = (*chain[0].inputs[0], chain[0].channels)
+    shape = chain[0].input_shape
     layers = [convolution.layer() for convolution in chain]
     return export.convert(
         keras.Sequential([keras.Input(shape), *layers]),

@@ -7,6 +7,7 @@ import sys
 import keras
 import pytest
 
+from keras_roots import export
 from keras_roots.benchmarking import machine
 from keras_roots.benchmarking.latency_table import LatencyTable
 from keras_roots.convolutions.description import Convolution
@@ -66,6 +67,7 @@ def test_every_field_tells_convolutions_apart(field):
         "inputs": ((8, 9),),
         "groups": 2,
         "use_bias": False,
+        "kind": "Dense",
     }[field]
     table = LatencyTable(measure=Measure())
     assert table.ms([(WHOLE,)]) == [1]
@@ -207,6 +209,32 @@ def test_measuring(quantize):
     assert all(0 < ms < math.inf for ms in times)
     assert times[0] > 2 * times[1]
     assert times == table.ms([(large,), (small,), (grouped, mix)])
+
+
+@pytest.mark.parametrize("quantize", [None, "dynamic", "int8"])
+@pytest.mark.parametrize("sides", [(1, 1), (30, 1), (4, 6)])
+def test_measuring_dense_layers(quantize, sides, monkeypatch):
+    """As Dense layers, on vectors, sequences and maps, alone and one after another."""
+    converted = []
+    convert = export.convert
+
+    def spy(model, **kwargs):
+        converted.append(model)
+        return convert(model, **kwargs)
+
+    monkeypatch.setattr(export, "convert", spy)
+    shape = (1, 1, 24, 32)
+    whole = Convolution(shape, 1, (1, 1), "valid", (1, 1), True, (sides,), "Dense")
+    first = dataclasses.replace(whole, kernel_shape=(1, 1, 24, 4), use_bias=False)
+    second = dataclasses.replace(whole, kernel_shape=(1, 1, 4, 32))
+    table = LatencyTable(quantize=quantize, runs=5)
+    assert all(0 < ms < math.inf for ms in table.ms([(whole,), (first, second)]))
+    assert table.singles().keys() == {whole}
+    assert {type(layer) for model in converted for layer in model.layers} == {
+        keras.layers.Dense
+    }
+    inputs = {(1, 1): (24,), (30, 1): (30, 24), (4, 6): (4, 6, 24)}[sides]
+    assert {model.input_shape[1:] for model in converted} == {inputs}
 
 
 def test_a_chain_takes_as_long_as_its_parts():
