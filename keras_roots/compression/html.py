@@ -43,6 +43,10 @@ figure { margin: 0; } figcaption { color: $soft; font-size: .82rem; }
 img { display: block; width: 8rem; image-rendering: pixelated; border-radius: 3px; }
 svg { background: $panel; border-radius: 3px; }
 polyline { fill: none; stroke-width: 1.6; }
+@media (max-width: 40rem) {
+  body { padding: 0 .7rem; font-size: 13px; } th, td { padding: .25rem .3rem; }
+  img { width: 5rem; } svg { width: 7rem; height: 4rem; } .bars { width: 4rem; }
+}
 """
 ).substitute(_COLOURS)
 
@@ -173,7 +177,8 @@ def chart(
             "{:.1f},{:.1f}".format(*place(i, v)) for i, v in enumerate(line)
         )
         drawn.append(f'<polyline points="{points}" class="{name}"/>')
-    body = f'<svg width="{width}" height="{height}" role="img">{"".join(drawn)}</svg>'
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    body = f'<svg {size} role="img">{"".join(drawn)}</svg>'
     return _figure(body, caption)
 
 

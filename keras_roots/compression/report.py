@@ -236,7 +236,7 @@ def _kind(values) -> str:
 
 def _samples(inputs, before, after, classes) -> str:
     several = len(before) > 1
-    header = ["image"] + [
+    header = ["input"] + [
         f"{name}, {which}" if several else which
         for name in before
         for which in ("original", "compressed")
@@ -255,7 +255,7 @@ def _samples(inputs, before, after, classes) -> str:
 def _input(values) -> str:
     if values.ndim == 3 and min(values.shape[:2]) >= _LEAST:
         return html.picture(_grey(values) if values.shape[-1] != 3 else _rgb(values))
-    return _curve(values)
+    return _number(values) if values.size == 1 else _curve(values)
 
 
 def _output(kind, values, reference, classes) -> str:
@@ -265,13 +265,17 @@ def _output(kind, values, reference, classes) -> str:
     if kind == "map":
         return html.picture(_grey(values, reference))
     if kind == "number":
-        return html.text(f"{values.item():.4g}")
+        return _number(values)
     if kind == "softmax":
         best = np.argsort(values)[::-1][:_CLASSES]
         names = classes if len(classes) == len(values) else range(len(values))
         scores = (f"{names[index]}: {values[index]:.1%}" for index in best)
         return "<br>".join(map(html.text, scores))
     return _curve(reference, None if values is reference else values)
+
+
+def _number(values) -> str:
+    return html.text(f"{values.item():.4g}")
 
 
 def _curve(values, other=None) -> str:

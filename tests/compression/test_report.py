@@ -70,9 +70,12 @@ def test_outputs_are_shown_as_what_they_are(values, kind):
     assert pictures == (9 if kind in ("map", "classes") else 3)
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 1), (8, 12, 3), (8, 8, 6), (16,)])
+@pytest.mark.parametrize("shape", [(8, 8, 1), (8, 12, 3), (8, 8, 6), (16,), (1,)])
 def test_inputs_of_any_shape_are_shown(shape):
     found = page([images(*shape), images(8, 8, 3)], {"out": np.ones((3, 1))})
+    assert found.count("<polyline") == (3 if shape == (16,) else 0)
+    shown = f'<div class="grid">{images(*shape)[0].ravel()[0]:.4g}<figure>'
+    assert (shown in found) == (shape == (1,))
     assert found.count("<img") == (6 if len(shape) == 3 else 3)
 
 
