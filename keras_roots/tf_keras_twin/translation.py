@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tf_keras
 
-from keras_roots import layers
+from keras_roots import graph, layers
 from keras_roots.tf_keras_twin import tf_keras_layers
 
 _SAME_NAME = (
@@ -125,7 +125,7 @@ def translate(name: str, layer, **changed) -> tf_keras.layers.Layer:
         )
     common = {"name": name, "trainable": layer.trainable}
     if target is tf_keras_layers.WeightlessLayer:
-        copy = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+        copy = graph.copy_of(layer, dtype="float32")
         return target(copy, **common)
     if getattr(layer, "groups", 1) > 1:
         target = tf_keras_layers.GroupedConv2D

@@ -225,3 +225,9 @@ def test_functions_are_named():
     model = keras.Model(inputs, keras.ops.exp(inputs))
     with pytest.raises(ValueError, match="'exp.*' of type Exp with keras.ops"):
         to_tf_keras(model)
+
+
+def test_a_lambda_is_translated_with_its_function():
+    model = keras.Sequential([keras.Input((3,)), layers.Lambda(lambda x: 3 * x)])
+    twin = to_tf_keras(model)
+    np.testing.assert_array_equal(twin(np.ones((2, 3), "float32")), np.full((2, 3), 3))
