@@ -14,7 +14,8 @@ outputs; gets two filter groups; is compressed to --budget of its multiply-adds 
 training; and the result is saved, loaded and exported to LiteRT, float32 and int8. The
 figures are relative squared errors of outputs, the mean over outputs: the exports'
 against the compressed network. Networks run in a process of their own. Writes
-networks.csv and networks.md.
+networks.csv and networks.md, in which networks that are not checked again keep their
+rows.
 
 Networks of keras.applications and examples have random weights, apart from
 examples.mtcnn_pnet, mtcnn_rnet and mtcnn_onet, which pip install --no-deps mtcnn==0.1.1
@@ -64,14 +65,17 @@ def main(given) -> None:
     photographs = dataset.train.sample(reports.SWEEP_IMAGES, dataset.image_size, 0)
     folder = Path(asked.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = reports.sweep_networks(
+    csv = folder / "networks.csv"
+    kept = utils.read_csv(csv) if csv.exists() else []
+    rows = [row for row in kept if row["network"] not in asked.networks]
+    rows += reports.sweep_networks(
         asked.networks,
         photographs,
         asked.image_size,
         asked.budget,
         lambda line: print(line, file=sys.stderr, flush=True),
     )
-    utils.write_csv(folder / "networks.csv", rows)
+    utils.write_csv(csv, rows)
     table = reports.render_sweep(rows, asked.budget)
     utils.write_text(folder / "networks.md", table)
     print(table)

@@ -22,6 +22,12 @@ def test_the_table_is_written(tmp_path, monkeypatch, capsys):
     assert "works" in (tmp_path / "new" / "networks.csv").read_text()
     assert "`examples.unet`" in (tmp_path / "new" / "networks.md").read_text()
     assert "`examples.unet`" in capsys.readouterr().out
+    asked[0] = "--networks=examples.detector"
+    check.main(flags.parse(check.run.classes, asked))
+    table = (tmp_path / "new" / "networks.md").read_text()
+    assert table.index("examples.unet") < table.index("examples.detector")
+    check.main(flags.parse(check.run.classes, asked))
+    assert (tmp_path / "new" / "networks.md").read_text() == table
 
 
 @pytest.mark.parametrize("missing", ["--networks=a", "--output_dir=b"])
