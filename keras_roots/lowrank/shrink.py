@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_roots import convolutions, graph
+from keras_roots.convolutions import KERNEL_LAYERS, Convolution
 from keras_roots.graph import symbolic_inputs
 from keras_roots.lowrank import ranks
 from keras_roots.lowrank.optimizer_state import Change, carry_over
@@ -12,7 +13,7 @@ from keras_roots.utils import checks
 
 
 def shrink(model: keras.Model, error: float) -> keras.Model:
-    """Lowers the ranks of decomposed convolutions as far as an error allows.
+    """Lowers the ranks of decomposed layers as far as an error allows.
 
     As the reference solver of Wen et al., Force Regularization (ICCV 2017), does at
     intervals of training: what the two convolutions compute together is analysed again,
@@ -68,7 +69,8 @@ def shrink(model: keras.Model, error: float) -> keras.Model:
         # The constraint was on a kernel of another shape.
         config["kernel_constraint"] = None
         if change.filters is not None:
-            config["filters"] = change.filters
+            width = "units" if isinstance(layer, keras.layers.Dense) else "filters"
+            config[width] = change.filters
         new = layer.__class__.from_config(config)
         return graph.Replacement([new], [[kernel, *others]])
 
@@ -86,8 +88,8 @@ def shrink(model: keras.Model, error: float) -> keras.Model:
 
 def find_pairs(
     model: keras.Model,
-) -> list[tuple[keras.layers.Conv2D, keras.layers.Conv2D]]:
-    """Returns the pairs of convolutions that `decompose` made of one each.
+) -> list[tuple[keras.Layer, keras.Layer]]:
+    """Returns the pairs of convolutions or Dense layers that `decompose` made of one.
 
     A pair has names as `decompose` gives them and the same groups; the first one has
     neither bias nor activation, and what it computes goes to the second alone.
@@ -127,8 +129,11 @@ def find_pairs(
 
 
 def _are_pair(first, second) -> bool:
-    if not all(graph.is_a(layer, keras.layers.Conv2D) for layer in (first, second)):
+    if not any(
+        graph.is_a(first, kind) and graph.is_a(second, kind) for kind in KERNEL_LAYERS
+    ):
         return False
+    one, other = Convolution.of(first), Convolution.of(second)
     scheme = next(
         (
             scheme
@@ -137,19 +142,19 @@ def _are_pair(first, second) -> bool:
         ),
         None,
     )
-    if scheme is None or first.groups != second.groups:
+    if scheme is None or one.groups != other.groups:
         return False
-    size = tuple(map(max, first.kernel_size, second.kernel_size))
+    sizes = one.kernel_shape[:2], other.kernel_shape[:2]
     return (
         not first.use_bias
         and first.activation is keras.activations.linear
-        and (first.kernel_size, second.kernel_size) == scheme.split(size)
+        and sizes == scheme.split(tuple(map(max, *sizes)))
     )
 
 
 def _change(first, second, error) -> tuple[Change, Change] | None:
     """Returns the changes of both kernels, `None` if the rank stays."""
-    groups = first.groups
+    groups = Convolution.of(first).groups
     basis = convolutions.to_matrices(
         convolutions.read_kernels(first.name, first), groups
     )
@@ -185,17 +190,17 @@ def _by_row(kernel, groups) -> np.ndarray:
 def _combine_filters(kernel, matrices) -> np.ndarray:
     """Multiplies a kernel along its filters by `[groups, old, new]`."""
     groups, old, _ = matrices.shape
-    parts = kernel.reshape(*kernel.shape[:3], groups, old)
-    combined = np.einsum("yxcgo,gon->yxcgn", parts, matrices)
-    return combined.reshape(*kernel.shape[:3], -1)
+    parts = kernel.reshape(*kernel.shape[:-1], groups, old)
+    combined = np.einsum("...go,gon->...gn", parts, matrices)
+    return combined.reshape(*kernel.shape[:-1], -1)
 
 
 def _combine_channels(kernel, matrices) -> np.ndarray:
     """Multiplies a kernel along its input channels by `[groups, new, old]`."""
-    height, width, old, filters = kernel.shape
-    parts = kernel.reshape(height, width, old, len(matrices), -1)
-    combined = np.einsum("gno,yxogf->yxngf", matrices, parts)
-    return combined.reshape(height, width, -1, filters)
+    *size, old, filters = kernel.shape
+    parts = kernel.reshape(*size, old, len(matrices), -1)
+    combined = np.einsum("gno,...ogf->...ngf", matrices, parts)
+    return combined.reshape(*size, -1, filters)
 
 
 def _transposed(matrices):

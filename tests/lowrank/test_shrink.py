@@ -110,3 +110,27 @@ def test_all_zero(decomposed, batch):
 
 def test_not_compiled_stays_so(decomposed):
     assert not shrink(decomposed(), 0.5).compiled
+
+
+def test_dense_layers_shrink_and_train_on():
+    """As NumPy truncates what both compute, and as momentum goes through it."""
+    inputs = keras.Input((20,))
+    fc = keras.layers.Dense(12, activation="relu", name="fc")
+    model = keras.Model(inputs, keras.layers.Dense(3, name="head")(fc(inputs)))
+    small = decompose(model, ranks={"fc": 8}, cost=None)
+    images = np.random.default_rng(0).normal(size=(16, 20)).astype("float32")
+    small.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
+    small.fit(images, np.ones((16, 3)), verbose=0)
+    shrunk = shrink(small, 0.3)
+    first, second = (small.get_layer(name) for name in ("fc_basis", "fc"))
+    kernel = first.get_weights()[0].astype("float64") @ second.get_weights()[0]
+    left, values, right = np.linalg.svd(kernel, full_matrices=False)
+    energies = 1 - np.cumsum(values**2) / (values**2).sum()
+    rank = int(np.argmax(energies <= 0.3)) + 1
+    assert shrunk.get_layer("fc_basis").units == rank < 8
+    found = [shrunk.get_layer(name).get_weights()[0] for name in ("fc_basis", "fc")]
+    wanted = left[:, :rank] * values[:rank] @ right[:rank]
+    np.testing.assert_allclose(found[0] @ found[1], wanted, atol=1e-5)
+    assert [m.shape for m in shrunk.optimizer.momentums[:2]] == [(20, rank), (rank, 12)]
+    assert all(np.any(m.numpy()) for m in shrunk.optimizer.momentums)
+    shrunk.fit(images, np.ones((16, 3)), verbose=0)
