@@ -27,7 +27,6 @@ from keras_roots.utils import checks, format_rows
 
 _AUTO = "auto"
 _RUNS = 200  # timed calls of each file
-_SHOWN = 300  # characters of another's message
 COLUMNS = {
     "name": "{}",
     "quantize": "{}",
@@ -325,12 +324,13 @@ def check_saved(model: keras.Model) -> None:
         except Exception as error:
             # Keras quotes whole configurations, and then what went wrong with them.
             reason = str(error.__cause__ or error)
-            reason = reason.rpartition("Exception encountered: ")[2][:_SHOWN]
+            reason = reason.rpartition("Exception encountered: ")[2]
             raise ValueError(
                 "`model` must be one that Keras saves and loads: register layers and "
                 "functions of yours with keras.saving.register_keras_serializable, "
                 "and let a layer take the place of a Lambda with a lambda in it. "
-                f"Received: model={model.name!r}, of which loading says: {reason}"
+                f"Received: model={model.name!r}, of which loading says: "
+                f"{checks.quoted(reason)}"
             ) from error
 
 

@@ -6,7 +6,7 @@ import inspect
 import keras
 import numpy as np
 
-_SHOWN = 300  # characters of another's message
+from keras_roots.utils import checks
 
 
 def configuration(layer: keras.Layer) -> dict:
@@ -100,7 +100,7 @@ def copying(layer: keras.Layer):
         raise ValueError(
             "`model` must have layers that `get_config` and `from_config` make anew. "
             f"Received: layer {layer.name!r}, a {own.__name__}, of which that says: "
-            f"{str(error).strip()[:_SHOWN]}{'' if _is_known(own) else spare}"
+            f"{checks.quoted(error)}{'' if _is_known(own) else spare}"
         ) from error
 
 

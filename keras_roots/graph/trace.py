@@ -7,10 +7,10 @@ import keras
 import numpy as np
 
 from keras_roots.graph.walk import symbolic_inputs, walk
+from keras_roots.utils import checks
 
 _SIDE = 32  # of the images that a layer is compared on, where its own are of any size
 _TOLERANCE = 1e-4  # of the largest output
-_SHOWN = 300  # characters of another's message
 
 
 def trace(layer: keras.Layer, call: Callable, calls: Sequence) -> keras.Model:
@@ -36,7 +36,7 @@ def trace(layer: keras.Layer, call: Callable, calls: Sequence) -> keras.Model:
             f"`model` has a composite {title} which cannot be made into a functional "
             "model by its call, or by the function that register_composite was given: "
             "it must use its layers and keras.ops alone. "
-            f"Received: {str(error)[:_SHOWN]}"
+            f"Received: {checks.quoted(error)}"
         ) from error
     _check_weights(traced, title)
     _check_outputs(layer, traced, title)

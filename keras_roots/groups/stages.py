@@ -68,7 +68,7 @@ def spatial_convolutions(
     halvings = _halvings(outputs)
     stages = sorted(set(halvings.values()))
     selection = Selection(
-        layers, _takes_groups, "spatial convolutions to group, other than the first"
+        layers, _takes_groups, "spatial convolutions behind the first one"
     )
     spatial = [
         Spatial(

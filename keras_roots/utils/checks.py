@@ -4,6 +4,7 @@ import inspect
 import math
 import numbers
 import os
+import re
 from collections.abc import Collection, Iterable
 
 import numpy as np
@@ -264,3 +265,17 @@ def images(name: str, value, shape: Iterable[int | None]) -> np.ndarray:
             f"`{name}` must be finite. Received: {name} with NaN or infinite values"
         )
     return array
+
+
+def quoted(error: Exception | str, most: int = 300) -> str:
+    """Returns what another package's exception says, to be part of a message.
+
+    Args:
+        error: The exception, or its message.
+        most: Characters, at most.
+
+    Returns:
+        One line, without the codes that colour a terminal.
+    """
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    return " ".join(plain.split())[:most]

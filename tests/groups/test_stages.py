@@ -11,7 +11,7 @@ def test_networks_without_anything_to_group():
     model = keras.applications.MobileNet(
         weights=None, include_top=False, input_shape=(32, 32, 3)
     )
-    with pytest.raises(ValueError, match="has no spatial convolutions to group"):
+    with pytest.raises(ValueError, match="has no spatial convolutions behind"):
         plan_rootify(model)
 
 

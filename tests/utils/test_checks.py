@@ -110,3 +110,9 @@ def test_images_of_any_side():
     images = np.ones((2, 5, 7, 3), "uint8")
     assert checks.images("size", images, (None, None, 3)) is images
     assert checks.images("size", images.tolist(), (5, 7, 3)).shape == images.shape
+
+
+def test_messages_of_others_are_one_line_without_colours():
+    error = ValueError("\x1b[1mInput 0\x1b[0m\n  is   wrong")
+    assert checks.quoted(error) == "Input 0 is wrong"
+    assert checks.quoted("abcdef", 3) == "abc"

@@ -192,6 +192,11 @@ def sample_images(model: keras.Model, location: Images, count: int) -> np.ndarra
     Raises:
         ValueError: The model takes no square images, or the data set is unusable.
     """
+    if len(model.inputs) > 1:
+        raise ValueError(
+            "--dataset serves models of one input: export from Python, with your own "
+            f"`calibration_data` for each. Received: a model of {len(model.inputs)}"
+        )
     shape = image_shape(model)
     sides = shape[:-1] if models.channel_axis() == -1 else shape[1:]
     if sides[0] != sides[1]:

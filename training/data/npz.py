@@ -25,9 +25,7 @@ def open_npz(path: str, holdout: int = 0) -> Dataset:
     try:
         with np.load(path) as arrays:
             splits = [
-                Arrays(
-                    _channels(arrays[f"x_{split}"]), arrays[f"y_{split}"].reshape(-1)
-                )
+                Arrays(_channels(arrays[f"x_{split}"]), _flat(arrays[f"y_{split}"]))
                 for split in ("train", "test")
             ]
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
@@ -47,6 +45,11 @@ def _channels(images) -> np.ndarray:
     return images[..., None] if images.ndim == 3 else images
 
 
+def _flat(labels) -> np.ndarray:
+    """Takes the axis off labels that are `(n, 1)`."""
+    return labels[:, 0] if labels.shape[1:] == (1,) else labels
+
+
 def _coloured(images) -> np.ndarray:
     """Repeats the one channel of grey images."""
     return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
@@ -62,11 +65,12 @@ def _check(path, *splits):
                 f"size, size, 3), or (count, size, size, 1) where they are grey. "
                 f"Received: {split.images.dtype} {shape}"
             )
-        if len(split.labels) != len(split.images) or not np.issubdtype(
+        if split.labels.shape != shape[:1] or not np.issubdtype(
             split.labels.dtype, np.integer
         ):
             raise ValueError(
-                f"`dataset` file {path!r} must hold one integer label per image. "
+                f"`dataset` file {path!r} must hold one integer label per image: "
+                "labels.argmax(axis=1) where they are one-hot. "
                 f"Received: {split.labels.dtype} {split.labels.shape} labels for "
                 f"{len(split.images)} images"
             )

@@ -16,7 +16,7 @@ from keras_roots import compression, convolutions, export, graph, utils
 from keras_roots.profiling import profile
 from keras_roots.training import networks
 from keras_roots.training.runs import quiet
-from keras_roots.utils import markdown_rows
+from keras_roots.utils import checks, markdown_rows
 
 WORKS, REFUSED, WRONG, CRASHED = "works", "refused", "wrong", "crashed"
 IMAGES = 24  # sample images for fitting and calibration
@@ -265,10 +265,13 @@ def _try(step, trial) -> dict:
     try:
         error = step.run(trial)
     except (ValueError, ImportError) as refusal:
-        return {"outcome": REFUSED, "message": _short(refusal)}
+        return {"outcome": REFUSED, "message": checks.quoted(refusal, _SHOWN)}
     except Exception as fault:
         # A fault of the package is what is looked for: none may stop the sweep.
-        return {"outcome": WRONG, "message": f"{type(fault).__name__}: {_short(fault)}"}
+        return {
+            "outcome": WRONG,
+            "message": f"{type(fault).__name__}: {checks.quoted(fault, _SHOWN)}",
+        }
     wrong = not np.isfinite(error) or (step.exact and error > _EXACT)
     return {"outcome": WRONG if wrong else WORKS, "error": float(error)}
 
@@ -284,10 +287,6 @@ def _row(network, step, outcome, **more) -> dict:
 
 def _error(expected, found) -> float:
     return compression.fidelity(expected, found).error
-
-
-def _short(error) -> str:
-    return " ".join(str(error).split())[:_SHOWN]
 
 
 def _resized(photographs, shape) -> np.ndarray:

@@ -53,6 +53,13 @@ def test_images_come_in_the_models_size(data_set):
         export.sample_images(_network((8, 9, 3)), export.Images(dataset=data_set), 2)
 
 
+def test_a_model_of_two_inputs_is_exported_from_python(data_set):
+    pair = [keras.Input((8, 8, 3)), keras.Input((8, 8, 3))]
+    model = keras.Model(pair, keras.layers.Add()(pair))
+    with pytest.raises(ValueError, match="one input.*`calibration_data` for each"):
+        export.sample_images(model, export.Images(dataset=str(data_set)), 2)
+
+
 def test_a_saved_model_is_written(tmp_path):
     chosen = export.Export(output=str(tmp_path / "net"), format="saved_model")
     chosen.check()

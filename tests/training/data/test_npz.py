@@ -60,3 +60,8 @@ def test_unusable_files_are_refused(refusal, tmp_path, npz):
         np.savez(tmp_path / f"{name}.npz", **{**arrays, **change})
         assert f"{name}.npz" in refusal(tmp_path / f"{name}.npz")
     assert "holdout=20" in refusal(npz[0], holdout=20)
+    one_hot = {
+        f"y_{split}": np.eye(3)[arrays[f"y_{split}"] % 3] for split in ("train", "test")
+    }
+    np.savez(tmp_path / "hot.npz", **{**arrays, **one_hot})
+    assert "argmax(axis=1)" in refusal(tmp_path / "hot.npz")
