@@ -1,6 +1,6 @@
 """Filter groups and ranks together, layer by layer, for one budget."""
 
-from keras_roots.compression.compress import Compressed, check_saved, compress
+from keras_roots.compression.compress import compress
 from keras_roots.compression.evaluation import Evaluation
 from keras_roots.compression.fidelity import Fidelity, fidelity, is_softmax
 from keras_roots.compression.meet_budget import (
@@ -13,6 +13,7 @@ from keras_roots.compression.options import JUDGES, WAYS
 from keras_roots.compression.plan import COSTS, CompressionPlan
 from keras_roots.compression.planner import Planner, plan_compression
 from keras_roots.compression.report import SAMPLES, write_report
+from keras_roots.compression.result import Compressed
 
 __all__ = [
     "COSTS",
@@ -27,7 +28,6 @@ __all__ = [
     "SAMPLES",
     "WAYS",
     "carry_out",
-    "check_saved",
     "compress",
     "fidelity",
     "is_softmax",

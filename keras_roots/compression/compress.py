@@ -1,150 +1,30 @@
 """One call from a trained network to a cheaper one and its LiteRT file."""
 
-import dataclasses
-import datetime
 import os
 import tempfile
 from collections.abc import Callable, Sequence
 
 import keras
 
-from keras_roots import benchmarking, convolutions, export, graph, utils
-from keras_roots.compression import report
+from keras_roots import benchmarking, convolutions, graph, utils
+from keras_roots.compression import litert_files
 from keras_roots.compression.evaluation import Evaluation, Metric
 from keras_roots.compression.meet_budget import (
     QUANTIZATIONS,
     carry_out,
-    export_bytes,
     meet_budget,
     resolve_target,
 )
 from keras_roots.compression.options import JUDGES, WAYS, resolve_judge
-from keras_roots.compression.plan import COSTS, CompressionPlan
+from keras_roots.compression.plan import COSTS
 from keras_roots.compression.planner import plan_compression
+from keras_roots.compression.result import Compressed
 from keras_roots.convolutions import Layers, Samples
 from keras_roots.profiling import profile
-from keras_roots.utils import checks, format_rows
+from keras_roots.utils import checks
 
 _AUTO = "auto"
-_RUNS = 200  # timed calls of each file
-COLUMNS = {
-    "name": "{}",
-    "quantize": "{}",
-    "agreement": "{:.2%}",
-    "error": "{:.2%}",
-    "metric": "{:.4g}",
-    "macs": "{:,}",
-    "params": "{:,}",
-    "bytes": "{:,}",
-    "ms": "{:.3f}",
-    "ratio": "{:.3f}",
-    "chosen": "{}",
-}
-_ALWAYS = ("name", "quantize", "chosen")
-
 Finetune = Callable[[keras.Model, keras.Model], keras.Model]
-
-
-@dataclasses.dataclass(frozen=True)
-class Compressed:
-    """A network that was made cheaper; prints as a table.
-
-    Attributes:
-        model: The network, in float32; the original itself where quantising alone is
-            best.
-        plan: Its groups and ranks; `None` where quantising alone is best.
-        quantize: How its file is quantised: `None` or `"int8"`.
-        tflite: Content of its LiteRT file; `None` where LiteRT's converter refuses the
-            network, which is allowed for with `cost="macs"`.
-        rows: A row of each file and of each stage between, in this order: `"original"`,
-            its float32 file; `"quantized"`, its int8 file, where that is allowed;
-            `"fitted"`, `"recalibrated"` and `"fine-tuned"`, Keras models; and
-            `"compressed"`, the file of the last that is kept. Each has `name`,
-            `quantize`; `agreement`, the top-1 agreement with the original on held-out
-            samples, `None` without a softmax; `error`, the relative squared error of
-            the outputs, and `errors` by output where there are several; `metric`, of
-            the Keras model; `macs`, `params`; of files also `bytes`, `ms`, and `ratio`
-            to the time of the original's.
-        chosen: Index of the row of the file that is returned.
-        original: The network that was compressed.
-        held_out: The samples that networks and files were compared on.
-    """
-
-    model: keras.Model
-    plan: CompressionPlan | None = dataclasses.field(repr=False)
-    quantize: str | None
-    tflite: bytes | None = dataclasses.field(repr=False)
-    rows: tuple[dict, ...]
-    chosen: int
-    original: keras.Model = dataclasses.field(repr=False)
-    held_out: Samples = dataclasses.field(repr=False)
-
-    @property
-    def ratio(self) -> float | None:
-        """Measured time over that of the original's float32 file."""
-        return self.rows[self.chosen].get("ratio")
-
-    @property
-    def agreement(self) -> float | None:
-        """Top-1 agreement of the file with the original on held-out samples."""
-        return self.rows[self.chosen]["agreement"]
-
-    @property
-    def error(self) -> float:
-        """Relative squared error of the file's outputs on held-out samples."""
-        return self.rows[self.chosen]["error"]
-
-    @property
-    def table(self) -> tuple[list[dict], dict[str, str]]:
-        """Rows as they are shown, and the columns with anything in them."""
-        rows = [
-            row
-            | {f"error {key}": value for key, value in row.get("errors", {}).items()}
-            for row in self.rows
-        ]
-        rows[self.chosen]["chosen"] = "<-"
-        columns = {}
-        for name, form in COLUMNS.items():
-            columns[name] = form
-            if name == "error":
-                errors = self.rows[0].get("errors", {})
-                columns |= {f"error {key}": form for key in errors}
-        used = {
-            name: form
-            for name, form in columns.items()
-            if name in _ALWAYS or any(row.get(name) is not None for row in rows)
-        }
-        return rows, used
-
-    def __str__(self) -> str:
-        return format_rows(*self.table, left=2)
-
-    def save_report(self, path: str | os.PathLike) -> None:
-        """Writes one HTML page: stages, layers, their spectra, outputs side by side.
-
-        Args:
-            path: File to write, which needs no other.
-
-        Raises:
-            OSError: The file cannot be written.
-        """
-        checks.path("path", path, required=True)
-        rows, columns = self.table
-        report.write_report(
-            path,
-            self.original,
-            self.model,
-            self.held_out,
-            facts={
-                "processor": benchmarking.processor(),
-                "versions": benchmarking.versions(),
-                "date": datetime.date.today().isoformat(),
-            },
-            stages=rows,
-            columns=columns,
-            chosen=self.chosen,
-            layers=() if self.plan is None else self.plan.layers,
-        )
 
 
 def compress(
@@ -271,22 +151,22 @@ def compress(
     if finetune is not None:
         small, row = _finetune(finetune, small, model, evaluation, say)
         stages = (*stages, row)
-    files = [_File("original", model, None, None)]
+    files = [litert_files.LiteRTFile("original", model, None, None)]
     if "int8" in allowed:
-        files.append(_File("quantized", model, None, "int8"))
+        files.append(litert_files.LiteRTFile("quantized", model, None, "int8"))
     if small is not model:
-        files.append(_File("compressed", small, plan, quantize))
+        files.append(litert_files.LiteRTFile("compressed", small, plan, quantize))
     required = {"original", files[-1].name} if cost == "latency" else ()
-    files = _exported(files, fitted, target, required, say)
+    files = litert_files.exported(files, fitted, target, required, say)
     rows = [
         evaluation.row(file.name, file.model, file.near(evaluation))
         | {"quantize": file.quantize}
         for file in files
     ]
-    for row, more in zip(rows, _measured(files, threads), strict=True):
+    for row, more in zip(rows, litert_files.measured(files, threads), strict=True):
         row |= more
     last = len(files) - 1
-    best = _best(rows, budget if cost == "latency" else None)
+    best = litert_files.best(rows, budget if cost == "latency" else None)
     if best != last:
         say(
             "the network is only quantised: outputs are off by "
@@ -307,7 +187,7 @@ def compress(
     )
 
 
-def check_saved(model: keras.Model) -> None:
+def _check_saved(model: keras.Model) -> None:
     """Checks that Keras saves and loads a model.
 
     Args:
@@ -350,9 +230,6 @@ def _check_target(target, cost) -> str:
 
 
 def _check_model(model, layers, ways):
-    if not isinstance(model, keras.Model):
-        raise ValueError(f"`model` must be a Keras model. Received: model={model!r}")
-    graph.check_built(model)
     inputs = [tuple(tensor.shape[1:]) for tensor in model.inputs]
     if any(None in shape for shape in inputs):
         raise ValueError(
@@ -362,7 +239,7 @@ def _check_model(model, layers, ways):
             f"Received: model={model.name!r} with inputs {inputs}"
         )
     _layers(model, layers, ways)
-    check_saved(model)
+    _check_saved(model)
 
 
 def _layers(model, layers, ways) -> dict:
@@ -416,81 +293,3 @@ def _check_finetuned(trained, student, teacher) -> keras.Model:
             + f" of {macs[0]:,} multiply-adds, where the student has {macs[1]:,}"
         )
     return trained
-
-
-@dataclasses.dataclass
-class _File:
-    """A LiteRT file to choose among."""
-
-    name: str
-    model: keras.Model
-    plan: CompressionPlan | None
-    quantize: str | None
-    content: bytes | None = None
-
-    def near(self, evaluation):
-        """How near its outputs are; those of its network where there is no file."""
-        if self.content is None:
-            return None
-        return evaluation.of_file(self.content)
-
-
-def _exported(files, samples, target, required, say) -> list[_File]:
-    """The files with their content; a quantised one that is refused is left out."""
-    found = []
-    for file in files:
-        try:
-            how = (file.quantize, samples, target)
-            file.content = export_bytes(file.model, *how)
-        except export.ExportError as error:
-            if file.name in required or (file.quantize and file.name != "quantized"):
-                raise
-            say(f"{file.name}: no file, {error}")
-            if file.name == "quantized":
-                continue
-        found.append(file)
-    return found
-
-
-def _measured(files, threads) -> list[dict]:
-    """Bytes and time of each file, measured in turns."""
-    rows, cases = [{} for _ in files], {}
-    with tempfile.TemporaryDirectory() as folder:
-        for index, each in enumerate(files):
-            if each.content is None:
-                continue
-            path = os.path.join(folder, f"{index}.tflite")
-            with open(path, "wb") as file:
-                file.write(each.content)
-            cases[each.name] = benchmarking.Case(path, threads=threads)
-        latencies = benchmarking.compare(cases, runs=_RUNS) if cases else []
-    timed = dict(zip(cases, latencies, strict=True))
-    for row, file in zip(rows, files, strict=True):
-        if file.name in timed:
-            latency = timed[file.name]
-            row["bytes"] = len(file.content)
-            row["ms"] = round(latency.median_ms, 4)
-            # Without a file of the original there is nothing to relate times to.
-            row["ratio"] = round(latency.ratio, 4) if "original" in timed else None
-    return rows
-
-
-def _best(rows, budget) -> int:
-    """The row whose file is returned: the nearest within the budget of time."""
-    last = len(rows) - 1
-    if budget is None:
-        return last
-
-    def counts(row) -> bool:
-        fast = row["ratio"] <= budget or row["ratio"] <= rows[last]["ratio"]
-        return row["name"] == "quantized" and fast
-
-    found = [last, *(index for index, row in enumerate(rows) if counts(row))]
-    return min(
-        found,
-        key=lambda index: (
-            -(rows[index]["metric"] or 0),
-            rows[index]["error"],
-            index,
-        ),
-    )
