@@ -1,12 +1,12 @@
 r"""Puts networks through every function: which work, which are refused, and why.
 
-A network of your own, on random photographs of the embedded data set:
+A network of your own, on the embedded handwritten digits, or the images of --dataset:
 
   keras-roots-check --networks=model.keras --output_dir=runs/checked
 
 and those that the page of networks shows:
 
-  keras-roots-check --dataset=imagenette/160px-v2 --image_size=96 \
+  keras-roots-check --dataset=imagenette/160px-v2 --image_size=96 --samples=24 \
       --networks=keras.applications.EfficientNetV2B0,examples.unet --output_dir=results
 
 Each network is copied, decomposed at full rank and rewritten, which must not change its
@@ -51,6 +51,12 @@ class Sweep:
     budget: float = option(
         0.5, "Part of the multiply-adds that the compressed network may keep."
     )
+    samples: int = option(
+        100,
+        "Training images of the data set to fit to, to calibrate with and to compare "
+        "outputs on.",
+        least=2,
+    )
     output_dir: str | None = option(None, "Folder for the table; required.")
 
     def __post_init__(self):
@@ -62,7 +68,7 @@ def main(given) -> None:
     """Checks the networks that the flags name, and writes the table."""
     asked = given[Sweep]
     dataset = given[Location].open()
-    photographs = dataset.train.sample(reports.SWEEP_IMAGES, dataset.image_size, 0)
+    photographs = dataset.train.sample(asked.samples, dataset.image_size, 0)
     folder = Path(asked.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     csv = folder / "networks.csv"

@@ -19,7 +19,6 @@ from keras_roots.training.reports.delivery import (
 from keras_roots.training.reports.paper_counts import print_tables, tables
 from keras_roots.training.reports.planning import compare_orders, time_planning
 from keras_roots.training.reports.release import release, write_cards
-from keras_roots.training.reports.sweep import IMAGES as SWEEP_IMAGES
 from keras_roots.training.reports.sweep import render as render_sweep
 from keras_roots.training.reports.sweep import sweep_networks
 from keras_roots.training.reports.throughput import (
@@ -31,7 +30,6 @@ from keras_roots.training.reports.trainees import make_trainees
 __all__ = [
     "DATASET",
     "RANKED",
-    "SWEEP_IMAGES",
     "analyse",
     "compare_orders",
     "deliver",

@@ -19,7 +19,6 @@ from keras_roots.training.runs import quiet
 from keras_roots.utils import checks, markdown_rows
 
 WORKS, REFUSED, WRONG, CRASHED = "works", "refused", "wrong", "crashed"
-IMAGES = 24  # sample images for fitting and calibration
 _EXACT = 1e-4  # relative squared error of what must change nothing
 _SHOWN = 400  # characters of a message
 
@@ -292,6 +291,6 @@ def _error(expected, found) -> float:
 def _resized(photographs, shape) -> np.ndarray:
     """Images of the shape of an input, in grey where it has one channel."""
     height, width, channels = shape
-    resized = keras.ops.image.resize(photographs[:IMAGES], (height, width))
+    resized = keras.ops.image.resize(photographs, (height, width))
     images = np.asarray(keras.ops.convert_to_numpy(resized), "float32")
     return images.mean(axis=-1, keepdims=True) if channels == 1 else images
