@@ -37,6 +37,7 @@ def test_links_to_files_lead_somewhere(path):
         ("docs/experiments.md", "experiments/frontier.md"),
         ("docs/experiments.md", "experiments/pointwise.md"),
         ("docs/experiments.md", "experiments/rootify.md"),
+        ("docs/networks.md", "networks.md"),
         ("docs/your-network.md", "optimize/root_resnet20-qat.md"),
         ("docs/your-network.md", "optimize/root_resnet20-prune.md"),
         ("docs/your-network.md", "optimize/root_resnet20-cluster.md"),
