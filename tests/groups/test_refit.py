@@ -98,10 +98,9 @@ def test_weights_that_are_no_numbers_are_named(how):
     model = _responsive()
     middle = model.get_layer("middle")
     middle.set_weights([np.full(w.shape, np.nan) for w in middle.get_weights()])
+    images = helpers.pixels(2, 16) if how == "responses" else None
     with pytest.raises(ValueError, match="`model` must .* layer 'middle'"):
-        rootify(
-            model, 2, layers=["middle"], carry_over=how, images=helpers.pixels(2, 16)
-        )
+        rootify(model, 2, layers=["middle"], carry_over=how, images=images)
 
 
 def test_responses_that_are_no_numbers_are_named():

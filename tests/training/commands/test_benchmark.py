@@ -41,7 +41,7 @@ def test_networks_of_another_size_are_refused(tmp_path):
     for given in ({"files": (str(path),)}, {"models": (str(path),)}):
         targets = benchmark.Targets(**given, image_size=9)
         (case,) = benchmark.Ways().cases(targets).values()
-        with pytest.raises(ValueError, match=r"must fit the model's, \(8, 8, 3\)"):
+        with pytest.raises(ValueError, match=r"unknown sides .*, \(8, 8, 3\)"):
             find_model(case)
 
 
