@@ -1,8 +1,8 @@
 """Filter groups and ranks together, layer by layer, for one budget."""
 
 from keras_roots.compression.compress import compress
-from keras_roots.compression.evaluation import Evaluation
-from keras_roots.compression.fidelity import Fidelity, fidelity, is_softmax
+from keras_roots.compression.evaluation import Evaluation, flat, flat_columns
+from keras_roots.compression.fidelity import Fidelity, fidelity
 from keras_roots.compression.meet_budget import (
     QUANTIZATIONS,
     Met,
@@ -30,7 +30,8 @@ __all__ = [
     "carry_out",
     "compress",
     "fidelity",
-    "is_softmax",
+    "flat",
+    "flat_columns",
     "meet_budget",
     "plan_compression",
     "write_report",

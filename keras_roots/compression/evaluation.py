@@ -1,6 +1,6 @@
 """What stages of a compression are worth: outputs, the user's metric, counted costs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -118,3 +118,24 @@ class Evaluation:
             row["errors"] = {output.name: output.error for output in near.outputs}
         row |= {"metric": self.metric(model)}
         return row | {"macs": counted.macs, "params": counted.params}
+
+
+def flat(row: Mapping) -> dict:
+    """Returns a row of `Evaluation` with a column for the error of each output."""
+    errors = {f"error {name}": value for name, value in row.get("errors", {}).items()}
+    return {name: value for name, value in row.items() if name != "errors"} | errors
+
+
+def flat_columns(columns: Mapping[str, str], rows: Sequence[Mapping]) -> dict[str, str]:
+    """Returns columns with those of `flat` after the error of all outputs.
+
+    Args:
+        columns: Columns with the format of their values.
+        rows: Rows of `Evaluation`, of one network.
+    """
+    found = {}
+    for name, form in columns.items():
+        found[name] = form
+        if name == "error":
+            found |= {f"error {output}": form for output in rows[0].get("errors", {})}
+    return found

@@ -6,9 +6,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_roots.export import LiteRTModel
-
-_CERTAIN = 1e-3  # how far sums of probabilities may be from one
+from keras_roots.export import LiteRTModel, is_softmax
 
 
 class OutputFidelity(NamedTuple):
@@ -64,16 +62,6 @@ def output_names(model: keras.Model) -> list[str]:
     if len(names) == len(model.outputs) == len(set(names)):
         return list(names)
     return [f"output {index}" for index in range(len(model.outputs))]
-
-
-def is_softmax(values: np.ndarray) -> bool:
-    """Tells whether an output is probabilities of classes, along its last axis.
-
-    Args:
-        values: The output for some samples, `(n, ...)`.
-    """
-    several = values.ndim > 1 and values.shape[-1] > 1 and (values >= 0).all()
-    return several and np.allclose(values.sum(axis=-1), 1, atol=_CERTAIN)
 
 
 def file_outputs(tflite: bytes, inputs, threads: int = 1) -> list[np.ndarray]:

@@ -8,8 +8,9 @@ import numpy as np
 
 from keras_roots import graph, utils
 from keras_roots.compression import html
-from keras_roots.compression.fidelity import is_softmax, output_names
+from keras_roots.compression.fidelity import output_names
 from keras_roots.convolutions import LayerPlan, Samples
+from keras_roots.export import is_softmax
 from keras_roots.lowrank import RankAnalysis, rank_analysis
 from keras_roots.profiling import Profile, profile
 

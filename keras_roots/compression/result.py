@@ -8,6 +8,7 @@ import keras
 
 from keras_roots import benchmarking
 from keras_roots.compression import report
+from keras_roots.compression.evaluation import flat, flat_columns
 from keras_roots.compression.plan import CompressionPlan
 from keras_roots.convolutions import Samples
 from keras_roots.utils import checks, format_rows
@@ -80,21 +81,11 @@ class Compressed:
     @property
     def table(self) -> tuple[list[dict], dict[str, str]]:
         """Rows as they are shown, and the columns with anything in them."""
-        rows = [
-            row
-            | {f"error {key}": value for key, value in row.get("errors", {}).items()}
-            for row in self.rows
-        ]
+        rows = [flat(row) for row in self.rows]
         rows[self.chosen]["chosen"] = "<-"
-        columns = {}
-        for name, form in COLUMNS.items():
-            columns[name] = form
-            if name == "error":
-                errors = self.rows[0].get("errors", {})
-                columns |= {f"error {key}": form for key in errors}
         used = {
             name: form
-            for name, form in columns.items()
+            for name, form in flat_columns(COLUMNS, self.rows).items()
             if name in _ALWAYS or any(row.get(name) is not None for row in rows)
         }
         return rows, used

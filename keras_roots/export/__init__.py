@@ -1,6 +1,6 @@
 """Exports: SavedModel and LiteRT files, packing of groups, and their check."""
 
-from keras_roots.export.agreement import ExportError
+from keras_roots.export.agreement import ExportError, is_softmax
 from keras_roots.export.check import (
     ExportReport,
     reference_outputs,
@@ -79,6 +79,7 @@ __all__ = [
     "input_ranges",
     "input_shapes",
     "is_batch_norm",
+    "is_softmax",
     "merge_normalization",
     "merge_projections",
     "output_names",

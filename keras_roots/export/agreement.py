@@ -8,6 +8,7 @@ import numpy as np
 
 # float32 cannot resolve less of an output than this part of its largest value.
 _SMALLEST_RANGE = 1e-3
+_CERTAIN = 1e-3  # how far sums of probabilities may be from one
 
 
 class ExportError(ValueError):
@@ -115,6 +116,16 @@ def top1(ours: np.ndarray, theirs: np.ndarray) -> float | None:
     if theirs.ndim != 2 or theirs.shape[1] < 2:
         return None
     return float((ours.argmax(-1) == theirs.argmax(-1)).mean())
+
+
+def is_softmax(values: np.ndarray) -> bool:
+    """Tells whether an output is probabilities of classes, along its last axis.
+
+    Args:
+        values: The output for some samples, `(n, ...)`.
+    """
+    several = values.ndim > 1 and values.shape[-1] > 1 and (values >= 0).all()
+    return several and np.allclose(values.sum(axis=-1), 1, atol=_CERTAIN)
 
 
 def _range(output) -> float:

@@ -13,6 +13,7 @@ from keras_roots.export.agreement import (
     Agreement,
     ExportError,
     in_pairs,
+    is_softmax,
     measure,
     relative_error,
     top1,
@@ -156,7 +157,7 @@ def compare(
 def _check_quantized(index, ours, theirs):
     """Checks an output by the defaults, or warns of it."""
     error, same = relative_error(ours, theirs), top1(ours, theirs)
-    scores = _are_probabilities(theirs)
+    scores = theirs.ndim == 2 and is_softmax(theirs)
     span = 1.0 if scores else max(theirs.max(), 0) - min(theirs.min(), 0)
     if error <= NOTABLE_ERROR or np.abs(ours - theirs).max() <= span / _STEPS:
         return
@@ -198,10 +199,3 @@ def _warn_of_constants(pairs):
 
 def _constant(output) -> bool:
     return bool((output == output[:1]).all())
-
-
-def _are_probabilities(output) -> bool:
-    """Whether each row holds the probabilities of classes."""
-    if output.ndim != 2 or output.shape[1] < 2 or output.min() < 0:
-        return False
-    return bool(np.allclose(output.sum(-1), 1, atol=1e-3))

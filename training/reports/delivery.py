@@ -7,6 +7,7 @@ import keras_roots
 from keras_roots import benchmarking, compression, utils
 from keras_roots.export import ExportError
 from keras_roots.training import evaluation, runs
+from keras_roots.training.reports.compression import QUANTIZATIONS
 from keras_roots.training.reports.page import write_page
 from keras_roots.training.stages import Budget, Context, Outcome
 from keras_roots.utils import format_rows
@@ -14,7 +15,6 @@ from keras_roots.utils import format_rows
 FILE = "model.tflite"
 TABLE = "table.csv"
 BUDGET = "budget.csv"
-_QUANTIZATIONS = {"float32": None, "int8": "int8"}
 _BUDGET_COLUMNS = {
     "name": "{}",
     "quantize": "{}",
@@ -72,7 +72,7 @@ def deliver(outcome: Outcome, context: Context, budget: Budget) -> list[dict]:
     }
     targets = {"original": {}, "compressed": {}}
     for (name, kind), (model, path) in files.items():
-        quantize = _QUANTIZATIONS[kind]
+        quantize = QUANTIZATIONS[kind]
         keras_roots.export_tflite(model, path, quantize, images, optimize="latency")
         targets[name][kind] = path
     found = evaluation.measure(
@@ -88,7 +88,7 @@ def deliver(outcome: Outcome, context: Context, budget: Budget) -> list[dict]:
         rows.append(
             {
                 "name": name,
-                "quantize": _QUANTIZATIONS[kind] or "none",
+                "quantize": QUANTIZATIONS[kind] or "none",
                 **measured.columns("top1"),
                 "macs": counted.macs,
                 "params": counted.params,
@@ -175,34 +175,19 @@ def deliver_unlabelled(
         rows.append(row)
     shutil.copy(outcome.folder / last / runs.MODEL, outcome.folder / runs.MODEL)
     shutil.copy(cases["compressed"].target, outcome.folder / FILE)
-    flat = [_flat(row) | runs.describe() for row in rows]
+    flat = [compression.flat(row) | runs.describe() for row in rows]
     columns = dict.fromkeys(name for row in flat for name in row)
     flat = [{name: row.get(name) for name in columns} for row in flat]
     utils.write_csv(outcome.folder / TABLE, flat)
-    write_page(outcome, context, flat, _unlabelled_columns(rows))
+    shown = compression.flat_columns(_UNLABELLED_COLUMNS, rows)
+    write_page(outcome, context, flat, shown)
     return rows
 
 
 def render_unlabelled(rows: Sequence[Mapping]) -> str:
     """Returns the rows of `deliver_unlabelled` as a table for the terminal."""
-    return format_rows(list(map(_flat, rows)), _unlabelled_columns(rows), left=2)
-
-
-def _unlabelled_columns(rows) -> dict[str, str]:
-    """The columns, with one for the error of each output."""
-    columns = {}
-    for name, form in _UNLABELLED_COLUMNS.items():
-        columns[name] = form
-        if name == "error":
-            errors = rows[0].get("errors", {})
-            columns |= {f"error {output}": form for output in errors}
-    return columns
-
-
-def _flat(row) -> dict:
-    """A row with a column for the error of each output."""
-    errors = {f"error {name}": value for name, value in row.get("errors", {}).items()}
-    return {name: value for name, value in row.items() if name != "errors"} | errors
+    columns = compression.flat_columns(_UNLABELLED_COLUMNS, rows)
+    return format_rows([compression.flat(row) for row in rows], columns, left=2)
 
 
 def _last(outcome) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops
 
 from keras_roots import graph
-from keras_roots.compression import is_softmax
 from keras_roots.convolutions import Samples, runnable
+from keras_roots.export import is_softmax
 from keras_roots.training.trainer.distillation import Inference, divergence
 from keras_roots.utils import checks
 
