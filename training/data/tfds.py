@@ -134,5 +134,8 @@ def _stream(builder, split, seed):
     shards = tf.data.Dataset.from_tensor_slices(shuffled(columns, seed))
     stream = shards.interleave(read, cycle_length=16, num_parallel_calls=os.cpu_count())
     if seed is not None:
+        if not tf.executing_eagerly():
+            # Beside a global seed of 0, TensorFlow asks whether a tensor is 0 too.
+            tf.compat.v1.set_random_seed(1)
         stream = stream.shuffle(16_384, seed=seed, reshuffle_each_iteration=False)
     return stream.map(parse, num_parallel_calls=os.cpu_count())

@@ -1,5 +1,6 @@
 """Data sets of TensorFlow Datasets, made here without a download."""
 
+import functools
 import io
 
 import numpy as np
@@ -7,9 +8,13 @@ import pytest
 from PIL import Image
 
 from keras_roots.training.data import datasets
+from keras_roots.training.data.augment import get_augmentation
+from keras_roots.training.data.batches import train_batches
 
 
-def test_a_prepared_data_set_is_streamed(tmp_path, read_all):
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """Opens a prepared data set of 12 and 5 images, each of one grey."""
     tfds = pytest.importorskip("tensorflow_datasets")
 
     class Toy(tfds.core.GeneratorBasedBuilder):
@@ -32,12 +37,37 @@ def test_a_prepared_data_set_is_streamed(tmp_path, read_all):
         def _generate_examples(self):
             raise AssertionError
 
-    Toy(data_dir=tmp_path).download_and_prepare()
-    opened = datasets.open_dataset("toy", str(tmp_path), holdout=2)
+    folder = str(tmp_path_factory.mktemp("prepared"))
+    Toy(data_dir=folder).download_and_prepare()
+    return functools.partial(datasets.open_dataset, "toy", folder)
+
+
+def test_a_prepared_data_set_is_streamed(toy, read_all):
+    opened = toy(holdout=2)
     assert (opened.train.count, opened.evaluation.count) == (10, 2)
     images, labels = read_all(opened.test, size=16)
     assert sorted(images[:, 0, 0, 0]) == [0, 20, 40, 60, 80]
     np.testing.assert_array_equal(images[:, 0, 0, 0] / 20 % 3, labels)
+
+
+@pytest.mark.parametrize("global_seed", [0, 7])
+def test_epochs_of_a_stream_are_in_orders_of_their_own(toy, global_seed):
+    tf = pytest.importorskip("tensorflow")
+    tf.random.set_seed(global_seed)
+    batches = train_batches(
+        toy().train,
+        augmentation=get_augmentation("none"),
+        batch_size=12,
+        image_size=16,
+        classes=3,
+        fill=np.zeros(3, "float32"),
+        epochs=range(2),
+        seed=0,
+    )
+    greys = [images.numpy()[:, 0, 0, 0] for images, _ in batches]
+    assert len(greys) == 2 and list(greys[0]) != list(greys[1])
+    for each in greys:
+        assert sorted(each) == [20 * i for i in range(12)]
 
 
 @pytest.fixture
