@@ -117,6 +117,7 @@ _NEEDS = {
     "group_lasso": "sparsify",
     "sparsity": "sparsify",
     "distillation": "finetune",
+    "distillation_only": "finetune",
     "shrink_every": "finetune",
 }
 # Flags of ranks for themselves, and of a budget for groups and ranks.
@@ -131,6 +132,7 @@ _ALSO_OF_LABELS = (
     "sparsify_epochs",
     "sparsify_learning_rate",
     "distillation",
+    "distillation_only",
     "shrink_every",
     "shrink_error",
 )

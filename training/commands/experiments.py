@@ -19,10 +19,17 @@ rows of a table can be run on several machines, one after the other.
   pointwise  low ranks for the 1x1s of a network with filter groups, with and without
              force
   frontier   groups, forces, low ranks, pruning and int8 together: error against latency
-  distillation  what training without labels wins back, at several parts of the
-             multiply-adds
+  distillation  what training wins back of a network made cheaper, without labels and
+             with them, at several parts of the multiply-adds and of the time
 
-Networks are trained and measured on CIFAR-10, which TensorFlow Datasets downloads.
+Networks are trained and measured on CIFAR-10, which TensorFlow Datasets downloads. The
+table of distillation takes any trained networks, and keeps the lines of others:
+
+  keras-roots-experiments --table=distillation --networks=runs/googlenet \
+      --dataset=imagenette/160px-v2 --runs=runs/experiments --output_dir=results
+
+A row whose budget cannot be met says so; it is tried again once its folder is removed.
+--measure measures times anew, on a quiet machine, of rows that are done.
 """
 
 import dataclasses
@@ -48,6 +55,11 @@ class Choice:
         repeated=True,
     )
     runs: str | None = option(None, "Folder for everything that the rows write.")
+    networks: tuple[str, ...] = option(
+        (),
+        "Networks of the table of distillation, in place of its own: released for "
+        "--dataset, .keras files, or folders of trainings; separated by commas.",
+    )
     only: str | None = option(
         None, "Regular expression for the whole names of the rows to run."
     )
@@ -57,6 +69,9 @@ class Choice:
         least=0,
     )
     render: bool = option(False, "Whether to write what is done, and run nothing.")
+    measure: bool = option(
+        False, "Whether to measure times anew of what is done, and run nothing."
+    )
 
 
 def main(given) -> None:
@@ -64,28 +79,45 @@ def main(given) -> None:
     choice, run_ = given[Choice], given[TrainingRun]
     if not choice.runs or not run_.output_dir:
         raise ValueError("--runs and --output_dir are required: folders")
-    for name in choice.table:
-        experiments.chosen_rows(experiments.TABLES[name], choice.only)
-    dataset = None
-    if not choice.render:
-        where = given[Location]
-        if not given.present("dataset"):
-            where = dataclasses.replace(where, dataset=DATASET)
-        dataset = where.open()
+    if choice.render and choice.measure:
+        raise ValueError("Give --render or --measure, not both")
+    where = given[Location]
+    if not given.present("dataset"):
+        where = dataclasses.replace(where, dataset=DATASET)
+    tables = {name: _table(name, choice, where.dataset) for name in choice.table}
+    for table in tables.values():
+        experiments.chosen_rows(table, choice.only)
+    dataset = None if choice.render else where.open()
     Path(run_.output_dir).mkdir(parents=True, exist_ok=True)
-    for name in choice.table:
-        table, folder = experiments.TABLES[name], Path(choice.runs, name)
+    for name, table in tables.items():
+        folder = Path(choice.runs, name)
         if dataset is not None:
             context = dataclasses.replace(
                 run_.context(dataset), folder=folder, shared=choice.runs
             )
-            experiments.run(table, context, choice.only, choice.epochs)
+            if choice.measure:
+                experiments.measure(table, context, again=True)
+            else:
+                experiments.run(table, context, choice.only, choice.epochs)
         written = experiments.write(name, table, folder, run_.output_dir)
         print(f"\n{written[1].read_text()}")
         for line in experiments.missing(table, folder):
             print(f"missing: {line}")
         for path in written:
             print(path)
+
+
+def _table(name, choice, dataset) -> experiments.Table:
+    table = experiments.TABLES[name]
+    if not choice.networks:
+        return table
+    if table.of_networks is None:
+        able = [n for n, t in experiments.TABLES.items() if t.of_networks is not None]
+        raise ValueError(
+            f"`networks` needs `table` to be of {able}: the others have networks of "
+            f"their own. Received: networks={choice.networks}, table={name!r}"
+        )
+    return table.of_networks(choice.networks, dataset)
 
 
 run = flags.command(main, __doc__, Location, TrainingRun, Choice)

@@ -9,6 +9,7 @@ from keras_roots.training.experiments import (
 from keras_roots.training.experiments.tables import (
     Table,
     chosen_rows,
+    measure,
     missing,
     run,
     write,
@@ -21,4 +22,4 @@ TABLES = {
     "distillation": distillation.TABLE,
 }
 
-__all__ = ["TABLES", "Table", "chosen_rows", "missing", "run", "write"]
+__all__ = ["TABLES", "Table", "chosen_rows", "measure", "missing", "run", "write"]

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import keras
 
+from keras_roots import utils
 from keras_roots.models import NetworkName
 from keras_roots.training import networks, stages, trainer
 from keras_roots.training.stages import Context, Outcome, Stage
 from keras_roots.training.trainer import Recipe, get_recipe
+
+_REFUSED = "refused.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +21,8 @@ class Row:
 
     Attributes:
         name: Its name, and that of its folder.
-        network: Registry name of the network that it starts from, with its groups.
+        network: Registry name of the network that it starts from, with its groups; or
+            the path of a `.keras` file.
         weights: Released weights that it starts from; `None` for random ones.
         stages: Its stages, in order.
         labels: First columns of its line in the table.
@@ -36,7 +40,10 @@ class Row:
 
 
 def run_row(row: Row, context: Context, epochs: int | None = None) -> None:
-    """Runs the stages of a row that are not done.
+    """Runs the stages of a row that are not done, until a budget cannot be met.
+
+    What can be is then kept in the row's folder, and the row is not tried again until
+    that is removed.
 
     Args:
         row: The row.
@@ -55,10 +62,13 @@ def run_row(row: Row, context: Context, epochs: int | None = None) -> None:
         if stage is None:
             break
         chosen.append(stage)
-    if not chosen:
+    folder = Path(context.folder, row.name)
+    if not chosen or refusal(folder):
         return
 
     def start() -> keras.Model:
+        if row.network.endswith(".keras"):
+            return utils.load_model(row.network)
         name = NetworkName.parse(row.network)
         trainer.set_seed(context.seed)
         network = networks.Zoo(model=name.model, weights=row.weights, **name.arguments)
@@ -66,10 +76,27 @@ def run_row(row: Row, context: Context, epochs: int | None = None) -> None:
 
     own = dataclasses.replace(
         context,
-        folder=Path(context.folder, row.name),
+        folder=folder,
         say=lambda line: context.say(f"{row.name}, {line}"),
     )
-    stages.run(chosen, own, start, {"network": row.network, "weights": row.weights})
+    config = {"network": row.network, "weights": row.weights}
+    try:
+        stages.run(chosen, own, start, config)
+    except ValueError as error:
+        if not str(error).startswith("`budget` "):
+            raise
+        own.say(str(error))
+        utils.write_text(folder / _REFUSED, f"{error}\n")
+
+
+def refusal(folder: Path) -> str | None:
+    """Returns why a row's budget cannot be met, `None` if nothing says so.
+
+    Args:
+        folder: Folder of the row.
+    """
+    path = folder / _REFUSED
+    return path.read_text().strip() if path.exists() else None
 
 
 def error_of(result: Mapping) -> float | None:
@@ -82,15 +109,16 @@ def rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def falling(model: str, epochs: int) -> Recipe:
-    """Returns the recipe of a network on CIFAR-10 for training on from trained weights.
+def falling(model: str, epochs: int, dataset: str = "cifar10") -> Recipe:
+    """Returns the recipe of a network for training on from trained weights.
 
     Args:
-        model: Registry name.
+        model: Registry name; another one has the data set's recipe.
         epochs: Passes over the training images, over which the learning rate falls to
             zero, from a fifth of the recipe's.
+        dataset: Name of the data set.
     """
-    return _short(model, epochs, 5, 0.0)
+    return _short(model, dataset, epochs, 5, 0.0)
 
 
 def rising(model: str, epochs: int) -> Recipe:
@@ -100,14 +128,14 @@ def rising(model: str, epochs: int) -> Recipe:
         model: Registry name.
         epochs: Passes over the training images.
     """
-    return _short(model, epochs, 1, 0.25)
+    return _short(model, "cifar10", epochs, 1, 0.25)
 
 
-def _short(model, epochs, divisor, warmup) -> Recipe:
-    rate = get_recipe(model, "cifar10").learning_rate / divisor
+def _short(model, dataset, epochs, divisor, warmup) -> Recipe:
+    rate = get_recipe(model, dataset).learning_rate / divisor
     return get_recipe(
         model,
-        "cifar10",
+        dataset,
         epochs=epochs,
         learning_rate=rate,
         schedule="one_cycle",

@@ -12,7 +12,7 @@ import keras
 
 from keras_roots import utils
 from keras_roots.training import data
-from keras_roots.training.experiments.rows import Row, run_row
+from keras_roots.training.experiments.rows import Row, refusal, run_row
 from keras_roots.training.stages import Context, Outcome
 from keras_roots.utils import markdown_rows
 
@@ -36,6 +36,10 @@ class Table:
             any, it is drawn of the lines that there are.
         measure: Function of the networks of all rows, by the row's name, and of the
             data set to further columns of each, for what has to be measured in turns.
+        of_networks: Function of names or files of networks and the name of a data set
+            to the table of those. Each network stands for itself: lines of rows that
+            the table has not stay, and rows that are done are measured without the
+            others. `None` for a table of the networks that it has.
     """
 
     rows: tuple[Row, ...]
@@ -46,6 +50,7 @@ class Table:
     measure: (
         Callable[[Mapping[str, keras.Model], data.Dataset], Mapping[str, dict]] | None
     ) = None
+    of_networks: Callable[[Sequence[str], str], "Table"] | None = None
 
 
 def run(
@@ -54,7 +59,7 @@ def run(
     only: str | None = None,
     epochs: int | None = None,
 ) -> None:
-    """Runs the rows that are not done; measures in turns once all are.
+    """Runs the rows that are not done, and then measures in turns what is not.
 
     Args:
         table: The table.
@@ -70,7 +75,7 @@ def run(
     """
     for row in chosen_rows(table, only):
         run_row(row, context, epochs)
-    _measure(table, context)
+    measure(table, context)
 
 
 def chosen_rows(table: Table, only: str | None) -> list[Row]:
@@ -100,8 +105,8 @@ def chosen_rows(table: Table, only: str | None) -> list[Row]:
 
 
 def missing(table: Table, folder: str | os.PathLike) -> list[str]:
-    """Returns lines that say which rows lack which stages."""
-    every = _outcomes(table, folder)
+    """Returns lines that say which rows lack which stages, if they can have them."""
+    every = _possible(table, folder)
     return [f"{o.folder.name}: {', '.join(o.missing)}" for o in every if o.missing]
 
 
@@ -159,7 +164,8 @@ def lines(
             stage that is done in the folder.
 
     Returns:
-        Values by column, in the table's order; rows without a line are left out.
+        Values by column, in the table's order; rows without a line are left out. Behind
+        them lines that stay of other networks.
 
     Raises:
         OSError: A file cannot be read.
@@ -175,7 +181,10 @@ def lines(
                 | figures.get(name, {})
                 | {column: last.get(column) for column in _ORIGIN}
             )
-    return [found[row.name] for row in table.rows if row.name in found]
+    names = [row.name for row in table.rows if row.name in found]
+    if table.of_networks is not None:
+        names += [name for name in found if name and name not in names]
+    return [found[name] for name in names]
 
 
 def markdown(table: Table, rows: Sequence[Mapping]) -> str:
@@ -183,8 +192,33 @@ def markdown(table: Table, rows: Sequence[Mapping]) -> str:
     return markdown_rows(rows, table.shown) + "\n"
 
 
+def measure(table: Table, context: Context, again: bool = False) -> None:
+    """Measures rows in turns, once all are done.
+
+    Args:
+        table: The table. With `of_networks`, those of its rows are measured that are
+            done.
+        context: Where they were run.
+        again: Whether to measure what has been measured already.
+    """
+    if table.measure is None:
+        return
+    folder = Path(context.folder)
+    every = _possible(table, folder)
+    done = {o.folder.name: o for o in every if not o.missing}
+    if len(done) < len(every) and table.of_networks is None:
+        return
+    known = measured(folder)
+    if not done or (not again and set(done) <= set(known)):
+        return
+    context.say(f"measuring {len(done)} networks in turns")
+    models = {name: o.model(o.names[-1]) for name, o in done.items()}
+    found = known | dict(table.measure(models, context.dataset))
+    utils.write_text(folder / _MEASURED, json.dumps(found, indent=2) + "\n")
+
+
 def measured(folder: str | os.PathLike) -> dict[str, dict]:
-    """Returns what was measured of all rows, by the row's name; empty before that.
+    """Returns what was measured of rows, by the row's name; empty before that.
 
     Args:
         folder: Folder of the rows.
@@ -195,6 +229,10 @@ def measured(folder: str | os.PathLike) -> dict[str, dict]:
 
 def _outcomes(table, folder) -> list[Outcome]:
     return [row.outcome(Path(folder)) for row in table.rows]
+
+
+def _possible(table, folder) -> list[Outcome]:
+    return [o for o in _outcomes(table, folder) if refusal(o.folder) is None]
 
 
 def _read_lines(path) -> list[dict]:
@@ -211,16 +249,3 @@ def _is_drawable(table, rows) -> bool:
         for row in table.rows
         for column in table.drawn
     )
-
-
-def _measure(table, context):
-    folder = Path(context.folder)
-    every = _outcomes(table, folder)
-    if table.measure is None or any(outcome.missing for outcome in every):
-        return
-    if set(measured(folder)) == {row.name for row in table.rows}:
-        return
-    context.say("all rows are done: measuring them in turns")
-    models = {o.folder.name: o.model(o.names[-1]) for o in every}
-    found = table.measure(models, context.dataset)
-    utils.write_text(folder / _MEASURED, json.dumps(found, indent=2) + "\n")

@@ -23,6 +23,9 @@ class FineTuning:
         least=0,
     )
     temperature: float = option(2.0, "Temperature of the distillation.", least=0.1)
+    distillation_only: bool = option(
+        False, "Whether the original's outputs teach alone, without the labels."
+    )
     shrink_every: int = option(
         0,
         "Epochs of fine-tuning after which layers are shrunk further, 0: never.",
@@ -38,15 +41,22 @@ class FineTune(Train):
     Attributes:
         settings: What goes with the training.
         teacher: Name of the stage whose model is the original.
+        start: Name of the stage whose model is trained; `None` for the stage before.
     """
 
     name: str = "finetune"
     settings: FineTuning = FineTuning()
     teacher: str = "baseline"
+    start: str | None = None
 
     def check(self):
         """As for every stage."""
         utils.checks.part("shrink_error", self.settings.shrink_error)
+        if self.settings.distillation_only and not self.settings.distillation:
+            raise ValueError(
+                "`distillation_only` needs a distillation above 0. "
+                f"Received: distillation={self.settings.distillation}"
+            )
         if self.settings.shrink_every and self.recipe.ema:
             raise ValueError(
                 "`shrink_every` cannot be combined with a moving average of the "
@@ -66,6 +76,7 @@ class FineTune(Train):
             weight,
             self.settings.temperature,
             images=context.sample(teacher, trainer.STATISTICS),
+            alone=self.settings.distillation_only,
         )
 
     def run(self, model, folder, context):
@@ -74,6 +85,8 @@ class FineTune(Train):
         BatchNormalization's moving statistics, which lag behind the weights in a short
         training, are estimated anew before and after it.
         """
+        if self.start is not None:
+            model = utils.load_model(Path(context.folder, self.start, MODEL))
         images = context.sample(model, trainer.STATISTICS)
         model, state = recalibrate(model, images), None
         for segment, until in enumerate(self._segments()):
@@ -96,7 +109,11 @@ class FineTune(Train):
             model = utils.load_model(shrunk)
             state = own / "shrunk.weights.h5"
         seconds = sum(map(trainer.seconds, [folder, *folder.glob("segment*")]))
-        extra = {"epochs": self.recipe.epochs, "seconds": round(seconds, 1)}
+        extra = {
+            "epochs": self.recipe.epochs,
+            "train_images": context.dataset.train.count,
+            "seconds": round(seconds, 1),
+        }
         return recalibrate(model, images), extra
 
     def _segments(self) -> list[int]:

@@ -42,23 +42,27 @@ class Distillation(keras.layers.Layer):
     Args:
         weight: Weight of this loss; that of the labels' is 1.
         temperature: As for `divergence`.
+        alone: Whether nothing else teaches: no gradient passes of a loss that is
+            computed behind this layer, as the labels' is.
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, weight=1.0, temperature=2.0, **kwargs):
+    def __init__(self, weight=1.0, temperature=2.0, alone=False, **kwargs):
         super().__init__(**kwargs)
         self.weight = weight
         self.temperature = temperature
+        self.alone = alone
 
     def call(self, inputs):
         """Takes (student's logits, teacher's logits), both `(batch, classes)`."""
         distances = divergence(*inputs, self.temperature)
         self.add_loss(self.weight * ops.mean(distances))
-        return inputs[0]
+        return ops.stop_gradient(inputs[0]) if self.alone else inputs[0]
 
     def get_config(self):
         """Returns the arguments."""
-        own = {"weight": self.weight, "temperature": self.temperature}
+        names = ("weight", "temperature", "alone")
+        own = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **own}
 
 
@@ -92,6 +96,7 @@ def with_teacher(
     temperature: float = 2.0,
     *,
     images: np.ndarray,
+    alone: bool = False,
 ) -> keras.Model:
     """Returns a model of the student's layers that learns from a teacher as well.
 
@@ -108,6 +113,7 @@ def with_teacher(
         temperature: As for `divergence`.
         images: Training images `(n, height, width, channels)` as the teacher takes
             them, a few hundred, for its statistics.
+        alone: Whether the teacher teaches alone, without the labels.
 
     Raises:
         ValueError: Inputs or classes of the two differ, or the teacher is no
@@ -123,6 +129,7 @@ def with_teacher(
     prepared.trainable = False
     silent = Inference(prepared, dtype="float32", name="teacher")
     inputs = student.inputs[0]
-    layer = Distillation(weight, temperature, dtype="float32", name="distillation")
+    how = {"weight": weight, "temperature": temperature, "alone": alone}
+    layer = Distillation(**how, dtype="float32", name="distillation")
     outputs = layer([student.outputs[0], silent(inputs)])
     return keras.Model(inputs, outputs, name=student.name)

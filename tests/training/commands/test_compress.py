@@ -135,6 +135,7 @@ def test_what_needs_a_budget(flag):
     [
         (["--sparsity=0.5"], "--sparsity needs --sparsify_epochs"),
         (["--distillation=1", "--finetune_epochs=0"], "needs --finetune_epochs"),
+        (["--distillation_only", "--finetune_epochs=0"], "needs --finetune_epochs"),
         (["--from_scratch", "--from=a.keras"], "not both"),
         (["--stage=sparsify"], "--stage=sparsify needs --sparsify_epochs"),
         (["--stage=quantise"], "`stage` must be of"),
@@ -176,7 +177,14 @@ def test_without_labels_outputs_are_matched():
 
 @pytest.mark.parametrize(
     "flag",
-    ["dataset=cifar10", "holdout=5", "epochs=3", "force_strength=1", "distillation=1"],
+    [
+        "dataset=cifar10",
+        "holdout=5",
+        "epochs=3",
+        "force_strength=1",
+        "distillation=1",
+        "distillation_only",
+    ],
 )
 def test_what_needs_labels_is_refused_without(flag):
     name = flag.split("=")[0]

@@ -70,6 +70,14 @@ experiments.run()
             ["--render", "--runs=r", "--output_dir=out"],
             "`runs` must be a folder with rows that are done",
         ),
+        (
+            ["--networks=root_nin:1", "--runs=r", "--output_dir=out"],
+            r"`networks` needs `table` to be of \['distillation'\].*'pointwise'",
+        ),
+        (
+            ["--render", "--measure", "--runs=r", "--output_dir=out"],
+            "Give --render or --measure, not both",
+        ),
     ],
 )
 def test_flags_that_are_impossible(arguments, message, tmp_path, monkeypatch):
@@ -77,3 +85,32 @@ def test_flags_that_are_impossible(arguments, message, tmp_path, monkeypatch):
     given = flags.parse(experiments.run.classes, ["--table=pointwise", *arguments])
     with pytest.raises(ValueError, match=message):
         experiments.main(given)
+
+
+def test_networks_of_the_user(tmp_path, monkeypatch):
+    """A table of a file is run, and measured again without being run."""
+    pytest.importorskip("ai_edge_litert")
+    monkeypatch.chdir(tmp_path)
+    helpers.convolutions().save("own.keras")
+    helpers.colours("colours.npz", train=80)
+    arguments = ["--table=distillation", "--networks=own.keras", "--only=own"]
+    arguments += ["--dataset=colours.npz", "--runs=r", "--output_dir=out"]
+    path = tmp_path / "out" / "experiments" / "distillation.csv"
+
+    def lines(*more):
+        given = flags.parse(experiments.run.classes, [*arguments, *more])
+        experiments.main(given)
+        return helpers.read_rows(path)
+
+    (line,) = lines()
+    assert (line["row"], line["network"], line["images"]) == ("own", "own", "12")
+    header, own = path.read_text().splitlines()
+    path.write_text(f"{header}\n{own}\n{own.replace('own', 'nin')}\n")
+    result = tmp_path / "r" / "distillation" / "own" / "baseline" / "result.json"
+    before, measured = result.stat().st_mtime_ns, tmp_path / "r/distillation"
+    (measured / "measured.json").write_text('{"own": {"float32_ms": -1}}')
+    assert lines()[0]["float32_ms"] == "-1"
+    again, other = lines("--measure")
+    assert float(again["float32_ms"]) > 0
+    assert (other["row"], other["error"]) == ("nin", line["error"])
+    assert result.stat().st_mtime_ns == before

@@ -3,6 +3,7 @@
 import dataclasses
 
 import helpers
+import numpy as np
 import pytest
 from small_stages import Biased
 
@@ -89,6 +90,48 @@ def test_a_row_without_a_stage_that_runs(context, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+@dataclasses.dataclass(frozen=True)
+class Refusing(Biased):
+    """A stage that raises what it is given."""
+
+    words: str = ""
+
+    def run(self, model, folder, context):
+        raise ValueError(self.words)
+
+
+def test_a_budget_that_cannot_be_met_ends_its_row(context, tmp_path, said):
+    words = "`budget` cannot be met: 0.3 at least. Received: budget=0.2"
+    first, second = row().stages
+    stages = (first, Refusing("cheaper", words=words), second)
+    refused = dataclasses.replace(row(), stages=stages)
+    run_row(refused, context)
+    assert said[-1] == f"a, {words}"
+    assert rows.refusal(tmp_path / "a") == words
+    assert refused.outcome(tmp_path).done == ["first"]
+    said.clear()
+    run_row(refused, context)
+    assert not said  # it is not tried again
+    assert rows.refusal(tmp_path / "b") is None
+    other = dataclasses.replace(
+        refused, name="b", stages=(first, Refusing("cheaper", words="`layers` must"))
+    )
+    with pytest.raises(ValueError, match="`layers` must"):
+        run_row(other, context)
+    assert rows.refusal(tmp_path / "b") is None
+
+
+def test_a_row_starts_from_a_file(context, start, tmp_path):
+    network = helpers.scores()
+    network.layers[-1].set_weights([network.get_weights()[0], np.array([4.0, 5.0])])
+    network.save(tmp_path / "own.keras")
+    path = str(tmp_path / "own.keras")
+    own = dataclasses.replace(row(), network=path, weights=None)
+    run_row(own, context)
+    assert not start
+    assert biases(own.outcome(tmp_path), "second") == [7, 8]
+
+
 def test_errors_as_columns_hold_them():
     assert error_of({"top1": 0.87654}) == 0.1235
     assert error_of({}) is None
@@ -108,5 +151,7 @@ def test_recipes_of_trained_and_of_random_weights():
             precision="mixed_bfloat16",
         )
     )
+    other = rows.falling("mine", 7, "imagenette/160px-v2")
+    assert (other.learning_rate, other.augmentation) == (0.05 / 5, "crop_mirror")
     rising = rows.rising("root_resnet20", 7)
     assert rising == dataclasses.replace(falling, learning_rate=0.1, warmup=0.25)

@@ -197,6 +197,51 @@ def test_networks_are_measured_together_once_all_are_done(context, tmp_path):
     assert len(calls) == 2
 
 
+def measuring(calls):
+    """A table of networks that stand for themselves, which are measured by name."""
+
+    def measure(models, dataset):
+        calls.append(list(models))
+        return {name: {"ms": len(calls)} for name in models}
+
+    return table(measure=measure, of_networks=lambda names, dataset: None)
+
+
+def test_networks_that_stand_for_themselves(context, tmp_path):
+    """They are measured as they are done, and lines of others stay."""
+    write_earlier(tmp_path, "row,label,ms\nother,O,7\na,A,8\n")
+    calls = []
+    own = measuring(calls)
+    tables.write("n", own, tmp_path / "none", tmp_path)
+    assert list(read_lines(tmp_path)) == ["a", "other"]
+    runs = tmp_path / "runs"
+    run(own, context, runs, "b", 0)
+    assert not calls
+    for _ in range(2):
+        run(own, context, runs, "b")
+    run(own, context, runs)
+    assert calls == [["b"], ["a", "b"]]
+    where = dataclasses.replace(context, folder=runs)
+    tables.measure(own, where)
+    assert len(calls) == 2
+    tables.measure(own, where, again=True)
+    assert calls[2:] == [["a", "b"]]
+    tables.write("n", own, runs, tmp_path)
+    times = {name: line["ms"] for name, line in read_lines(tmp_path).items()}
+    assert times == {"a": "3", "b": "3", "other": "7"}
+
+
+def test_rows_that_are_refused_are_not_missing(context, tmp_path):
+    calls = []
+    runs = tmp_path / "runs"
+    run(measuring(calls), context, runs, "b")
+    (runs / "a").mkdir()
+    (runs / "a" / "refused.txt").write_text("`budget` cannot be met\n")
+    assert tables.missing(measuring(calls), runs) == []
+    run(measuring(calls), context, runs)
+    assert calls == [["b"]]
+
+
 @pytest.mark.parametrize(
     ("only", "names"), [(None, ["a", "b"]), ("b", ["b"]), (".", ["a", "b"])]
 )

@@ -83,10 +83,35 @@ def test_the_teacher_decides(context, tmp_path):
     assert scores[20.0] > scores[0.0]
 
 
+def test_trainings_from_the_model_of_an_earlier_stage(context):
+    """Each starts from the decomposed network, whatever was trained in between."""
+    recipe = dataclasses.replace(RECIPE, learning_rate=1e-9, weight_decay=0.0)
+    decompose = Decompose(settings=Decomposition(error=0.3, recalibration_images=16))
+    course = [
+        Keep("baseline"),
+        decompose,
+        FineTune("far", recipe=RECIPE),
+        FineTune("near", recipe=recipe, start="decompose"),
+    ]
+    outcome = run(course, context, helpers.convolutions, {})
+    assert outcome.result("near")["train_images"] == 40
+    start, far, near = (
+        outcome.model(name).get_layer("wide").get_weights()[0]
+        for name in ("decompose", "far", "near")
+    )
+    np.testing.assert_allclose(near, start, atol=1e-6)
+    assert np.abs(far - start).max() > 1e-3
+
+
 @pytest.mark.parametrize(
     "settings, recipe, message",
     [
         ({"shrink_error": 0.0}, {}, "`shrink_error` must be"),
+        (
+            {"distillation_only": True},
+            {},
+            "`distillation_only` needs a distillation above 0.*distillation=None",
+        ),
         ({"shrink_every": 1}, {"ema": 0.9}, "cannot be combined with a moving average"),
     ],
 )

@@ -52,6 +52,30 @@ def test_the_loss_is_hintons(weight, temperature):
     assert "teacher" not in {v.path.split("/")[0] for v in model.trainable_variables}
 
 
+def test_a_teacher_that_teaches_alone():
+    """The labels' loss is shown, and moves nothing."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(6, 4, 4, 2)).astype("float32")
+    student, teacher = logits_(classifier()), classifier()
+    dropout = next(x for x in student.layers if isinstance(x, keras.layers.Dropout))
+    dropout.rate = 0.0  # so that both trainings are the same
+    start, found = student.get_weights(), []
+    for labels in ([0, 1, 2, 0, 1, 2], [2, 2, 2, 1, 0, 0]):
+        student.set_weights(start)
+        model = distillation.with_teacher(
+            student, teacher, RECIPE, images=images, alone=True
+        )
+        optimizer = keras.optimizers.SGD(0.1)
+        model.compile(optimizer, keras.losses.CategoricalCrossentropy(from_logits=True))
+        loss = model.train_on_batch(images, np.eye(3)[labels])
+        found.append((loss, student.get_weights()))
+    assert found[0][0] != found[1][0]
+    for one, two in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_array_equal(one, two)
+    moved = [np.abs(a - b).max() for a, b in zip(start, found[0][1], strict=True)]
+    assert max(moved) > 1e-3
+
+
 def test_a_student_nears_its_teacher():
     rng = np.random.default_rng(0)
     images = rng.normal(size=(64, 4, 4, 2)).astype("float32")
@@ -63,7 +87,7 @@ def test_a_student_nears_its_teacher():
     losses = history.history["loss"]
     assert losses[-1] < 0.5 * losses[0]
     copy = distillation.Distillation.from_config(layer.get_config())
-    assert (copy.weight, copy.temperature) == (1.0, 2.0)
+    assert (copy.weight, copy.temperature, copy.alone) == (1.0, 2.0, False)
 
 
 def test_a_teacher_is_in_inference_mode():
