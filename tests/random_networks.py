@@ -146,7 +146,8 @@ class _Builder:
             (2, self.scaling),
             (2, self.activation),
             (2, self.pooling),
-            (1, self.other_convolution),
+            (1.5, self.other_convolution),
+            (1, self.sequence),
             (1, self.shape),
             (1.5, self.operation),
             (1.5, self.residual),
@@ -206,10 +207,37 @@ class _Builder:
                 activation=self.function(),
             )
         elif self.maybe(0.5):
-            layer = layers.SeparableConv2D(4, size, padding="same")
-        else:
+            layer = layers.SeparableConv2D(
+                self.pick([4, 6]),
+                size,
+                padding="same",
+                use_bias=self.maybe(0.7),
+                activation=self.function(),
+            )
+        elif max(x.shape[1:3]) > 12 or self.maybe(0.5):
             layer = layers.Conv2DTranspose(5, size, 1 + self.maybe(0.3), "same")
+        else:
+            layer = layers.Conv2DTranspose(
+                4, 2, 2, use_bias=self.maybe(0.7), activation=self.function()
+            )
         return self.call(layer, x)
+
+    def sequence(self, x):
+        """A convolution along the positions of a map, one after the other."""
+        height, width, channels = x.shape[1:]
+        settings = {
+            "padding": self.pick(["same", "causal"]),
+            "use_bias": self.maybe(0.7),
+            "activation": self.function(),
+            "dilation_rate": self.pick([1, 1, 2]),
+        }
+        if self.maybe(0.5):
+            groups = 2 if channels % 2 == 0 and self.maybe(0.3) else 1
+            layer = layers.Conv1D(4, 3, groups=groups, **settings)
+        else:
+            layer = layers.SeparableConv1D(4, 3, **settings | {"padding": "same"})
+        y = layer(layers.Reshape((height * width, channels))(x))
+        return layers.Reshape((height, width, 4))(y)
 
     def batch_norm(self, x):
         """A BatchNormalization, of Keras or of the package, along any axis."""

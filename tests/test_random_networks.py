@@ -56,11 +56,11 @@ class _Trial:
         every = [layer for _, layer in graph.operations(self.model)]
         return any(isinstance(layer, random_networks.Doubled) for layer in every)
 
-    def convolutions(self):
-        """The convolutions that may change, by name."""
+    def convolutions(self, model=None):
+        """The convolutions that may change, by name, of the network or of another."""
         return {
             name: layer
-            for name, layer in graph.operations(self.model)
+            for name, layer in graph.operations(model or self.model)
             if graph.is_a(layer, layers.Conv2D)
         }
 
@@ -75,6 +75,18 @@ def _copies(trial, tmp_path):
     trial.check("loaded", loaded)
     if trial.convolutions():
         trial.check("pruned by nothing", prune(trial.model, 0.0))
+
+
+def _parts(trial, tmp_path):
+    parts = graph.take_apart(trial.model)
+    trial.check("taken apart", parts)
+    whole = graph.put_together(parts, trial.model)
+    trial.check("put together", whole)
+    kinds = [
+        [(name, type(layer)) for name, layer in graph.operations(model)]
+        for model in (trial.model, whole)
+    ]
+    assert kinds[0] == kinds[1]
 
 
 def _rewrites(trial, tmp_path):
@@ -92,7 +104,7 @@ def _rewrites(trial, tmp_path):
 def _decompositions(trial, tmp_path):
     chosen = {
         name: layer
-        for name, layer in trial.convolutions().items()
+        for name, layer in trial.convolutions(graph.take_apart(trial.model)).items()
         if not 1 < layer.groups == layer.filters
     }
     for method in ("pca", "svd", "separable"):
@@ -181,7 +193,16 @@ def _statistics(trial, tmp_path):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=allowed)
 
 
-CHECKS = (_copies, _rewrites, _decompositions, _orders, _statistics, _groups, _removals)
+CHECKS = (
+    _copies,
+    _parts,
+    _rewrites,
+    _decompositions,
+    _orders,
+    _statistics,
+    _groups,
+    _removals,
+)
 
 
 @pytest.mark.filterwarnings("ignore")

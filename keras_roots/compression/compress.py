@@ -243,7 +243,8 @@ def _check_model(model, layers, ways):
 
 
 def _layers(model, layers, ways) -> dict:
-    return convolutions.find_convolutions(model, layers, hidden_dense="rank" in ways)
+    parts = graph.take_apart(model)
+    return convolutions.find_convolutions(parts, layers, hidden_dense="rank" in ways)
 
 
 def _finetune(finetune, small, model, evaluation, say) -> tuple[keras.Model, dict]:

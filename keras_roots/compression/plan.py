@@ -73,9 +73,13 @@ class CompressionPlan(convolutions.Plan):
         Raises:
             ValueError: Weights or responses are not finite.
         """
+        if not self.groups and not self.ranks:
+            return self.model if self.original is None else self.original
+        return self._together(self._fitted())
+
+    def _fitted(self) -> keras.Model:
         if not self.groups:
-            how = {"method": "responses", "images": self.images}
-            return self._with_ranks(self.model, **how) if self.ranks else self.model
+            return self._with_ranks(self.model, method="responses", images=self.images)
         plan = self._plan_groups("responses", self.images)
         if not self.ranks:
             return plan.apply()
@@ -96,7 +100,7 @@ class CompressionPlan(convolutions.Plan):
         model = self.model
         if self.groups:
             model = self._plan_groups("slice").apply()
-        return self._with_ranks(model) if self.ranks else model
+        return self._together(self._with_ranks(model) if self.ranks else model)
 
     def _plan_groups(self, carry_over, images=None) -> RootPlan:
         return plan_rootify(

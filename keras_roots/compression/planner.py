@@ -80,11 +80,12 @@ class Planner:
         checks.seed(seed)
         if not isinstance(latency_table, LatencyTable):
             checks.path("latency_table", latency_table)
-        model = graph.expand_composites(model)
+        self.original = graph.expand_composites(model)
+        model = graph.take_apart(self.original)
         self.model, self.cost, self.input_shape = model, cost, input_shape
         self.seed = seed
         self.images = convolutions.Samples.of(model, images)
-        self._counted = profile(model, input_shape)
+        self._counted = profile(self.original, input_shape)
         self._options = layer_options(
             model,
             self.images,
@@ -108,7 +109,7 @@ class Planner:
                 name: np.array(table.ms([option.chain for option in options]))
                 for name, options in self._options.items()
             }
-            self.total = table.network_ms(model, input_shape)
+            self.total = table.network_ms(self.original, input_shape)
 
     def plan(self, budget: float, scale: float = 1.0) -> CompressionPlan:
         """Chooses the options that lose least within a budget.
@@ -165,6 +166,7 @@ class Planner:
             seed=self.seed,
             input_shape=self.input_shape,
             scale=scale,
+            original=self.original,
         )
 
     def least(self, scale: float = 1.0) -> float:

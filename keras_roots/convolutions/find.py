@@ -51,9 +51,11 @@ def convolutions(
             if isinstance(layer, _CONVOLUTION) or id(layer) in hidden
         }
         if dense and not every:
+            closed = graph.how_to_open(graph.closed_layers(model, _CONVOLUTION))
+            reached = f" that can be reached. {closed}" if closed else ""
             raise ValueError(
-                f"`model` has no {kind}. Name its Dense layers in `layers`, such as "
-                f"layers={dense[:1]}, to have them considered. "
+                f"`model` has no {kind}{reached}. Name its Dense layers in `layers`, "
+                f"such as layers={dense[:1]}, to have them considered. "
                 f"Received: model={model.name!r} with {', '.join(dense)}"
             )
     else:

@@ -11,13 +11,10 @@ from keras_roots import graph
 from keras_roots.utils import format_table
 
 _OTHERS = (
-    keras.layers.Conv1D,
     keras.layers.Conv3D,
     keras.layers.Conv1DTranspose,
     keras.layers.Conv2DTranspose,
     keras.layers.Conv3DTranspose,
-    keras.layers.SeparableConv1D,
-    keras.layers.SeparableConv2D,
     keras.layers.Dense,
     keras.layers.EinsumDense,
 )
@@ -34,6 +31,8 @@ class LayerPlan:
         way: `"groups"` or `"rank"`; `None` if the layer stays as it is.
         groups: Filter groups that it has then.
         rank: M, over all groups, that it has then; `None` if it is not decomposed.
+        method: How it is decomposed, or would be: of `lowrank.METHODS`; `None` if that
+            was not considered.
         error: Relative squared error, 0 to 1, of its kernel or of its responses; `None`
             if it was not computed.
         macs: Multiply-adds for one input, over all calls of the layer.
@@ -49,6 +48,7 @@ class LayerPlan:
     way: str | None
     groups: int
     rank: int | None = None
+    method: str | None = None
     error: float | None = None
     macs: int
     macs_after: int
@@ -64,12 +64,14 @@ class Plan(abc.ABC):
     """What would change in a model, and what that saves; prints as a table.
 
     Attributes:
-        model: The model.
+        model: The model, with the parts of convolutions of other kinds as layers of
+            their own (`graph.take_apart`).
         layers: A row per convolution or Dense layer that was considered, or that the
             plan shows.
         macs: Multiply-adds of the whole model for one input, as `profile` counts them.
         params: Its weights and biases.
         ms: Its measured milliseconds, where latency decides.
+        original: The model before it was taken apart.
     """
 
     model: keras.Model = dataclasses.field(repr=False)
@@ -77,6 +79,9 @@ class Plan(abc.ABC):
     macs: int
     params: int
     ms: float | None = None
+    original: keras.Model | None = dataclasses.field(
+        default=None, repr=False, compare=False
+    )
 
     # Columns of the table between the layer's name and its costs.
     columns: ClassVar[tuple[Column, ...]] = ()
@@ -114,11 +119,17 @@ class Plan(abc.ABC):
         return {row.name: row.rank for row in self.layers if row.way == "rank"}
 
     @property
+    def methods(self) -> dict[str, str]:
+        """Layers that are decomposed, and how."""
+        return {row.name: row.method for row in self.layers if row.way == "rank"}
+
+    @property
     def others(self) -> dict[str, str]:
         """Layers with kernels that are not in the plan, and what they are."""
         names = {row.name for row in self.layers}
+        connections = graph.Connections(self.model)
         kinds = {
-            name: _other_kind(op)
+            name: _other_kind(op, connections.input(op))
             for name, op in graph.operations(self.model)
             if name not in names
         }
@@ -130,6 +141,12 @@ class Plan(abc.ABC):
             kinds.setdefault(kind, []).append(name)
         lines = [f"stay, {kind}: {', '.join(names)}" for kind, names in kinds.items()]
         return "\n".join([self._table(), *lines])
+
+    def _together(self, changed: keras.Model) -> keras.Model:
+        """Returns a changed model, parts that did not change being one layer again."""
+        if self.original is None:
+            return changed
+        return graph.put_together(changed, self.original)
 
     def _table(self) -> str:
         timed = self.ms is not None or any(row.ms is not None for row in self.layers)
@@ -151,7 +168,7 @@ class Plan(abc.ABC):
         return format_table(header, rows, total, left=1)
 
 
-def _other_kind(layer) -> str:
+def _other_kind(layer, tensor) -> str:
     """What a layer with a kernel is; empty for a 2D convolution."""
     kind = type(layer).__name__
     if "Depthwise" in kind or (
@@ -160,6 +177,9 @@ def _other_kind(layer) -> str:
         return "depthwise"
     if isinstance(layer, keras.layers.Conv2D):
         return ""
+    reason = graph.why_whole(layer, tensor)
+    if reason:
+        return f"{kind} ({reason})"
     return kind if isinstance(layer, _OTHERS) else ""
 
 

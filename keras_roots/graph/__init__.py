@@ -11,6 +11,7 @@ from keras_roots.graph.composite import (
 from keras_roots.graph.connections import Connections
 from keras_roots.graph.copies import configuration, copy_of, merged
 from keras_roots.graph.kinds import is_a, obstacle
+from keras_roots.graph.parts import put_together, take_apart, why_whole
 from keras_roots.graph.permute import permute_channels
 from keras_roots.graph.program import (
     Program,
@@ -51,9 +52,12 @@ __all__ = [
     "operations",
     "permute_channels",
     "positional",
+    "put_together",
     "reconfigure",
     "register_composite",
     "rewrite",
     "symbolic_inputs",
+    "take_apart",
     "walk",
+    "why_whole",
 ]

@@ -115,13 +115,23 @@ def how_to_open(layers: dict[str, keras.Layer]) -> str:
     """
     if not layers:
         return ""
-    classes = sorted({type(layer).__name__ for layer in layers.values()})
     names = [f"{name!r} ({type(x).__name__})" for name, x in layers.items()]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    calls = " and ".join(f"keras_roots.register_composite({name})" for name in classes)
+    opaque = {
+        type(layer).__name__ for layer in layers.values() if not _is_traceable(layer)
+    }
+    calls = " and ".join(
+        f"keras_roots.register_composite({name}{', call' * (name in opaque)})"
+        for name in sorted({type(layer).__name__ for layer in layers.values()})
+    )
+    how = (
+        ". `call(layer, inputs)` must return what the layer does by its layers and "
+        f"keras.ops alone, which the call of {' and '.join(sorted(opaque))} does not: "
+        "it cannot be traced, or uses weights of its own"
+    )
     return (
         f"They are within layers of other classes, {', '.join(names[:3])}{more}, "
-        f"which {calls} would open"
+        f"which {calls} would open{how * bool(opaque)}"
     )
 
 
@@ -146,13 +156,17 @@ class _Expansion:
     def __call__(self, layer):
         if type(layer) not in _CALLS:
             return None
-        for inner in _inner(layer):
-            for nodes in (inner._inbound_nodes, inner._outbound_nodes):
-                self._nodes.append((nodes, len(nodes)))
-        traced = trace(layer, _CALLS[type(layer)], self._called[id(layer)])
+        traced = self.trace(layer, _CALLS[type(layer)], self._called[id(layer)])
         self._rename(traced, _attributes(layer))
         self.note_calls(traced)
         return traced
+
+    def trace(self, layer, call, calls):
+        """Returns a functional model of what a layer does."""
+        for inner in _inner(layer):
+            for nodes in (inner._inbound_nodes, inner._outbound_nodes):
+                self._nodes.append((nodes, len(nodes)))
+        return trace(layer, call, calls)
 
     def forget(self):
         """Gives layers back their names, and takes the calls of the traces from them.
@@ -184,6 +198,22 @@ class _Expansion:
             taken.add(name)
             self._names.append((layer, layer.name))
             layer.name = name
+
+
+def _is_traceable(layer) -> bool:
+    """Whether the call of a layer tells how it is made of its layers."""
+    expansion = _Expansion()
+    try:
+        calls = [
+            _argument(layer.name, layer, node.arguments.args, node.arguments.kwargs)
+            for node in layer._inbound_nodes
+        ]
+        expansion.trace(layer, _own_call, calls)
+    except ValueError:
+        return False
+    finally:
+        expansion.forget()
+    return True
 
 
 def _own_call(layer, inputs):

@@ -43,6 +43,33 @@ class Connections:
             return None
         return followers[0] if self.sources(followers[0]) else None
 
+    def path(self, first, last: str) -> list[keras.Operation]:
+        """Returns the operations from one to another, each taken by the next alone.
+
+        Those may be called more than once, one after the other every time.
+
+        Args:
+            first: The first of them.
+            last: Name of the last.
+
+        Returns:
+            The operations, `first` too. Empty if there is no such way.
+        """
+        found = [first]
+        while found[-1].name != last:
+            followers = self._followers.get(id(found[-1]), [])
+            following = followers[0] if followers else None
+            if following is None or any(each is not following for each in followers):
+                return []
+            if any(
+                tensor._keras_history.operation is not found[-1]
+                for node in self._nodes[id(following)]
+                for tensor in node.input_tensors
+            ):
+                return []
+            found.append(following)
+        return found
+
     def input(self, operation) -> keras.KerasTensor | None:
         """Returns an operation's input, if all calls have one, of one shape and type.
 

@@ -93,7 +93,7 @@ class RootPlan(convolutions.Plan):
         dense, grouped = self.networks()
         if self.carry_over == "responses":
             refit.refit(dense, grouped, self.groups, self.images, seed=self.seed)
-        return grouped
+        return self._together(grouped)
 
     def networks(self) -> tuple[keras.Model, keras.Model]:
         """Returns what the networks with groups and without have in common.
@@ -158,7 +158,8 @@ def plan_rootify(
     if carry_over != "responses":
         checks.unused("images", images, "carry_over='responses'")
     checks.seed(seed)
-    model = graph.expand_composites(model)
+    original = graph.expand_composites(model)
+    model = graph.take_apart(original)
     if carry_over == "responses" and images is None:
         raise ValueError(
             "`images` must be given for carry_over='responses': sample images as the "
@@ -166,7 +167,7 @@ def plan_rootify(
         )
     if carry_over == "responses":
         images = convolutions.Samples.of(model, images)
-    counted = profile(model, input_shape)
+    counted = profile(original, input_shape)
     root = check_root(root, layers)
     spatial = spatial_convolutions(model, layers, input_shape)
     spatial, asked = requested_groups(spatial, root, topology)
@@ -194,6 +195,7 @@ def plan_rootify(
         carry_over=carry_over,
         images=images,
         seed=seed,
+        original=original,
     )
 
 

@@ -144,4 +144,9 @@ def _halvings(outputs) -> dict[int, int]:
             "Received: an input shape with which there is one of no positions"
         )
     largest = max(areas.values(), default=1)
-    return {key: round(math.log2(largest / area) / 2) for key, area in areas.items()}
+    sides = [sides for calls in outputs.values() for sides in calls]
+    dimensions = 2 if any(min(each) > 1 for each in sides) else 1
+    return {
+        key: round(math.log2(largest / area) / dimensions)
+        for key, area in areas.items()
+    }

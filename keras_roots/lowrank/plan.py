@@ -100,10 +100,11 @@ class DecompositionPlan(Plan):
             targets = targets_in_order(original, changed, chosen, self.images)
         else:
             targets = {name: _target(name, found[name], {}) for name in chosen}
-        return replace_layers(
+        small = replace_layers(
             self.model,
             {id(found[name]): (*chosen[name], targets[name]) for name in chosen},
         )
+        return self._together(small)
 
 
 def plan_decomposition(
@@ -176,8 +177,9 @@ def plan_decomposition(
     check_arguments(error, method, ranks, cost, budget, rank_multiple)
     if cost != "latency":
         checks.unused("latency_table", latency_table, "cost='latency'")
-    model = graph.expand_composites(model)
-    before = profile(model, input_shape)
+    original = graph.expand_composites(model)
+    model = graph.take_apart(original)
+    before = profile(original, input_shape)
     considered = layers_to_consider(model, layers, method, ranks, budget)
     every = {
         name: layer
@@ -203,7 +205,9 @@ def plan_decomposition(
             candidates[name].check_rank(rank)
         chosen = {name: int(ranks[name]) for name in candidates}
     elif budget is not None:
-        total = before.macs if table is None else table.network_ms(model, input_shape)
+        total = before.macs
+        if table is not None:
+            total = table.network_ms(original, input_shape)
         chosen = ranks_within(candidates, budget, cost, total, rank_multiple, table)
     else:
         chosen = {
@@ -223,6 +227,7 @@ def plan_decomposition(
         params=before.params,
         ms=total if budget is not None and cost == "latency" else None,
         images=images,
+        original=original,
     )
 
 

@@ -120,7 +120,7 @@ def rank_analysis(
         32
     """
     error = checks.part("error", error)
-    model = graph.expand_composites(model)
+    model = graph.take_apart(model)
     return RankAnalysis(
         tuple(
             _layer_rank(name, layer, error)

@@ -99,3 +99,19 @@ def test_the_shape_that_all_calls_have():
     assert connections.input(same).shape == (None, 8, 8, 3)
     assert connections.input(other) is None and connections.output(other) is None
     assert connections.input(apart) is None
+
+
+def test_a_path_of_operations_that_follow_each_other_alone():
+    one, two, three = (layers.Dense(4, name=name) for name in ("one", "two", "three"))
+    inputs = keras.Input((4,))
+    x = inputs
+    for layer in (one, two, three, one, two, three):  # called again in the same order
+        x = layer(x)
+    model = keras.Model(inputs, x)
+    assert Connections(model).path(one, "three") == [one, two, three]
+    assert Connections(model).path(one, "one") == [one]
+    assert Connections(model).path(two, "none") == []
+    branches = keras.Model(inputs, [x, two(one(inputs))])
+    assert Connections(branches).path(one, "three") == []
+    joined = keras.Model(inputs, three(layers.Add(name="sum")([two(inputs), inputs])))
+    assert Connections(joined).path(two, "three") == []

@@ -69,7 +69,9 @@ def _full_rank(trial) -> float:
     ranks = {
         name: layer.groups
         * min(np.prod(layer.kernel.shape[:3]), layer.filters // layer.groups)
-        for name, layer in convolutions.find_convolutions(trial.model).items()
+        for name, layer in convolutions.find_convolutions(
+            graph.take_apart(trial.model)
+        ).items()
     }
     plan = keras_roots.plan_decomposition(trial.model, ranks=ranks, cost=None)
     return trial.error(plan.apply())

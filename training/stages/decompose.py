@@ -137,7 +137,7 @@ class Decompose(Stage):
         runs.write_plan(folder, plan)
         parts = [
             plan.ranks.get(name, layer.filters) / layer.filters
-            for name, layer in find_convolutions(model, chosen).items()
+            for name, layer in find_convolutions(plan.model, chosen).items()
         ]
         extra = {"ranks": plan.ranks, "mean_rank_ratio": sum(parts) / len(parts)}
         small = plan.apply()
