@@ -376,6 +376,36 @@ def test_closed_layers_are_named_with_what_opens_them(function, monkeypatch):
     assert how_to_open({}) == ""
 
 
+class Opaque(ConvBNAct):
+    """A block whose call asks for numbers, which symbolic tensors have not."""
+
+    def call(self, inputs, training=False):
+        if isinstance(inputs, keras.KerasTensor):
+            raise ValueError("no numbers")
+        return super().call(inputs, training)
+
+    def compute_output_spec(self, inputs, training=False):
+        return self.conv.compute_output_spec(inputs)
+
+
+@pytest.mark.parametrize("layer_class", [Opaque, Scaled])
+def test_layers_whose_call_says_too_little_need_a_function(layer_class):
+    block = Scaled(name="block") if layer_class is Scaled else Opaque(6, 3)
+    block.build((None, 8, 8, 6))
+    inputs = keras.Input((8, 8, 6))
+    x = layers.Dense(3, name="head")(layers.Flatten()(block(inputs)))
+    model = keras.Model(inputs, x)
+    nodes = [len(layer._inbound_nodes) for layer in model._flatten_layers()]
+    name = layer_class.__name__
+    with pytest.raises(
+        ValueError,
+        match=rf"register_composite\({name}, call\) would open. `call\(layer, inputs\)`"
+        rf" must .* which the call of {name} does not: .*layers=\['head'\]",
+    ):
+        keras_roots.decompose(model)
+    assert nodes == [len(layer._inbound_nodes) for layer in model._flatten_layers()]
+
+
 class Forgetful(ConvBNAct):
     """A layer whose configuration lacks what its constructor needs."""
 
