@@ -75,7 +75,7 @@ class FineTune(Train):
             self.recipe,
             weight,
             self.settings.temperature,
-            images=context.sample(teacher, trainer.STATISTICS),
+            images=self._images(teacher, context),
             alone=self.settings.distillation_only,
         )
 
@@ -87,7 +87,7 @@ class FineTune(Train):
         """
         if self.start is not None:
             model = utils.load_model(Path(context.folder, self.start, MODEL))
-        images = context.sample(model, trainer.STATISTICS)
+        images = self._images(model, context)
         model, state = recalibrate(model, images), None
         for segment, until in enumerate(self._segments()):
             last = until == self.recipe.epochs
@@ -115,6 +115,10 @@ class FineTune(Train):
             "seconds": round(seconds, 1),
         }
         return recalibrate(model, images), extra
+
+    def _images(self, model, context):
+        how = (context.dataset, self.recipe, context.seed)
+        return trainer.statistics_images(model, *how)
 
     def _segments(self) -> list[int]:
         """Epochs at whose end the network is shrunk, and the last one."""

@@ -6,7 +6,7 @@ from keras_roots.training.trainer.callbacks import (
     StopAtNaN,
     read_log,
 )
-from keras_roots.training.trainer.distillation import STATISTICS, with_teacher
+from keras_roots.training.trainer.distillation import statistics_images, with_teacher
 from keras_roots.training.trainer.distiller import distiller
 from keras_roots.training.trainer.finetuner import finetuner
 from keras_roots.training.trainer.fit import (
@@ -39,7 +39,6 @@ __all__ = [
     "PRECISIONS",
     "Recipe",
     "SCHEDULES",
-    "STATISTICS",
     "StopAtNaN",
     "make_schedule",
     "mean_colour",
@@ -56,5 +55,6 @@ __all__ = [
     "read_log",
     "seconds",
     "set_seed",
+    "statistics_images",
     "with_teacher",
 ]

@@ -5,10 +5,11 @@ import numpy as np
 from keras import ops
 
 from keras_roots.convolutions import recalibrate
+from keras_roots.training import data
 from keras_roots.training.trainer import prepare
 from keras_roots.training.trainer.recipes import Recipe
 
-STATISTICS = 1000  # training images that BatchNormalization's are estimated on
+_STATISTICS = 1000  # training images that BatchNormalization's are estimated on
 
 
 class Inference(keras.layers.Layer):
@@ -88,6 +89,43 @@ def divergence(student, teacher, temperature: float = 2.0):
     return temperature**2 * ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)
 
 
+def statistics_images(
+    model: keras.Model, dataset: data.Dataset, recipe: Recipe, seed: int
+) -> np.ndarray:
+    """Returns images that BatchNormalization's statistics are estimated on.
+
+    They are varied as a training by the recipe varies them: the weights that it leaves
+    go with the statistics of such images. On images as they are, without borders that
+    crops show for instance, a network may lose points of accuracy.
+
+    Args:
+        model: The network, which tells the size of the images.
+        dataset: The data set, of which training images are taken.
+        recipe: The recipe.
+        seed: Seed of the choice and the variation.
+
+    Returns:
+        float32 `(n, height, width, channels)`: 1,000, or those of an epoch.
+    """
+    batches = data.train_batches(
+        dataset.train,
+        augmentation=data.get_augmentation(recipe.augmentation, recipe.flip),
+        batch_size=min(recipe.batch_size, dataset.train.count),
+        image_size=model.input_shape[1],
+        classes=len(dataset.class_names),
+        fill=prepare.mean_colour(model),
+        seed=seed,
+        epochs=range(1),
+    )
+    found, count = [], 0
+    for images, _ in batches:
+        found.append(ops.convert_to_numpy(images))
+        count += len(found[-1])
+        if count >= _STATISTICS:
+            break
+    return np.concatenate(found)[:_STATISTICS].astype("float32", copy=False)
+
+
 def with_teacher(
     student: keras.Model,
     teacher: keras.Model,
@@ -111,8 +149,7 @@ def with_teacher(
         recipe: Recipe of the training, for its precision.
         weight: Weight of the distance to the teacher.
         temperature: As for `divergence`.
-        images: Training images `(n, height, width, channels)` as the teacher takes
-            them, a few hundred, for its statistics.
+        images: Training images for its statistics, as from `statistics_images`.
         alone: Whether the teacher teaches alone, without the labels.
 
     Raises:

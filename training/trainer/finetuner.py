@@ -10,7 +10,7 @@ import numpy as np
 from keras_roots import graph
 from keras_roots.convolutions import recalibrate
 from keras_roots.training import data
-from keras_roots.training.trainer.distillation import STATISTICS, with_teacher
+from keras_roots.training.trainer.distillation import statistics_images, with_teacher
 from keras_roots.training.trainer.fit import fit
 from keras_roots.training.trainer.prepare import check_outputs
 from keras_roots.training.trainer.recipes import Recipe, get_recipe
@@ -31,7 +31,7 @@ def finetuner(
     """Returns a function that trains a student on labels and a teacher's outputs.
 
     BatchNormalization's moving statistics, which lag behind the weights in a short
-    training, are estimated anew on training images before and after it.
+    training, are estimated anew before and after it, on images varied as in training.
 
     Args:
         dataset: Name of a data set, as for `keras-roots-train`; or arrays: images and
@@ -90,7 +90,7 @@ def finetuner(
             )
         own = recipe or _default_recipe(student, held)
         own = dataclasses.replace(own, epochs=epochs)
-        images = held.train.sample(STATISTICS, student.input_shape[1], seed)
+        images = statistics_images(student, held, own, seed)
         student = recalibrate(student, images)
 
         def adapt(trainee):

@@ -9,6 +9,7 @@ import pytest
 
 import keras_roots
 from keras_roots.training.data import open_dataset, open_unlabelled
+from keras_roots.training.stages import finetune
 from keras_roots.training.stages.context import Context
 from keras_roots.training.stages.decompose import Decompose, Decomposition
 from keras_roots.training.stages.finetune import Distil, FineTune, FineTuning
@@ -147,3 +148,28 @@ def test_without_labels_the_original_teaches(context, tmp_path):
     )
     error = np.square(expected - found).sum() / np.square(expected).sum()
     assert after["error"] == pytest.approx(error, rel=1e-3)
+
+
+def test_statistics_are_those_of_the_training(context):
+    """Of images that are varied as the recipe says, for student and teacher."""
+    images = helpers.pixels(1, 8)
+    seen = []
+
+    def statistics_images(model, dataset, recipe, seed):
+        seen.append((dataset, recipe.augmentation))
+        return np.repeat(images, 8, axis=0)
+
+    recipe = dataclasses.replace(RECIPE, epochs=1, augmentation="pad_crop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finetune.trainer, "statistics_images", statistics_images)
+        course = [
+            Keep("baseline"),
+            FineTune(recipe=recipe, settings=FineTuning(distillation=1.0)),
+        ]
+        outcome = run(course, context, helpers.convolutions, {})
+    assert seen == [(context.dataset, "pad_crop")] * 2  # the student's, the teacher's
+    network = outcome.model("finetune")
+    norm = network.get_layer("norm")
+    before = keras.Model(network.inputs, norm.input)(images.astype("float32"))
+    mean = np.asarray(before).mean(axis=(0, 1, 2))
+    np.testing.assert_allclose(norm.moving_mean, mean, rtol=1e-3, atol=1e-4)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_roots.convolutions import recalibrate
+from keras_roots.training import data
 from keras_roots.training.trainer import distillation
 from keras_roots.training.trainer.prepare import compile_model, prepare
 from keras_roots.training.trainer.prepare import logits as logits_
@@ -50,6 +51,24 @@ def test_the_loss_is_hintons(weight, temperature):
     for now, weights in zip(teacher.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, weights)
     assert "teacher" not in {v.path.split("/")[0] for v in model.trainable_variables}
+
+
+@pytest.mark.parametrize("augmentation", ["none", "pad_crop"])
+def test_statistics_are_of_images_as_they_are_trained_on(augmentation):
+    """Shifted images show black borders, which no image has."""
+    pixels = np.full((20, 8, 8, 3), 200, "uint8") + np.arange(20)[:, None, None, None]
+    split = data.Arrays(pixels.astype("uint8"), np.arange(20) % 2)
+    dataset = data.Dataset("own", ("a", "b"), split, split, split, 8)
+    recipe = dataclasses.replace(RECIPE, batch_size=6, augmentation=augmentation)
+    found = distillation.statistics_images(helpers.convolutions(), dataset, recipe, 0)
+    assert (found.shape, found.dtype) == ((18, 8, 8, 3), "float32")
+    assert len(np.unique(found.max(axis=(1, 2, 3)))) == 18
+    borders = found == 0
+    assert borders.any() == (augmentation == "pad_crop")
+    assert (found[~borders] >= 200).all()
+    large = dataclasses.replace(recipe, batch_size=64)
+    found = distillation.statistics_images(helpers.convolutions(), dataset, large, 0)
+    assert len(found) == 20
 
 
 def test_a_teacher_that_teaches_alone():
