@@ -33,6 +33,7 @@ from keras_roots.export.rewrites.normalization import merge_normalization
 from keras_roots.export.rewrites.pooling import convolve_average_pools
 from keras_roots.export.rewrites.projections import merge_projections
 from keras_roots.export.rewrites.stem import widen_stem
+from keras_roots.export.rewrites.transposed import convolve_transposed
 from keras_roots.export.runner import LiteRTModel, require_litert
 from keras_roots.export.saved_model import (
     SavedModelReport,
@@ -69,6 +70,7 @@ __all__ = [
     "compare_outputs",
     "convert",
     "convolve_average_pools",
+    "convolve_transposed",
     "drop_auxiliary_heads",
     "export_saved_model",
     "export_tflite",

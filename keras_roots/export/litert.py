@@ -108,7 +108,8 @@ def export_tflite(
         optimize: Rewrites of the model that keep its outputs up to rounding:
             `"latency"` for those that make it faster on the target, or names:
             `"drop_auxiliary_heads"`, `"merge_projections"`, `"merge_normalization"`,
-            `"widen_stem"`, `"convolve_average_pools"`, `"pack_groups"`.
+            `"convolve_transposed"`, `"widen_stem"`, `"convolve_average_pools"`,
+            `"pack_groups"`.
         target: Processor that the file is for: `"avx512"`, `"avx2"` or `"neon"` (Arm).
         latency_table: Times measured on that processor, as for `pack_groups`.
         max_error: Largest relative squared error of an output allowed: the sum of

@@ -1,6 +1,7 @@
 """Convolutions of other kinds, taken apart into 2D ones, and put together again."""
 
 import itertools
+from collections.abc import Collection
 
 import keras
 
@@ -12,7 +13,9 @@ from keras_roots.graph.surgery import Replacement, rewrite
 from keras_roots.graph.walk import operations
 
 
-def take_apart(model: keras.Model) -> keras.Model:
+def take_apart(
+    model: keras.Model, kinds: Collection[type] = tuple(RULES)
+) -> keras.Model:
     """Returns a model whose convolutions of other kinds are made of 2D convolutions.
 
     Techniques change 2D convolutions. The layer `conv` becomes, computing the same,
@@ -28,6 +31,7 @@ def take_apart(model: keras.Model) -> keras.Model:
 
     Args:
         model: A functional model, or a Sequential one that is built. It stays as it is.
+        kinds: Classes of the layers to take apart.
 
     Returns:
         `expand_composites` of the model, itself if it has no such layers; else a copy.
@@ -40,6 +44,7 @@ def take_apart(model: keras.Model) -> keras.Model:
     parts = {
         id(layer): (RULES[type(layer)], names, connections.input(layer))
         for _, layer, names in _divisible(model, connections)
+        if type(layer) in kinds
     }
     if not parts:
         return model

@@ -14,6 +14,7 @@ from keras_roots.export.rewrites.normalization import merge_normalization
 from keras_roots.export.rewrites.pooling import convolve_average_pools
 from keras_roots.export.rewrites.projections import merge_projections
 from keras_roots.export.rewrites.stem import widen_stem
+from keras_roots.export.rewrites.transposed import convolve_transposed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +36,7 @@ REWRITES = {
     "drop_auxiliary_heads": Rewrite(lambda model, *_: drop_auxiliary_heads(model)),
     "merge_projections": Rewrite(lambda model, *_: merge_projections(model)),
     "merge_normalization": Rewrite(lambda model, *_: merge_normalization(model)),
+    "convolve_transposed": Rewrite(lambda model, *_: convolve_transposed(model)),
     "widen_stem": Rewrite(lambda model, tile, _: widen_stem(model, tile)),
     "convolve_average_pools": Rewrite(
         lambda model, *_: convolve_average_pools(model), ("int8",)

@@ -177,6 +177,7 @@ STAY = [
     (_stem(_Halved(2)), "convolve_average_pools", []),
     (_stem(_Shifted([0.5] * 16 + [2.0] * 16)), "merge_normalization", []),
     (_shared(_Standardised(16, 3, groups=1)), "pack_groups", []),
+    (_shared(layers.Conv2DTranspose(3, 2, 2)), "convolve_transposed", []),
 ]
 
 
