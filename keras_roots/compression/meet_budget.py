@@ -146,7 +146,7 @@ def carry_out(
         The network, and a row of each stage, `"fitted"` and `"recalibrated"`, the
         second only if there is anything to recalibrate.
     """
-    fitted = plan.fit()
+    fitted = plan.apply()
     rows = [evaluation.row("fitted", fitted)]
     if not any(
         isinstance(layer, keras.layers.BatchNormalization)

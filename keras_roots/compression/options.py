@@ -15,20 +15,19 @@ from keras_roots.convolutions import (
     Samples,
     find_convolutions,
     input_sides,
-    layer_responses,
     log_loss,
-    read_kernels,
     total_cost,
 )
 from keras_roots.groups import find_unmixed, groupable, lost_responses, output_changes
-from keras_roots.lowrank import Candidate, Target, choose_methods
+from keras_roots.lowrank import Candidate, choose_methods, with_responses
 from keras_roots.profiling import profile
 from keras_roots.utils import checks
 
 WAYS = ("groups", "rank")
 JUDGES = ("responses", "outputs", "auto")
 _MOST = 8  # options of a layer, of either way
-_METHOD = "responses"
+_MANY = 64  # ranks of a layer
+_METHODS = ("responses", "separable_responses")
 _AFFORDABLE = 2e13  # multiply-adds to judge by outputs: minutes on a core
 
 
@@ -39,6 +38,7 @@ class Option:
     Attributes:
         way: `"groups"`, `"rank"`, or `None` for the convolution itself.
         value: Its groups, or its rank over all groups.
+        method: How it is decomposed, of `lowrank.METHODS`; `None` if it is not.
         error: Part of the variance of its responses that is lost, 0 to 1.
         loss: What the choice goes by; losses of layers add up.
         chain: The convolutions that take its place, one after the other.
@@ -46,6 +46,7 @@ class Option:
 
     way: str | None
     value: int
+    method: str | None
     error: float
     loss: float
     chain: tuple[Convolution, ...]
@@ -64,6 +65,7 @@ def layer_options(
     layers: Layers = None,
     groups: int = 64,
     rank_multiple: int = 8,
+    many_ranks: bool = False,
     judge: str = "responses",
     seed: int | None = 0,
     input_shape: Sequence | None = None,
@@ -78,6 +80,7 @@ def layer_options(
         layers: Which convolutions and Dense layers may change.
         groups: Most groups of a layer.
         rank_multiple: What ranks per group are multiples of.
+        many_ranks: Whether to return many ranks where judging them costs nothing.
         judge: Of `JUDGES`: what options are judged by.
         seed: Seed of the search for channels that belong together.
         input_shape: Shape of one image, where the model's own has unknown sides.
@@ -105,11 +108,12 @@ def layer_options(
         how = (groups, judge, seed, input_shape)
         found.append(_group_options(model, every, described, images, *how))
     if "rank" in ways:
-        how = (rank_multiple, judge, seed)
+        many = many_ranks and judge == "responses"
+        how = (rank_multiple, _MANY if many else _MOST, judge, seed)
         found.append(_rank_options(model, every, described, images, *how))
     options = {}
     for name, whole in described.items():
-        itself = Option(None, whole.groups, 0.0, 0.0, (whole,))
+        itself = Option(None, whole.groups, None, 0.0, 0.0, (whole,))
         more = [option for each in found for option in each.get(name, ())]
         options[name] = [itself]
         options[name] += [o for o in more if o.cost.macs < itself.cost.macs]
@@ -197,6 +201,7 @@ def _group_options(model, every, described, images, most, judge, seed, input_sha
             Option(
                 "groups",
                 count,
+                None,
                 float(error),
                 float(loss),
                 with_groups(described[name], count, name in unmixed),
@@ -222,39 +227,42 @@ def _group_losses(model, counts, images, judge, seed, unmixed):
     return {name: change.responses for name, change in changes.items()}, losses
 
 
-def _rank_options(model, every, described, images, multiple, judge, seed):
-    """Fewer filters, and a 1x1 that combines them."""
-    methods = [
-        name
-        for name in choose_methods(every, every, _METHOD, None)[0]
+def _rank_options(model, every, described, images, multiple, most, judge, seed):
+    """Two layers of fewer filters, by each method that suits a layer."""
+    found = {
+        (name, each): Candidate.of(name, each, every[name], described[name])
+        for name, methods in choose_methods(every, every, _METHODS, None)[0].items()
+        for each in methods
         if not too_few_answers(described[name], images)
-    ]
-    responses = layer_responses(model, methods, images, seed=seed)
+    }
     tries = {}
-    for name in methods:
-        kernel = read_kernels(name, every[name])
-        target = Target(kernel, described[name].groups, responses[name])
-        candidate = Candidate(name, _METHOD, target, described[name])
+    for candidate in with_responses(model, found, images, seed=seed).values():
         paying = filter(candidate.pays, candidate.options(multiple))
-        tries[name] = candidate, _spread(paying)
+        own = [(candidate, rank) for rank in _spread(paying, most)]
+        tries[candidate.name] = tries.get(candidate.name, []) + own
     if judge == "outputs":
         losses = rank_changes(model, tries, images)
     else:
         losses = {
-            name: [float(log_loss(candidate.error(rank))) for rank in ranks]
-            for name, (candidate, ranks) in tries.items()
+            name: [float(log_loss(candidate.error(rank))) for candidate, rank in own]
+            for name, own in tries.items()
         }
     return {
         name: [
-            Option("rank", rank, candidate.error(rank), loss, candidate.factors(rank))
-            for rank, loss in zip(ranks, losses[name], strict=True)
+            _rank_option(candidate, rank, loss)
+            for (candidate, rank), loss in zip(own, losses[name], strict=True)
         ]
-        for name, (candidate, ranks) in tries.items()
+        for name, own in tries.items()
     }
 
 
-def _spread(values) -> list[int]:
+def _rank_option(candidate, rank, loss) -> Option:
+    error, factors = candidate.error(rank), candidate.factors(rank)
+    return Option("rank", rank, candidate.method_name, error, loss, factors)
+
+
+def _spread(values, most=_MOST) -> list[int]:
     """Some of the values, evenly spread."""
     values = list(values)
-    chosen = np.linspace(0, len(values) - 1, min(len(values), _MOST))
+    chosen = np.linspace(0, len(values) - 1, min(len(values), most))
     return [values[index] for index in np.unique(chosen.round().astype(int))]

@@ -12,6 +12,9 @@ from keras_roots.lowrank import decompose_in_order, plan_decomposition
 
 COSTS = ("macs", "latency")
 
+# Methods that make the same layers, of weights alone.
+_BY_WEIGHTS = {"responses": "pca", "separable_responses": "separable"}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompressionPlan(convolutions.Plan):
@@ -37,6 +40,7 @@ class CompressionPlan(convolutions.Plan):
         ("gets", lambda row: row.way or ""),
         ("groups", lambda row: str(row.groups)),
         ("rank", lambda row: "" if row.rank is None else str(row.rank)),
+        ("method", lambda row: row.method or ""),
         ("error", lambda row: f"{row.error:.2%}" if row.way else ""),
     )
 
@@ -59,16 +63,8 @@ class CompressionPlan(convolutions.Plan):
         """Returns a copy of the model with these groups and ranks.
 
         Kernels are fitted one by one to the responses of the model, from the inputs
-        that the layers before them give by then, and BatchNormalization's statistics
-        are estimated anew: a start for training.
-
-        Raises:
-            ValueError: Weights or responses are not finite.
-        """
-        return convolutions.recalibrate(self.fit(), self.images)
-
-    def fit(self) -> keras.Model:
-        """Returns what `apply` does, before BatchNormalization is recalibrated.
+        that the layers before them give by then. Where there are ranks, `recalibrate`
+        mostly takes the outputs further from the model's.
 
         Raises:
             ValueError: Weights or responses are not finite.
@@ -78,15 +74,17 @@ class CompressionPlan(convolutions.Plan):
         return self._together(self._fitted())
 
     def _fitted(self) -> keras.Model:
+        chosen = {name: (self.methods[name], rank) for name, rank in self.ranks.items()}
         if not self.groups:
-            return self._with_ranks(self.model, method="responses", images=self.images)
+            networks = self.model, self.model
+            return decompose_in_order(*networks, chosen, self.images, self.seed)
         plan = self._plan_groups("responses", self.images)
         if not self.ranks:
             return plan.apply()
         shapes, seed = self.images.shapes, self.seed
         return decompose_in_order(
             *plan.networks(),
-            self.ranks,
+            chosen,
             self.images,
             seed,
             lambda *pair: group_fits(*pair, self.groups, shapes, seed),
@@ -100,7 +98,15 @@ class CompressionPlan(convolutions.Plan):
         model = self.model
         if self.groups:
             model = self._plan_groups("slice").apply()
-        return self._together(self._with_ranks(model) if self.ranks else model)
+        if self.ranks:
+            model = plan_decomposition(
+                model,
+                method={name: _BY_WEIGHTS[each] for name, each in self.methods.items()},
+                ranks=self.ranks,
+                cost=None,
+                input_shape=self.input_shape,
+            ).apply()
+        return self._together(model)
 
     def _plan_groups(self, carry_over, images=None) -> RootPlan:
         return plan_rootify(
@@ -112,8 +118,3 @@ class CompressionPlan(convolutions.Plan):
             seed=self.seed,
             input_shape=self.input_shape,
         )
-
-    def _with_ranks(self, model, **how) -> keras.Model:
-        return plan_decomposition(
-            model, ranks=self.ranks, cost=None, input_shape=self.input_shape, **how
-        ).apply()

@@ -15,6 +15,8 @@ from keras_roots.convolutions import ARITHMETIC, LayerPlan, Layers
 from keras_roots.profiling import profile
 from keras_roots.utils import checks
 
+_RANK_MULTIPLES = {"latency": 8, "macs": 1}
+
 
 class Planner:
     """Chooses groups and ranks of a model's convolutions, for one budget or several.
@@ -39,7 +41,8 @@ class Planner:
             follows. Dense layers stay whole that have more units than they give answers
             to `images`.
         groups: Most groups of a layer.
-        rank_multiple: What ranks per group are multiples of.
+        rank_multiple: What ranks per group are multiples of; `None` for 8, the width of
+            a vector unit, where latency counts, and 1 where multiply-adds do.
         judge: What options are judged by: `"responses"`, the part of the variance of
             the layer's responses that is lost, or `"outputs"`, how much the network's
             outputs change with that option of that layer only: the network is run on
@@ -69,7 +72,7 @@ class Planner:
         ways: Sequence[str] = WAYS,
         layers: Layers = None,
         groups: int = 64,
-        rank_multiple: int = 8,
+        rank_multiple: int | None = None,
         judge: str = "responses",
         seed: int | None = 0,
         input_shape: Sequence | None = None,
@@ -92,7 +95,10 @@ class Planner:
             ways=ways,
             layers=layers,
             groups=groups,
-            rank_multiple=rank_multiple,
+            rank_multiple=_RANK_MULTIPLES[cost]
+            if rank_multiple is None
+            else rank_multiple,
+            many_ranks=cost == "macs",
             judge=judge,
             seed=seed,
             input_shape=input_shape,
@@ -187,6 +193,7 @@ class Planner:
             way=option.way,
             groups=option.value if option.way == "groups" else whole.value,
             rank=option.value if option.way == "rank" else None,
+            method=option.method,
             error=option.error,
             macs=whole.cost.macs,
             macs_after=option.cost.macs,

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_roots import convolutions, graph
 from keras_roots.convolutions import OutputDivergence, Samples
-from keras_roots.lowrank import Candidate
+from keras_roots.lowrank import Candidate, together
 from keras_roots.utils import progress
 
 SAMPLES = 200  # that the whole network runs on, for each rank
@@ -16,7 +16,7 @@ _BATCH = 50
 
 def rank_changes(
     model: keras.Model,
-    ranks: Mapping[str, tuple[Candidate, Sequence[int]]],
+    ranks: Mapping[str, Sequence[tuple[Candidate, int]]],
     images: Samples,
 ) -> dict[str, list[float]]:
     """Returns how much the network's outputs change with lower ranks of single layers.
@@ -26,11 +26,11 @@ def rank_changes(
 
     Args:
         model: A functional or Sequential model.
-        ranks: By name of layer, how it would be decomposed, and ranks to try.
+        ranks: By name of layer, how it would be decomposed and the rank, for each try.
         images: Samples of its inputs; the network is run on the first 200.
 
     Returns:
-        By name, the divergence of the outputs for each rank, as `OutputDivergence` has
+        By name, the divergence of the outputs for each try, as `OutputDivergence` has
         it, at least 0.
     """
     copy = convolutions.with_biases(model, ranks)
@@ -38,10 +38,10 @@ def rank_changes(
     outputs = OutputDivergence(copy, images.take(SAMPLES), _BATCH)
     found = {}
     for name in progress(list(ranks)):
-        layer, (candidate, tries) = layers[name], ranks[name]
+        layer = layers[name]
         own = layer.get_weights()
         found[name] = []
-        for rank in tries:
+        for candidate, rank in ranks[name]:
             kernel, shift = _combined(candidate, rank)
             kernel = kernel.reshape(own[0].shape)
             layer.set_weights([kernel, own[1] + shift, *own[2:]])
@@ -54,11 +54,6 @@ def _combined(candidate, rank) -> tuple[np.ndarray, np.ndarray]:
     """The one kernel that computes what two do, and how much higher its biases are."""
     target = candidate.target
     factors = candidate.method.factorise(target, rank // target.groups)
-    parts = zip(
-        np.split(factors.first, target.groups, axis=-1),
-        np.split(factors.second, target.groups, axis=-1),
-        strict=True,
-    )
-    kernel = np.concatenate([one @ other[0, 0] for one, other in parts], axis=-1)
+    kernel = together(factors, target.groups)
     shift = 0.0 if factors.shift is None else factors.shift
     return kernel.astype("float32"), np.asarray(shift, "float32")

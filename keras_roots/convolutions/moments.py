@@ -15,11 +15,12 @@ class Moments:
         answer_mean: Mean of what was answered, `[groups, answers]`.
         products: Sums of products of deviations, of what was seen with itself and with
             the answers, `[groups, width, width + answers]`.
+        answer_squares: Sum of squares of the deviations of the answers.
     """
 
     def __init__(self):
         self.count = 0
-        self.mean = self.answer_mean = self.products = 0.0
+        self.mean = self.answer_mean = self.products = self.answer_squares = 0.0
 
     def add(self, seen: np.ndarray, answers: np.ndarray | None = None) -> None:
         """Adds samples.
@@ -42,6 +43,7 @@ class Moments:
             for samples, step in zip((seen, answers), steps, strict=True)
         ]
         self.products += _products(*deviations)
+        self.answer_squares += float((deviations[1] ** 2).sum())
         self.mean = self.mean + steps[0] * count / total
         self.answer_mean = self.answer_mean + steps[1] * count / total
         self.count = total

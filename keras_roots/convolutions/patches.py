@@ -83,16 +83,45 @@ def respond(layer: keras.Layer, patches: np.ndarray) -> np.ndarray:
     Returns:
         `[images * positions, filters]`.
     """
-    seen = grouped(layer, patches)
-    groups, filters = seen.shape[1], layer.kernel.shape[-1]
     kernel = keras.ops.convert_to_numpy(keras.ops.cast(layer.kernel, "float32"))
-    matrices = kernel.reshape(-1, groups, filters // groups)
-    answers = np.matmul(seen.swapaxes(0, 1), matrices.swapaxes(0, 1))
-    answers = answers.swapaxes(0, 1).reshape(len(seen), filters)
+    whole = Convolution.of(layer)
+    kernel = kernel.reshape(whole.kernel_shape)
+    answers = features(kernel, whole.groups, patches).reshape(-1, whole.filters)
     if layer.use_bias:
         bias = keras.ops.cast(layer.bias, "float32")
         answers = answers + keras.ops.convert_to_numpy(bias)
     return answers
+
+
+def features(kernel: np.ndarray, groups: int, patches: np.ndarray) -> np.ndarray:
+    """Returns what filters answer to patches, at every place within a patch.
+
+    Args:
+        kernel: The filters, `[height, width, channels / groups, M]`, no larger than the
+            patches: filters as large have one place, columns one per column.
+        groups: Filter groups.
+        patches: As `patches_at` returns them.
+
+    Returns:
+        `[images * positions, groups, M / groups * places]`: all places of a filter,
+        then those of the next.
+    """
+    *size, channels, filters = kernel.shape
+    seen = patches.reshape(-1, *patches.shape[2:4], groups, channels)
+    rows, columns = (
+        range(whole - own + 1)
+        for whole, own in zip(patches.shape[2:4], size, strict=True)
+    )
+    matrices = kernel.reshape(-1, groups, filters // groups).swapaxes(0, 1)
+    matrices = matrices.astype("float32")
+    answers = []
+    for row in rows:
+        for column in columns:
+            window = seen[:, row : row + size[0], column : column + size[1]]
+            window = np.moveaxis(window, -2, 0).reshape(groups, len(seen), -1)
+            answers.append(window @ matrices)
+    found = np.stack(answers, axis=-1)  # [groups, samples, M / groups, places]
+    return found.swapaxes(0, 1).reshape(len(seen), groups, -1)
 
 
 def grouped(layer: keras.Layer, patches: np.ndarray) -> np.ndarray:

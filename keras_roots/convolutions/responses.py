@@ -1,6 +1,6 @@
 """What the filters of a convolution answer to sample images: mean and covariance."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Mapping
 from typing import NamedTuple
 
 import keras
@@ -16,31 +16,51 @@ _POSITIONS = 100  # of an image: neighbours answer much alike
 
 
 class ResponseStatistics(NamedTuple):
-    """Statistics of a layer's responses, before bias and activation.
+    """Statistics of what filters answer, the layer's own or others in their place.
+
+    All is before bias and activation.
 
     Attributes:
-        mean: Their mean, `[filters]`.
-        covariance: Their covariance within each group,
-            `[groups, filters / groups, filters / groups]`.
+        mean: Mean of what they answer, `[groups * width]`; the layer's own filters have
+            a width of `filters / groups`, those in its place one per filter and
+            place.
+        covariance: Its covariance within each group, `[groups, width, width]`.
         wanted: Mean of what should be answered in their place, `[filters]`; `None` for
             the responses themselves.
-        products: Covariance of the responses with that, of the same shape.
+        products: Covariance of what they answer with that,
+            `[groups, width, filters / groups]`.
+        variance: Variance of what should be answered, summed over the filters.
     """
 
     mean: np.ndarray
     covariance: np.ndarray
     wanted: np.ndarray | None = None
     products: np.ndarray | None = None
+    variance: float | None = None
+
+    @classmethod
+    def of(cls, moments: Moments) -> "ResponseStatistics":
+        """Returns the statistics that moments hold; without answers, of those alone."""
+        width = moments.mean.shape[1]
+        if moments.products.shape[-1] == width:
+            return cls(moments.mean.ravel(), moments.covariance)
+        return cls(
+            moments.mean.ravel(),
+            moments.covariance,
+            moments.answer_mean.ravel(),
+            moments.products[..., width:] / moments.count,
+            moments.answer_squares / moments.count,
+        )
 
 
 def layer_responses(
     model: keras.Model,
-    names: Iterable[str],
+    requests: Mapping[Hashable, tuple[str, np.ndarray | None]],
     images: np.ndarray,
     batch_size: int = 50,
     seed: int = 0,
-) -> dict[str, ResponseStatistics]:
-    """Measures how the filters of convolutions answer to sample images.
+) -> dict[Hashable, ResponseStatistics]:
+    """Measures how filters of convolutions, or others in their place, answer to images.
 
     This is what decompositions by least squares on the responses go by (Zhang et al.,
     Accelerating Very Deep Convolutional Networks, TPAMI 2016, section 3.1). The
@@ -48,31 +68,36 @@ def layer_responses(
     they are summed in float64. A layer that is called several times counts each call.
 
     Args:
-        model: A functional or Sequential model with one input. It stays as it is.
-        names: Names of convolutions; one in a nested model follows the names of the
-            models that it is nested in: `"outer/inner"`.
-        images: Images `(n, height, width, channels)`, as the model takes them.
-        batch_size: Images per run.
+        model: A functional or Sequential model. It stays as it is.
+        requests: By any key, the name of a convolution or Dense layer (one in a nested
+            model follows the names of the models that it is nested in:
+            `"outer/inner"`), and the kernel of filters in its place, as for `features`,
+            with the layer's groups; `None` for the layer's own.
+        images: Samples of the model's inputs, as the model takes them.
+        batch_size: Samples per run.
         seed: Seed of the choice of positions.
 
     Returns:
-        For each name the statistics of its layer.
+        By key, the statistics. Of filters in a layer's place, the layer's responses are
+        what is wanted.
 
     Raises:
         ValueError: There are no images or they do not fit the model; a name is not that
             of a 2D convolution; responses are no finite numbers.
 
     Example:
-        >>> layer_responses(model, ["conv1_conv"], images)["conv1_conv"].mean
+        >>> layer_responses(model, {"conv": ("conv", None)}, images)["conv"].mean
     """
-    names = list(names)
     images = samples.Samples.of(model, images)
     copy = samples.runnable(model)
-    layers = _convolutions(copy, names)
+    layers = _convolutions(copy, [name for name, _ in requests.values()])
     activations = {name: layer.activation for name, layer in layers.items()}
     for layer in layers.values():
         layer.activation = keras.activations.linear
-    moments = {name: Moments() for name in names}
+    moments = {key: Moments() for key in requests}
+    asked = {name: [] for name in layers}
+    for key, (name, basis) in requests.items():
+        asked[name].append((moments[key], basis))
     rng = np.random.default_rng(checks.seed(seed))
 
     def call(name, operation, args, kwargs):
@@ -82,18 +107,25 @@ def layer_responses(
         chosen = patches.choose_positions(operation, args[0], _POSITIONS, rng)
         answers = patches.answers_at(operation, outputs, chosen)
         patches.check_finite(name, answers)
-        moments[name].add(_responses(operation, answers))
+        responses = _responses(operation, answers)
+        for found, basis in asked[name]:
+            if basis is None:
+                found.add(responses)
+                continue
+            seen = patches.patches_at(operation, args[0], chosen)
+            seen = patches.features(basis, Convolution.of(operation).groups, seen)
+            found.add(seen, responses)
         return activations[name](outputs)
 
     count = images.batch_count(batch_size)
     for batch in progress(images.batches(batch_size), "batch", count):
         graph.walk(copy, batch, call)
-    seen = {name: (each.count, each.mean.shape[1]) for name, each in moments.items()}
-    samples.warn_if_few(seen, len(images))
-    return {
-        name: ResponseStatistics(found.mean.ravel(), found.covariance)
-        for name, found in moments.items()
+    seen = {
+        name: max((each.count, each.mean.shape[1]) for each, _ in found)
+        for name, found in asked.items()
     }
+    samples.warn_if_few(seen, len(images))
+    return {key: ResponseStatistics.of(each) for key, each in moments.items()}
 
 
 def _convolutions(model, names):
@@ -105,7 +137,7 @@ def _convolutions(model, names):
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise ValueError(
-            "`names` must be of the model's 2D convolutions and Dense layers, "
+            "`requests` must name 2D convolutions or Dense layers of the model, "
             f"{list(known)}. "
             f"Received: {unknown}"
         )

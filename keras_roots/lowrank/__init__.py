@@ -1,10 +1,10 @@
 """Low-rank approximation of convolutions: their ranks, and cheaper layers."""
 
-from keras_roots.lowrank.candidates import Candidate
+from keras_roots.lowrank.candidates import Candidate, with_responses
 from keras_roots.lowrank.choices import check_arguments, choose_methods
 from keras_roots.lowrank.decompose import decompose
-from keras_roots.lowrank.in_order import decompose_in_order
-from keras_roots.lowrank.methods import ALEXNET_LRA, METHODS, Target
+from keras_roots.lowrank.in_order import decompose_in_order, together
+from keras_roots.lowrank.methods import ALEXNET_LRA, METHODS
 from keras_roots.lowrank.plan import (
     DecompositionPlan,
     LayerDecomposition,
@@ -23,7 +23,6 @@ __all__ = [
     "LayerRank",
     "METHODS",
     "RankAnalysis",
-    "Target",
     "break_even_rank",
     "check_arguments",
     "choose_methods",
@@ -34,4 +33,6 @@ __all__ = [
     "replace_layers",
     "shrink",
     "theoretical_speedup",
+    "together",
+    "with_responses",
 ]

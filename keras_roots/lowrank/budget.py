@@ -1,7 +1,7 @@
 """Ranks of all layers together, for a budget of multiply-adds or of measured time."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,21 +13,21 @@ _MOST_TIMED = 8  # ranks of a layer to measure
 
 
 def ranks_within(
-    candidates: Mapping[str, Candidate],
+    candidates: Mapping[str, Sequence[Candidate]],
     budget: float,
     cost: str | None,
     total: float,
     multiple: int,
     table: LatencyTable | None = None,
-) -> dict[str, int | None]:
-    """Chooses the ranks of all layers for a budget.
+) -> dict[str, tuple[Candidate, int | None]]:
+    """Chooses the ranks, and the methods, of all layers for a budget.
 
     For the largest product of the energies, `1 - error`, that the layers keep: what a
     network answers has passed all of them (Zhang et al., Accelerating Very Deep
     Convolutional Networks, TPAMI 2016, section 3.3).
 
     Args:
-        candidates: The layers to choose for, by name.
+        candidates: How each layer may be decomposed, by name.
         budget: Part of the model's cost that it may keep.
         cost: `"macs"`, `"latency"`, or `None` for multiply-adds where every layer must
             be decomposed.
@@ -36,21 +36,22 @@ def ranks_within(
         table: Measured times, for `"latency"`.
 
     Returns:
-        Rank over all groups by name, `None` for a layer that stays whole.
+        By name, how a layer is decomposed, and its rank over all groups: `None` for one
+        that stays whole.
 
     Raises:
         ValueError: `budget` cannot be reached.
     """
-    options = {
-        name: _options(candidate, cost, multiple)
-        for name, candidate in candidates.items()
-    }
-    costs = [
-        _costs(candidate, options[name], table)
-        for name, candidate in candidates.items()
+    options = [
+        [] if cost is None else [(ways[0], None)] for ways in candidates.values()
     ]
+    for found, ways in zip(options, candidates.values(), strict=True):
+        for candidate in ways:
+            ranks = _ranks(candidate, cost, multiple)
+            found += [(candidate, rank) for rank in ranks]
+    costs = [_costs(found, table) for found in options]
     wholes = sum(
-        float(_costs(candidate, [None], table)[0]) for candidate in candidates.values()
+        float(_costs([(ways[0], None)], table)[0]) for ways in candidates.values()
     )
     rest = total - wholes
     least = rest + sum(float(each.min()) for each in costs)
@@ -60,29 +61,27 @@ def ranks_within(
             "the lowest ranks of the layers considered, that part of the model's "
             f"{cost or 'macs'} is left. Received: budget={budget!r}"
         )
-    errors = [
-        np.array([_loss(candidate, rank) for rank in options[name]])
-        for name, candidate in candidates.items()
-    ]
+    errors = [np.array([_loss(*option) for option in found]) for found in options]
     indices = convolutions.best_options(errors, costs, budget * total - rest)
     return {
-        name: ranks[index]
-        for (name, ranks), index in zip(options.items(), indices, strict=True)
+        name: found[index]
+        for name, found, index in zip(candidates, options, indices, strict=True)
     }
 
 
-def _options(candidate, cost, multiple) -> list[int | None]:
+def _ranks(candidate, cost, multiple) -> list[int]:
+    every = candidate.options(multiple)
     if cost is None:
-        return candidate.options(multiple)
+        return every
+    paying = list(filter(candidate.pays, every))
     if cost == "macs":
-        return [None, *filter(candidate.pays, candidate.options(multiple))]
-    paying = list(filter(candidate.pays, candidate.options(multiple)))
+        return paying
     chosen = np.linspace(0, len(paying) - 1, min(len(paying), _MOST_TIMED))
-    return [None, *(paying[index] for index in chosen.round().astype(int))]
+    return [paying[index] for index in chosen.round().astype(int)]
 
 
-def _costs(candidate, ranks, table) -> np.ndarray:
-    chains = [candidate.chain(rank) for rank in ranks]
+def _costs(options, table) -> np.ndarray:
+    chains = [candidate.chain(rank) for candidate, rank in options]
     if table is not None:
         return np.array(table.ms(chains))
     return np.array(

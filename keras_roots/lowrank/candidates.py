@@ -3,11 +3,13 @@
 import bisect
 import dataclasses
 import functools
+from collections.abc import Hashable, Mapping
 
+import keras
 import numpy as np
 
 from keras_roots import convolutions
-from keras_roots.convolutions import Convolution, Cost
+from keras_roots.convolutions import Convolution, Cost, Samples
 from keras_roots.lowrank import ranks
 from keras_roots.lowrank.methods import METHODS, Errors, Method, Target
 from keras_roots.utils import checks
@@ -32,6 +34,18 @@ class Candidate:
     target: Target
     convolution: Convolution
 
+    @classmethod
+    def of(
+        cls, name: str, method_name: str, layer: keras.Layer, convolution: Convolution
+    ) -> "Candidate":
+        """Returns a candidate, without responses.
+
+        Raises:
+            ValueError: Its weights are not finite.
+        """
+        kernel = convolutions.read_kernels(name, layer)
+        return cls(name, method_name, Target(kernel, convolution.groups), convolution)
+
     @property
     def method(self) -> Method:
         """How it would be decomposed."""
@@ -55,6 +69,23 @@ class Candidate:
     def error(self, rank: int) -> float:
         """Returns the relative squared error at a rank over all groups."""
         return self.errors(rank // self.groups)
+
+    def basis(self, every: bool) -> np.ndarray | None:
+        """Returns the filters that its errors by responses are of, if not the layer's.
+
+        Args:
+            every: Whether for all ranks; else for those that pay. Higher ones are taken
+                to lose as much as the highest of those.
+        """
+        if self.method.basis is None:
+            return None
+        every_rank = range(self.groups, self.full_rank + 1, self.groups)
+        if not every:
+            paying = bisect.bisect_left(
+                every_rank, True, key=lambda rank: not self.pays(rank)
+            )
+            every_rank = every_rank[: max(paying, 1)]
+        return self.method.basis(self.target, every_rank[-1] // self.groups)
 
     def factors(self, rank: int) -> tuple[Convolution, Convolution]:
         """Returns what would take its place."""
@@ -118,3 +149,38 @@ class Candidate:
                 f"{', ' + multiple if self.groups > 1 else ''}. "
                 f"Received: ranks[{self.name!r}]={rank!r}"
             )
+
+
+def with_responses(
+    model: keras.Model,
+    candidates: Mapping[Hashable, Candidate],
+    images: Samples | None,
+    every: bool = False,
+    seed: int | None = 0,
+) -> dict[Hashable, Candidate]:
+    """Returns candidates with what their methods need of the responses to images.
+
+    Args:
+        model: The model of their layers.
+        candidates: Candidates by any key.
+        images: Sample images; `None` will do if no method goes by responses.
+        every: As for `Candidate.basis`.
+        seed: Seed of the choice of positions.
+
+    Raises:
+        ValueError: Responses are not finite.
+    """
+    requests = {
+        key: (candidate.name, candidate.basis(every))
+        for key, candidate in candidates.items()
+        if candidate.method.by_responses
+    }
+    if not requests:
+        return dict(candidates)
+    found = convolutions.layer_responses(model, requests, images, seed=seed)
+    return {
+        key: dataclasses.replace(
+            candidate, target=candidate.target._replace(responses=found.get(key))
+        )
+        for key, candidate in candidates.items()
+    }

@@ -1,6 +1,6 @@
 """Which method each convolution or Dense layer of a model is decomposed by."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import keras
 
@@ -15,7 +15,7 @@ from keras_roots.convolutions import (
 from keras_roots.lowrank.methods import METHODS
 from keras_roots.utils import checks
 
-Methods = str | Mapping[str, str] | Callable[[keras.Layer], str | None]
+Methods = str | Sequence[str] | Mapping[str, str] | Callable[[keras.Layer], str | None]
 
 COSTS = ("macs", "latency", None)
 
@@ -42,7 +42,14 @@ def check_arguments(error, method, ranks, cost, budget, rank_multiple) -> None:
         )
     checks.choice("cost", cost, COSTS)
     checks.integer("rank_multiple", rank_multiple)
-    if isinstance(method, str) or not (isinstance(method, Mapping) or callable(method)):
+    if isinstance(method, list | tuple):
+        checks.choices("method", method, METHODS)
+        if ranks is not None and len(method) > 1:
+            raise ValueError(
+                "`method` must be one, or one per layer, where `ranks` are given. "
+                f"Received: method={method!r}"
+            )
+    elif not isinstance(method, Mapping) and not callable(method):
         checks.choice("method", method, METHODS)
 
 
@@ -89,8 +96,10 @@ def choose_methods(
     considered: Collection[str],
     method: Methods,
     ranks: Mapping[str, int] | None,
-) -> tuple[dict[str, str], dict[str, str]]:
+) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
     """Returns the methods of layers to decompose, and why others stay whole.
+
+    Those that suit a layer, of several.
 
     Args:
         every: The convolutions and Dense layers of a plan by name.
@@ -111,15 +120,17 @@ def choose_methods(
         if name not in considered or (ranks is not None and name not in ranks):
             reasons[name] = "not chosen"
             continue
-        obstacle = _obstacle(layer, asked)
-        if not obstacle:
-            methods[name] = asked
+        obstacles = {each: _obstacle(layer, each) for each in asked}
+        suited = tuple(each for each, obstacle in obstacles.items() if not obstacle)
+        if suited:
+            methods[name] = suited
             continue
-        reasons[name] = obstacle
-        if ranks is not None or (asked is not None and not isinstance(method, str)):
+        reasons[name] = obstacle = next(iter(obstacles.values()))
+        for_all = isinstance(method, str | list | tuple)
+        if ranks is not None or (asked != (None,) and not for_all):
             raise ValueError(
                 f"Layer {name!r} cannot be decomposed: {obstacle}. Leave it out or "
-                f"choose another method. Received: method={asked!r}"
+                f"choose another method. Received: method={asked[0]!r}"
             )
     return methods, reasons
 
@@ -134,13 +145,15 @@ def _check_names(names, considered, argument):
         )
 
 
-def _asked(name, layer, method) -> str | None:
+def _asked(name, layer, method) -> tuple[str | None, ...]:
     if isinstance(method, str):
-        return method
+        return (method,)
+    if isinstance(method, list | tuple):
+        return tuple(method)
     asked = method.get(name) if isinstance(method, Mapping) else method(layer)
     if asked is not None:
         checks.choice(f"method[{name!r}]", asked, METHODS)
-    return asked
+    return (asked,)
 
 
 def _obstacle(layer, method) -> str:

@@ -61,7 +61,7 @@ def targets_in_order(
 def decompose_in_order(
     original: keras.Model,
     changed: keras.Model,
-    ranks: Mapping[str, int],
+    chosen: Mapping[str, Choice],
     images: Samples,
     seed: int | None = 0,
     others: Callable[[keras.Model, keras.Model], Sequence[LayerFit]] | None = None,
@@ -72,7 +72,7 @@ def decompose_in_order(
         original: The original network.
         changed: A network of the same operations, with filter groups for instance. It
             stays as it is.
-        ranks: Rank over all groups by name of layer.
+        chosen: As for `targets_in_order`.
         images: Sample images.
         seed: Seed of the choice of positions.
         others: Function of copies of the two networks, the second of which is changed,
@@ -82,13 +82,13 @@ def decompose_in_order(
         ValueError: Weights or responses are not finite.
     """
     original = convolutions.runnable(original)
-    copy = convolutions.with_biases(convolutions.runnable(changed), ranks)
-    chosen = {name: ("responses", rank) for name, rank in ranks.items()}
+    copy = convolutions.with_biases(convolutions.runnable(changed), chosen)
     fits = others(original, copy) if others else ()
     targets = targets_in_order(original, copy, chosen, images, seed, fits)
-    layers = dict(graph.operations(copy))
+    fitted = copy if others else changed
+    layers = dict(graph.operations(fitted))
     return replace_layers(
-        copy, {id(layers[name]): (*chosen[name], targets[name]) for name in chosen}
+        fitted, {id(layers[name]): (*chosen[name], targets[name]) for name in chosen}
     )
 
 
@@ -103,39 +103,37 @@ class _RankFit(LayerFit):
         self.target: Target | None = None
         self._method, self._rank = METHODS[method], rank
         self._moments = convolutions.Moments()
+        self._groups = Convolution.of(changed).groups
+        self._basis: np.ndarray | None = None
 
     def add(self, seen, answers):
-        groups = Convolution.of(self.changed).groups
-        bias = keras.ops.convert_to_numpy(self.changed.bias)
-        found = convolutions.respond(self.changed, seen)
-        self._moments.add(
-            *((each - bias).reshape(len(each), groups, -1) for each in (found, answers))
-        )
+        if self._basis is None:  # others may fit the layer before
+            self._basis = self._kernel()
+            if self._method.basis is not None:
+                target = Target(self._basis, self._groups)
+                rank = self._rank // self._groups
+                self._basis = self._method.basis(target, rank)
+        found = convolutions.features(self._basis, self._groups, seen)
+        answers = answers - keras.ops.convert_to_numpy(self.changed.bias)
+        self._moments.add(found, answers.reshape(len(answers), self._groups, -1))
 
     def apply(self):
-        moments = self._moments
-        count = moments.mean.shape[1]
-        self.approximate(
-            ResponseStatistics(
-                moments.mean.ravel(),
-                moments.covariance,
-                moments.answer_mean.ravel(),
-                moments.products[..., count:] / moments.count,
-            )
-        )
+        self.approximate(ResponseStatistics.of(self._moments))
         return [self.changed]
 
     def approximate(self, responses: ResponseStatistics | None) -> None:
         """Gives the changed layer the kernel that its two factors make together."""
         layer = self.changed
-        kernel = convolutions.read_kernels(self.name, layer)
-        groups = Convolution.of(layer).groups
-        self.target = Target(kernel, groups, responses)
+        kernel = self._kernel()
+        self.target = Target(kernel, self._groups, responses)
         self._before = kernel, keras.ops.convert_to_numpy(layer.bias)
-        factors = self._method.factorise(self.target, self._rank // groups)
-        convolutions.assign_kernel(layer, together(factors, groups))
+        factors = self._method.factorise(self.target, self._rank // self._groups)
+        convolutions.assign_kernel(layer, together(factors, self._groups))
         if factors.shift is not None:
             layer.bias.assign_add(factors.shift)
+
+    def _kernel(self):
+        return convolutions.read_kernels(self.name, self.changed)
 
     def restore(self) -> None:
         """Gives the changed layer the weights back that it had before."""

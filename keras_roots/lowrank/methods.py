@@ -17,6 +17,7 @@ from keras_roots.utils import kmeans, squared_distance
 
 _STARTS = 4  # of k-means; the best one counts
 _RIDGE = 1e-3  # of the mean variance of responses: what keeps a fit from noise
+_NOTHING = 1e-9  # that only keeps matrices regular
 
 # Error by rank per group.
 Errors = Callable[[int], float]
@@ -28,7 +29,8 @@ class Target(NamedTuple):
     Attributes:
         kernel: `[height, width, channels / groups, N]`, float64.
         groups: Filter groups.
-        responses: Statistics of its responses, for the method that goes by them.
+        responses: Statistics of the responses of the method's `basis` to images, for
+            methods that go by them.
     """
 
     kernel: np.ndarray
@@ -63,6 +65,8 @@ class Method(NamedTuple):
             groups, at which nothing is lost.
         by_responses: Whether it goes by statistics of responses, and shifts biases.
         every_rank: Whether errors at all ranks come at the cost of one.
+        basis: Function of a `Target` and the rank per group: the filters whose answers
+            the statistics are of; `None` for the layer's own.
     """
 
     scheme: Scheme
@@ -71,6 +75,7 @@ class Method(NamedTuple):
     full_rank: Callable[[tuple[int, ...], int], int]
     by_responses: bool = False
     every_rank: bool = True
+    basis: Callable[[Target, int], np.ndarray] | None = None
 
 
 def _spectral_errors(eigenvalues) -> Errors:
@@ -137,16 +142,14 @@ def _clusters(target, rank) -> Factors:
 
 def _separable(target, rank) -> Factors:
     """Filters along the height, then along the width (Tai et al., section 3)."""
-    height, width, channels, filters = target.kernel.shape
+    height, width, channels, _ = target.kernel.shape
     matrices = convolutions.to_separable_matrices(target.kernel, target.groups)
     left, values, right = _svd(matrices, rank)
     roots = np.sqrt(values)
-    rows = (roots[..., None] * right).reshape(
-        target.groups, rank, width, filters // target.groups
-    )
+    rows = roots[..., None] * right
     return Factors(
         convolutions.from_matrices(left * roots[:, None], height, 1, channels),
-        rows.transpose(2, 1, 0, 3).reshape(1, width, rank, filters),
+        _along_width(rows.reshape(target.groups, rank, width, -1)),
     )
 
 
@@ -180,12 +183,66 @@ def _fit(found) -> tuple[np.ndarray, np.ndarray]:
     identity = np.eye(squares.shape[-1])
     if found.products is None:
         return np.broadcast_to(identity, squares.shape), squares
-    held = _RIDGE * np.trace(squares, axis1=1, axis2=2)[:, None, None] / len(identity)
-    held += np.finfo("float64").tiny
-    fit = identity + np.linalg.solve(
-        squares + held * identity, found.products - squares
-    )
+    fit = identity + np.linalg.solve(_held(squares, _RIDGE), found.products - squares)
     return fit, fit.transpose(0, 2, 1) @ squares @ fit
+
+
+def _vertical(target, rank) -> np.ndarray:
+    """The filters along the height of a separable kernel, each of length 1."""
+    height, _, channels, _ = target.kernel.shape
+    matrices = convolutions.to_separable_matrices(target.kernel, target.groups)
+    return convolutions.from_matrices(_svd(matrices, rank)[0], height, 1, channels)
+
+
+def _separable_response_errors(target) -> Errors:
+    """Errors of the best filters along the width, by least squares.
+
+    The filters of a lower rank are the first of those of a higher one: one Cholesky
+    factor tells how much each adds to what is explained of the responses.
+    """
+    found, width = target.responses, target.kernel.shape[1]
+    lower = np.linalg.cholesky(_held(found.covariance, _NOTHING))
+    explained = (np.linalg.solve(lower, found.products) ** 2).sum(axis=(0, 2))
+    gains = explained.reshape(-1, width).sum(axis=1)
+    left = np.append(found.variance, found.variance - np.cumsum(gains))
+    errors = np.clip(left / found.variance, 0, 1) if found.variance else 0 * left
+    return lambda rank: float(errors[min(rank, len(errors) - 1)])
+
+
+def _separable_by_responses(target, rank) -> Factors:
+    """Filters along the height, and what the responses need of them along the width.
+
+    The first are those of `_separable`; the second are fitted by least squares to what
+    the layer should answer, as Zhang et al. (TPAMI 2016), section 3.3, fit kernels.
+    """
+    found = target.responses
+    height, width, channels, _ = target.kernel.shape
+    seen = slice(0, rank * width)
+    squares, products = found.covariance[:, seen, seen], found.products[:, seen]
+    matrices = convolutions.to_separable_matrices(target.kernel, target.groups)
+    left, values, right = _svd(matrices, rank)
+    own = (values[..., None] * right).reshape(target.groups, rank * width, -1)
+    rows = own + np.linalg.solve(_held(squares, _RIDGE), products - squares @ own)
+    mean = found.mean.reshape(target.groups, -1)[:, seen]
+    shift = found.wanted - np.einsum("gw,gwn->gn", mean, rows).ravel()
+    return Factors(
+        convolutions.from_matrices(left, height, 1, channels),
+        _along_width(rows.reshape(target.groups, rank, width, -1)),
+        shift,
+    )
+
+
+def _along_width(rows) -> np.ndarray:
+    """The kernel of `[groups, rank, width, filters / groups]`."""
+    groups, rank, width, filters = rows.shape
+    return rows.transpose(2, 1, 0, 3).reshape(1, width, rank, groups * filters)
+
+
+def _held(squares, ridge) -> np.ndarray:
+    """Squares of what weights are fitted to, and a part of them that holds these."""
+    held = ridge * np.trace(squares, axis1=1, axis2=2) / squares.shape[-1]
+    held = held[:, None, None] + np.finfo("float64").tiny
+    return squares + held * np.eye(squares.shape[-1])
 
 
 def _matrices(target):
@@ -227,6 +284,14 @@ METHODS = {
         _by_responses,
         CROSS_FILTER.full_rank,
         by_responses=True,
+    ),
+    "separable_responses": Method(
+        SEPARABLE,
+        _separable_response_errors,
+        _separable_by_responses,
+        SEPARABLE.full_rank,
+        by_responses=True,
+        basis=_vertical,
     ),
 }
 

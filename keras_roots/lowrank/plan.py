@@ -15,25 +15,21 @@ from keras_roots.convolutions import (
     LayerPlan,
     Layers,
     Plan,
-    ResponseStatistics,
     Samples,
     input_sides,
     kernel_layers,
-    layer_responses,
     read_kernels,
-    runnable,
     total_cost,
-    with_biases,
 )
 from keras_roots.lowrank.budget import ranks_within
-from keras_roots.lowrank.candidates import Candidate
+from keras_roots.lowrank.candidates import Candidate, with_responses
 from keras_roots.lowrank.choices import (
     Methods,
     check_arguments,
     choose_methods,
     layers_to_consider,
 )
-from keras_roots.lowrank.in_order import targets_in_order
+from keras_roots.lowrank.in_order import decompose_in_order
 from keras_roots.lowrank.methods import METHODS, Target
 from keras_roots.lowrank.replacement import replace_layers
 from keras_roots.profiling import profile
@@ -55,11 +51,9 @@ class LayerDecomposition(LayerPlan):
     Rank and error are given as well where a layer stays because that saves too little.
 
     Attributes:
-        method: How it would be decomposed; `None` if that was not considered.
         full_rank: The rank at which the method loses nothing.
     """
 
-    method: str | None = None
     full_rank: int | None = None
 
 
@@ -93,13 +87,16 @@ class DecompositionPlan(Plan):
         chosen = {
             row.name: (row.method, row.rank) for row in self.layers if row.way == "rank"
         }
-        found = kernel_layers(self.model)
         if any(METHODS[method].by_responses for method, _ in chosen.values()):
-            original = runnable(self.model)
-            changed = with_biases(original, chosen)
-            targets = targets_in_order(original, changed, chosen, self.images)
-        else:
-            targets = {name: _target(name, found[name], {}) for name in chosen}
+            networks = self.model, self.model
+            return self._together(decompose_in_order(*networks, chosen, self.images))
+        found = kernel_layers(self.model)
+        targets = {
+            name: Target(
+                read_kernels(name, found[name]), Convolution.of(found[name]).groups
+            )
+            for name in chosen
+        }
         small = replace_layers(
             self.model,
             {id(found[name]): (*chosen[name], targets[name]) for name in chosen},
@@ -131,8 +128,9 @@ def plan_decomposition(
         model: A functional or Sequential model, models within it included.
         error: Bound on each layer's squared error relative to its energy, between 0 and
             1; not used with `ranks` or `budget`.
-        method: One of `METHODS`, a mapping from names of layers to them (such as
-            `ALEXNET_LRA`), or a function of a layer that returns one or `None`.
+        method: One of `METHODS` or several, a mapping from names of layers to them
+            (such as `ALEXNET_LRA`), or a function of a layer that returns one or
+            `None`.
 
             * `"pca"`: leading directions of the filters.
             * `"svd"`: the same subspace, scaled evenly between the two layers.
@@ -140,6 +138,11 @@ def plan_decomposition(
             * `"separable"`: along height, then along width (Tai et al., ICLR 2016).
             * `"responses"`: leading directions of what the layer answers to `images`
               (Zhang et al., TPAMI 2016).
+            * `"separable_responses"`: along height as by `"separable"`, then along
+              width what is nearest to what the layer answers to `images`.
+
+            Of a tuple of methods each layer gets the one that costs least within
+            `error`, or that is best for the `budget`.
         ranks: Ranks M by name of layer, over all groups, to decompose these only.
         cost: What decomposing a layer must save: `"macs"`, counted, or `"latency"`,
             measured in LiteRT on this machine; `None` for nothing.
@@ -153,7 +156,7 @@ def plan_decomposition(
             layers that `ranks` or `method` name, and with `budget` the hidden Dense
             layers: not the last one, the classifier, which no layer with a kernel
             follows.
-        images: Sample images, as the model takes them, for the method `"responses"`.
+        images: Sample images, as the model takes them, for methods by responses.
         latency_table: For `cost="latency"`, a `LatencyTable`, or the path of its file,
             which need not exist; `None` to measure and not keep it.
         rank_multiple: Rounds ranks per group up to multiples of this, such as the
@@ -191,19 +194,22 @@ def plan_decomposition(
         name: Convolution.of(layer, sides[id(layer)]) for name, layer in every.items()
     }
     methods, reasons = choose_methods(every, considered, method, ranks)
-    images = _samples(model, methods, images)
-    responses = _responses(model, methods, images)
+    images = _samples(methods, images, model)
+    found = {
+        (name, each): Candidate.of(name, each, every[name], described[name])
+        for name, asked in methods.items()
+        for each in asked
+    }
+    at_all_ranks = cost is None or ranks is not None
+    found = with_responses(model, found, images, at_all_ranks)
     candidates = {
-        name: Candidate(
-            name, methods[name], _target(name, every[name], responses), described[name]
-        )
-        for name in methods
+        name: [found[name, each] for each in asked] for name, asked in methods.items()
     }
     table = LatencyTable.open(latency_table) if cost == "latency" else None
     if ranks is not None:
         for name, rank in ranks.items():
-            candidates[name].check_rank(rank)
-        chosen = {name: int(ranks[name]) for name in candidates}
+            candidates[name][0].check_rank(rank)
+        chosen = {name: (own, int(ranks[name])) for name, (own,) in candidates.items()}
     elif budget is not None:
         total = before.macs
         if table is not None:
@@ -211,12 +217,12 @@ def plan_decomposition(
         chosen = ranks_within(candidates, budget, cost, total, rank_multiple, table)
     else:
         chosen = {
-            name: candidate.rounded(candidate.least_rank(error), rank_multiple)
-            for name, candidate in candidates.items()
+            name: _cheapest(ways, error, rank_multiple, table)
+            for name, ways in candidates.items()
         }
     rows = tuple(
-        _considered(candidates[name], chosen[name], cost, table)
-        if name in candidates
+        _considered(*chosen[name], cost, table)
+        if name in chosen
         else _left_whole(name, described[name], reasons[name])
         for name in every
     )
@@ -231,31 +237,31 @@ def plan_decomposition(
     )
 
 
-def _samples(model, methods, images) -> Samples | None:
-    if not _by_responses(methods):
+def _samples(methods, images, model) -> Samples | None:
+    used = [each for asked in methods.values() for each in asked]
+    by_responses = [each for each in used if METHODS[each].by_responses]
+    if not by_responses:
         if methods:
-            checks.unused("images", images, "the method 'responses'")
+            checks.unused("images", images, "a method by responses")
         return None
     if images is None:
         raise ValueError(
-            "`images` must be given for the method 'responses': sample images as the "
-            "model takes them, a few hundred of the training set. Received: images=None"
+            f"`images` must be given for the method {by_responses[0]!r}: sample images "
+            "as the model takes them, a few hundred of the training set. "
+            "Received: images=None"
         )
     return Samples.of(model, images)
 
 
-def _responses(model, methods, images) -> dict[str, ResponseStatistics]:
-    names = _by_responses(methods)
-    return layer_responses(model, names, images) if names else {}
-
-
-def _by_responses(methods) -> list[str]:
-    return [name for name, method in methods.items() if METHODS[method].by_responses]
-
-
-def _target(name, layer, responses) -> Target:
-    kernel, groups = read_kernels(name, layer), Convolution.of(layer).groups
-    return Target(kernel, groups, responses.get(name))
+def _cheapest(ways, error, multiple, table) -> tuple[Candidate, int]:
+    """The way to decompose a layer that costs least within an error, and its rank."""
+    options = [(each, each.rounded(each.least_rank(error), multiple)) for each in ways]
+    if len(options) == 1:
+        return options[0]
+    if table is None:
+        return min(options, key=lambda option: option[0].cost(option[1]).macs)
+    ms = table.ms([candidate.chain(rank) for candidate, rank in options])
+    return options[int(np.argmin(ms))]
 
 
 def _considered(candidate, rank, cost, table) -> LayerDecomposition:

@@ -24,7 +24,10 @@ def test_options_are_what_saves_multiply_adds_and_the_layer_itself_first():
         ("rank", 4),
         ("rank", 8),
         ("rank", 12),
+        *(("rank", rank) for rank in (4, 8, 12, 16, 20)),
     ]
+    ways = [option.method for option in options["conv0"] if option.way == "rank"]
+    assert ways == ["responses"] * 3 + ["separable_responses"] * 5
     # A 1x1 of 16 by 16 saves with fewer than 8 filters; the image's has rank 3.
     assert [(o.way, o.value) for o in options["after"]] == [(None, 1), ("rank", 4)]
     whole, two, *_ = options["conv0"]

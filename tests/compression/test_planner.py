@@ -192,8 +192,9 @@ def test_a_network_without_spatial_convolutions_has_ranks_only():
         [keras.Input((8, 8, 32)), keras.layers.Conv2D(32, 1, name="point")]
     )
     images = np.random.default_rng(0).normal(size=(20, 8, 8, 32))
-    plan = plan_compression(model, images, 0.6, cost="macs")
-    assert plan.ranks == {"point": 8} and not plan.groups
+    for multiple, rank in ((None, 9), (8, 8)):
+        plan = plan_compression(model, images, 0.6, cost="macs", rank_multiple=multiple)
+        assert plan.ranks == {"point": rank} and not plan.groups
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from keras_roots.compression.options import layer_options
-from keras_roots.convolutions import layer_responses, read_kernels
-from keras_roots.lowrank import Target, replace_layers
+from keras_roots.convolutions import Convolution, Samples
+from keras_roots.lowrank import Candidate, replace_layers, with_responses
 
 
 def _model(groups):
@@ -32,11 +32,16 @@ def test_losses_are_the_changes_of_the_networks_outputs(groups):
     whole, *options = layer_options(model, images, **how)["conv"]
     assert whole.loss == 0.0 and len(options) > 1
     layer = model.get_layer("conv")
-    responses = layer_responses(model, ["conv"], images)["conv"]
-    target = Target(read_kernels("conv", layer), groups, responses)
+    whole = Convolution.of(layer, [(8, 8)])
+    methods = "responses", "separable_responses"
+    assert {option.method for option in options} == set(methods)
+    found = {name: Candidate.of("conv", name, layer, whole) for name in methods}
+    found = with_responses(model, found, Samples.of(model, images))
     expected = model.predict(images, verbose=0)
     for option in options:
-        small = replace_layers(model, {id(layer): ("responses", option.value, target)})
+        target = found[option.method].target
+        chosen = {id(layer): (option.method, option.value, target)}
+        small = replace_layers(model, chosen)
         change = np.square(small.predict(images, verbose=0) - expected).mean()
         change /= 2 * expected.var(axis=0).mean()
         assert option.loss == pytest.approx(change, rel=1e-3)

@@ -11,6 +11,12 @@ from keras_roots.convolutions.responses import layer_responses
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
 
 
+def _own(model, names, *args, **options):
+    """Statistics of the layers' own filters."""
+    requests = {name: (name, None) for name in names}
+    return layer_responses(model, requests, *args, **options)
+
+
 def _images(count=7, shape=(9, 9, 4), seed=0):
     return np.random.default_rng(seed).normal(1, 2, (count, *shape)).astype("float32")
 
@@ -58,7 +64,7 @@ def test_mean_and_covariance(kind, groups, use_bias):
     )
     model = keras.Sequential([keras.Input((9, 9, 4)), layer, layers.ReLU()])
     images = _images()
-    found = layer_responses(model, ["conv"], images, batch_size=3)["conv"]
+    found = _own(model, ["conv"], images, batch_size=3)["conv"]
     responses = _respond(images, layer.get_weights()[0], groups, strides=2)
     mean, covariance = _statistics(responses, groups)
     np.testing.assert_allclose(found.mean, mean, atol=1e-5)
@@ -79,7 +85,7 @@ def test_a_layer_sees_what_the_layers_before_it_give():
     second = layers.Conv2D(3, 1, name="second")
     model = keras.Model(inputs, second(x))
     images = _images(count=4)
-    found = layer_responses(model, ["inner/first", "second"], images)
+    found = _own(model, ["inner/first", "second"], images)
     assert list(found) == ["inner/first", "second"]
     kernel, bias = first.get_weights()
     responses = _respond(images, kernel, 1, strides=1)
@@ -95,7 +101,7 @@ def test_the_model_stays_as_it_is():
     model = keras.Sequential([keras.Input((9, 9, 4)), layer])
     images = _images(count=2)
     want = np.asarray(model(images))
-    layer_responses(model, ["conv"], images)
+    _own(model, ["conv"], images)
     np.testing.assert_array_equal(np.asarray(model(images)), want)
     assert layer.activation is keras.activations.relu
 
@@ -108,7 +114,7 @@ def test_a_shared_layer_counts_every_call():
     kernel = conv.get_weights()[0]
     once = _respond(images, kernel, 1, strides=1)
     both = np.concatenate([once, once @ kernel[0, 0]])
-    found = layer_responses(model, ["conv"], images, batch_size=2)["conv"]
+    found = _own(model, ["conv"], images, batch_size=2)["conv"]
     mean, (covariance,) = _statistics(both, 1)
     np.testing.assert_allclose(found.mean, mean, atol=1e-5)
     np.testing.assert_allclose(found.covariance[0], covariance, rtol=1e-4, atol=1e-5)
@@ -120,8 +126,7 @@ def test_large_maps_are_sampled():
     model = keras.Sequential([keras.Input((40, 40, 4)), layer])
     images = _images(count=20, shape=(40, 40, 4))
     found, again, other = (
-        layer_responses(model, ["conv"], images, seed=seed)["conv"]
-        for seed in (0, 0, 1)
+        _own(model, ["conv"], images, seed=seed)["conv"] for seed in (0, 0, 1)
     )
     mean, (covariance,) = _statistics(
         _respond(images, layer.get_weights()[0], 1, strides=1), 1
@@ -154,19 +159,19 @@ def _model():
 )
 def test_images_that_do_not_fit(images, message):
     with pytest.raises(ValueError, match=f"(?s)`images`.*{message}"):
-        layer_responses(_model(), ["conv"], images)
+        _own(_model(), ["conv"], images)
 
 
 @pytest.mark.parametrize("name", ["missing", "flatten", "inner/conv"])
 def test_unknown_layers(name):
     with pytest.raises(ValueError, match=rf"(?s)\['conv', .*Received: \['{name}'\]"):
-        layer_responses(_model(), ["conv", name], _images())
+        _own(_model(), ["conv", name], _images())
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.5])
 def test_impossible_batch_size(batch_size):
     with pytest.raises(ValueError, match=f"Received: batch_size={batch_size}"):
-        layer_responses(_model(), ["conv"], _images(), batch_size)
+        _own(_model(), ["conv"], _images(), batch_size)
 
 
 def test_nan_weights():
@@ -174,7 +179,7 @@ def test_nan_weights():
     conv = model.get_layer("conv")
     conv.set_weights([np.full_like(conv.kernel, np.nan), np.zeros(3)])
     with pytest.raises(ValueError, match="(?s)`images`.*Received: .*NaN.*'conv'"):
-        layer_responses(model, ["conv"], _images())
+        _own(model, ["conv"], _images())
 
 
 def test_several_inputs():
@@ -182,11 +187,47 @@ def test_several_inputs():
     conv = layers.Conv2D(3, 1, name="conv")
     model = keras.Model(inputs, conv(layers.Subtract()(inputs)))
     one, two = _images(), np.square(_images())
-    found = layer_responses(model, ["conv"], (one, two))["conv"]
+    found = _own(model, ["conv"], (one, two))["conv"]
     responses = (one - two) @ conv.get_weights()[0][0, 0]
     np.testing.assert_allclose(found.mean, responses.mean((0, 1, 2)), atol=1e-5)
     with pytest.raises(ValueError, match="`images` must be a tuple of arrays"):
-        layer_responses(model, ["conv"], one)
+        _own(model, ["conv"], one)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("strides", [1, 2])
+def test_other_filters_in_the_place_of_a_layer(groups, strides):
+    """Columns of two filters of the height of the kernel, against plain loops."""
+    layer = layers.Conv2D(6, 3, strides=strides, groups=groups, name="conv")
+    model = keras.Sequential([keras.Input((5, 7, 4)), layer])
+    images = _images(shape=(5, 7, 4))
+    basis = np.random.default_rng(1).normal(size=(3, 1, 4 // groups, 2 * groups))
+    requests = {"own": ("conv", None), "other": ("conv", basis)}
+    found = layer_responses(model, requests, images)
+    responses = _respond(images, layer.get_weights()[0], groups, strides)
+    # Each of the three columns of a patch: what comes before it is left out.
+    columns = []
+    for column in range(3):
+        last = images.shape[2] - (2 - column)
+        answers = _respond(images[:, :, column:last], basis, groups, 1)
+        answers = answers.reshape(len(images), 3, 5, -1)[:, ::strides, ::strides]
+        columns.append(answers.reshape(len(responses), groups, 2))
+    seen = np.stack(columns, axis=-1).reshape(len(responses), groups, 6)
+    wanted = responses.reshape(len(responses), groups, -1)
+    seen_mean, wanted_mean = seen.mean(0), wanted.mean(0)
+    other = found["other"]
+    np.testing.assert_allclose(other.mean, seen_mean.ravel(), atol=1e-4)
+    np.testing.assert_allclose(other.wanted, wanted_mean.ravel(), atol=1e-4)
+    assert other.variance == pytest.approx(wanted.var(0).sum(), rel=1e-5)
+    for group in range(groups):
+        x, y = (seen - seen_mean)[:, group], (wanted - wanted_mean)[:, group]
+        count = len(responses)
+        np.testing.assert_allclose(other.covariance[group], x.T @ x / count, rtol=2e-4)
+        np.testing.assert_allclose(
+            other.products[group], x.T @ y / count, rtol=2e-4, atol=1e-3
+        )
+    np.testing.assert_allclose(found["own"].mean, wanted_mean.ravel(), atol=1e-4)
+    assert found["own"].wanted is None
 
 
 def test_other_backend(run_python):
@@ -197,7 +238,7 @@ assert keras.backend.backend() == "jax"
 layer = keras.layers.Conv2D(6, 1, groups=2, activation="relu", name="conv")
 model = keras.Sequential([keras.Input((4, 4, 8)), layer])
 images = np.random.default_rng(0).normal(size=(5, 4, 4, 8)).astype("float32")
-found = layer_responses(model, ["conv"], images)["conv"]
+found = layer_responses(model, {0: ("conv", None)}, images)[0]
 kernel = layer.get_weights()[0][0, 0]
 flat = images.reshape(-1, 8).astype("float64")
 responses = np.concatenate(
@@ -218,10 +259,10 @@ def test_too_few_images_for_a_layer():
     )
     images = np.random.default_rng(0).normal(size=(2, 5, 2, 4))
     with pytest.warns(UserWarning, match="1 of them give layer 'wide' 10 .* 2 images"):
-        layer_responses(model, ["wide"], images[:1])
+        _own(model, ["wide"], images[:1])
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        layer_responses(model, ["wide"], images)
+        _own(model, ["wide"], images)
 
 
 @pytest.mark.parametrize("shape", [(6,), (5, 6), (3, 4, 6)])
@@ -231,7 +272,7 @@ def test_dense_layers(shape):
     model = keras.Sequential([keras.Input(shape), layer])
     images = np.random.default_rng(0).normal(size=(30, *shape)).astype("float32")
     answers = images.reshape(-1, 6).astype("float64") @ layer.get_weights()[0]
-    found = layer_responses(model, ["fc"], images)["fc"]
+    found = _own(model, ["fc"], images)["fc"]
     np.testing.assert_allclose(found.mean, answers.mean(0), atol=1e-5)
     covariance = np.cov(answers.T, bias=True)[None]
     np.testing.assert_allclose(found.covariance, covariance, atol=1e-5)

@@ -109,7 +109,8 @@ def test_what_changed_before_is_made_up_for():
         return [_Bias("one", *layers)]
 
     samples = Samples.of(model, images)
-    small = decompose_in_order(model, changed, {"two": 4}, samples, others=others)
+    chosen = {"two": ("responses", 4)}
+    small = decompose_in_order(model, changed, chosen, samples, others=others)
     for found, want in zip(changed.get_weights(), before, strict=True):
         np.testing.assert_array_equal(found, want)
     np.testing.assert_allclose(small.get_layer("one").bias, 1)

@@ -7,7 +7,7 @@ from keras_roots.convolutions.responses import ResponseStatistics
 from keras_roots.lowrank.methods import METHODS, Target
 
 SHAPES = {1: (3, 5, 4, 12), 2: (3, 5, 4, 12), 3: (1, 3, 2, 12)}
-OF_THE_KERNEL = [name for name in METHODS if name != "responses"]
+OF_THE_KERNEL = [name for name in METHODS if not METHODS[name].by_responses]
 CASES = [(name, groups) for name in OF_THE_KERNEL for groups in SHAPES]
 
 
@@ -135,13 +135,35 @@ def _responding(groups):
     return kernel, inputs, responses, statistics
 
 
+def _columns(first, inputs, groups):
+    """What filters along the height answer, column by column of each group's patch."""
+    height, _, channels, rank = first.shape
+    samples = inputs.shape[1]
+    patches = inputs.reshape(groups, samples, height, -1, channels)
+    filters = first[:, 0].reshape(height, channels, groups, rank // groups)
+    found = np.einsum("gsijc,icgm->gsmj", patches, filters)
+    return found.reshape(groups, samples, -1)
+
+
+def _of_basis(kernel, groups, rank, inputs, responses):
+    """Statistics of the answers of the filters along the height."""
+    basis = METHODS["separable_responses"].basis(Target(kernel, groups), rank)
+    seen = _columns(basis, inputs, groups)
+    centred = [x - x.mean(1, keepdims=True) for x in (seen, responses)]
+    return ResponseStatistics(
+        seen.mean(1).ravel(),
+        centred[0].transpose(0, 2, 1) @ centred[0] / 500,
+        responses.mean(1).ravel(),
+        centred[0].transpose(0, 2, 1) @ centred[1] / 500,
+        (centred[1] ** 2).sum() / 500,
+    )
+
+
 def _answers(factors, inputs, groups):
     """Responses of both convolutions together."""
-    size = inputs.shape[-1]
-    first = factors.first.reshape(size, groups, -1).transpose(1, 0, 2)
-    second = factors.second[0, 0]
-    second = second.reshape(len(second), groups, -1).transpose(1, 0, 2)
-    answers = inputs @ first @ second
+    kernel = _product(factors.first, factors.second, groups)
+    filters = kernel.reshape(inputs.shape[-1], groups, -1).transpose(1, 0, 2)
+    answers = inputs @ filters
     if factors.shift is not None:
         answers = answers + factors.shift.reshape(groups, 1, -1)
     return answers
@@ -163,12 +185,53 @@ def test_error_of_the_responses(groups):
     assert errors(full) == pytest.approx(0, abs=1e-9)
 
 
-def test_responses_know_the_data():
+@pytest.mark.parametrize("groups", SHAPES)
+def test_error_of_separable_responses(groups):
+    """That of the best filters along the width, by NumPy's least squares."""
+    kernel, inputs, responses, _ = _responding(groups)
+    method = METHODS["separable_responses"]
+    full = method.full_rank(kernel.shape, groups) // groups
+    found = _of_basis(kernel, groups, full, inputs, responses)
+    target = Target(kernel, groups, found)
+    errors = method.errors(target)
+    centred = responses - responses.mean(1, keepdims=True)
+    variance = (centred**2).sum()
+    for rank in range(1, full + 1):
+        factors = method.factorise(target, rank)
+        seen = _columns(factors.first, inputs, groups)
+        seen -= seen.mean(1, keepdims=True)
+        left = sum(
+            ((y - x @ np.linalg.lstsq(x, y, rcond=None)[0]) ** 2).sum()
+            for x, y in zip(seen, centred, strict=True)
+        )
+        assert errors(rank) == pytest.approx(left / variance, abs=1e-6)
+        answers = _answers(factors, inputs, groups)
+        np.testing.assert_allclose(answers.mean(1), responses.mean(1), atol=1e-9)
+        error = ((answers - responses) ** 2).sum() / variance
+        assert left / variance - 1e-9 <= error < left / variance + 0.002
+    assert errors(full) == pytest.approx(0, abs=1e-6)
+    np.testing.assert_allclose(answers, responses, atol=1e-6)
+
+
+def test_errors_of_ranks_beyond_those_measured_are_those_of_the_highest():
+    kernel, inputs, responses, _ = _responding(1)
+    found = _of_basis(kernel, 1, 4, inputs, responses)
+    errors = METHODS["separable_responses"].errors(Target(kernel, 1, found))
+    assert errors(5) == errors(4) > 0
+
+
+@pytest.mark.parametrize(
+    ("by_weights", "by_responses"),
+    [("pca", "responses"), ("separable", "separable_responses")],
+)
+def test_responses_know_the_data(by_weights, by_responses):
     """At equal ranks they are closer to the outputs than the best kernel is."""
     kernel, inputs, responses, statistics = _responding(1)
+    if METHODS[by_responses].basis:
+        statistics = _of_basis(kernel, 1, 4, inputs, responses)
     target = Target(kernel, 1, statistics)
     left = {
         name: (_answers(METHODS[name].factorise(target, 4), inputs, 1) - responses)
-        for name in ("pca", "responses")
+        for name in (by_weights, by_responses)
     }
-    assert (left["responses"] ** 2).sum() < 0.9 * (left["pca"] ** 2).sum()
+    assert (left[by_responses] ** 2).sum() < 0.9 * (left[by_weights] ** 2).sum()

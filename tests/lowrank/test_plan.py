@@ -132,7 +132,7 @@ class _Subclassed(keras.Model):
 @pytest.mark.parametrize(
     ("unused", "message"),
     [
-        ({"images": np.zeros((2, 12, 12, 6))}, "`images` .* without the method 'resp"),
+        ({"images": np.zeros((2, 12, 12, 6))}, "`images` .* without a method by resp"),
         ({"latency_table": "times.csv"}, "`latency_table` .* without cost='latency'"),
     ],
 )
@@ -146,7 +146,7 @@ def test_weights_that_are_not_finite(model, method):
     kernel, bias = model.get_layer("dense").get_weights()
     kernel[0, 0, 0, 0] = np.nan
     model.get_layer("dense").set_weights([kernel, bias])
-    images = np.zeros((1, 12, 12, 6)) if method == "responses" else None
+    images = np.zeros((1, 12, 12, 6)) if METHODS[method].by_responses else None
     with pytest.raises(ValueError, match="Received: ") as raised:
         plan_decomposition(model, method=method, images=images)
     assert "'dense'" in str(raised.value)

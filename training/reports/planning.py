@@ -105,21 +105,22 @@ def compare_orders(
     for seed in range(seeds):
         chosen = np.random.default_rng(seed).choice(rest, samples, replace=False)
         fitted = convolutions.Samples.of(model, images[chosen].astype("float32"))
-        responses = convolutions.layer_responses(model, found, fitted)
+        candidates = {
+            layer: lowrank.Candidate.of(
+                layer,
+                "responses",
+                found[layer],
+                convolutions.Convolution.of(found[layer]),
+            )
+            for layer in found
+        }
+        candidates = lowrank.with_responses(model, candidates, fitted)
         for budget in budgets:
             plan = lowrank.plan_decomposition(
                 model, method="responses", budget=budget, images=fitted
             )
             targets = {
-                id(found[layer]): (
-                    "responses",
-                    rank,
-                    lowrank.Target(
-                        convolutions.read_kernels(layer, found[layer]),
-                        found[layer].groups,
-                        responses[layer],
-                    ),
-                )
+                id(found[layer]): ("responses", rank, candidates[layer].target)
                 for layer, rank in plan.ranks.items()
             }
             row = {"budget": budget, "seed": seed, "samples": samples}
