@@ -16,7 +16,8 @@ Force Regularization (Wen et al., ICCV 2017) from baseline to exported file:
 Examples, on the embedded digits (a few minutes on two cores):
 
   keras-roots-compress --model=root_resnet20 --epochs=6 --force_strength=1e-3 \
-      --budget=0.5 --method=responses --cost=macs --output_dir=runs/digits-compressed
+      --budget=0.5 --method=responses,separable_responses --cost=macs \
+      --output_dir=runs/digits-compressed
 
 the 1x1s of a network with filter groups, which those leave whole:
 
@@ -295,8 +296,7 @@ def _cheaper(given) -> stages.Stage:
 
 def _by_both(given) -> bool:
     """Tells whether groups and ranks share a budget, or ranks are for themselves."""
-    how = given[Decomposition]
-    return how.budget is not None and how.method is None
+    return given[Decomposition].budget is not None and not given.present("method")
 
 
 def _recipe(recipe, course, stage, epochs, divisor):

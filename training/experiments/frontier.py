@@ -40,6 +40,7 @@ from keras_roots.training.stages import (
 
 _STRENGTH = 1e-4
 _SPARSITY = 0.5
+_METHODS = ("responses", "separable_responses")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +142,7 @@ def _choices(network) -> dict[str, tuple[str, tuple[Stage, ...]]]:
 
 
 def _decompose(part, layers) -> Decompose:
-    how = Decomposition(budget=part, method="responses", layers=layers)
+    how = Decomposition(budget=part, method=_METHODS, layers=layers)
     return Decompose(settings=how)
 
 

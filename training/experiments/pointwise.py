@@ -53,7 +53,7 @@ DECOMPOSED = (
 def _rows() -> tuple[Row, ...]:
     rows = [Row("whole", _NETWORK, "cifar10", (Keep(),), _labels(1.0, "none"))]
     for part, before in DECOMPOSED:
-        how = Decomposition(budget=part, method="responses", layers=_LAYERS)
+        how = Decomposition(budget=part, method=("responses",), layers=_LAYERS)
         stages = (*BEFORE[before], Decompose(settings=how), Train(recipe=_RECIPE))
         name = f"{part}" if before == "none" else f"{part}-{before}"
         rows.append(Row(name, _NETWORK, "cifar10", stages, _labels(part, before)))

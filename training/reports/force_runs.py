@@ -183,7 +183,7 @@ def _settings(run) -> dict[str, dict]:
     if "decompose" in stages:
         how = stages["decompose"]["settings"]
         settings["decompose"] = {
-            "method": how["method"] or "pca",
+            "method": ", ".join(how["method"]),
             "bound": None if how["ranks"] or how["budget"] else how["error"],
             "recalibration_images": how["recalibration_images"],
         }

@@ -77,14 +77,20 @@ class Decomposition:
         parse=read_ranks,
     )
     budget: float | None = _budget()
-    method: str | None = option(
-        None,
-        "How layers are decomposed; by default pca.",
+    method: tuple[str, ...] = option(
+        ("pca",),
+        "How layers are decomposed; of several, each by the one that is best for the "
+        "budget or cheapest within the error.",
         choices=tuple(lowrank.METHODS),
     )
     cost: str | None = _cost()
     rank_multiple: int = option(1, "Rounds ranks up to multiples.", least=1)
     recalibration_images: int = recalibration_images()
+
+    @property
+    def by_responses(self) -> bool:
+        """Whether some may be decomposed by what they answer to images."""
+        return any(lowrank.METHODS[name].by_responses for name in self.method)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,15 +109,15 @@ class Decompose(Stage):
         how = self.settings
         lowrank.check_arguments(
             how.error,
-            how.method or "pca",
+            how.method,
             how.ranks,
             _cost_of(how.cost),
             how.budget,
             how.rank_multiple,
         )
-        if how.method == "responses" and not how.recalibration_images:
+        if how.by_responses and not how.recalibration_images:
             raise ValueError(
-                "`method` 'responses' needs sample images. "
+                f"`method` {', '.join(how.method)} needs sample images. "
                 "Received: recalibration_images=0"
             )
         layers_of(how.layers)
@@ -125,12 +131,12 @@ class Decompose(Stage):
         plan = lowrank.plan_decomposition(
             model,
             how.error,
-            how.method or "pca",
+            how.method,
             how.ranks,
             _cost_of(how.cost),
             budget=how.budget,
             layers=chosen,
-            images=images if how.method == "responses" else None,
+            images=images if how.by_responses else None,
             rank_multiple=how.rank_multiple,
         )
         context.say(str(plan))
@@ -141,7 +147,9 @@ class Decompose(Stage):
         ]
         extra = {"ranks": plan.ranks, "mean_rank_ratio": sum(parts) / len(parts)}
         small = plan.apply()
-        return small if images is None else recalibrate(small, images), extra
+        if images is None or how.by_responses:  # which recalibration would undo
+            return small, extra
+        return recalibrate(small, images), extra
 
 
 @options

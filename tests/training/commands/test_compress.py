@@ -72,7 +72,7 @@ def test_flags_reach_the_stages(tmp_path):
 def test_ranks_alone_for_a_budget():
     stages = plan("--budget=0.5", "--method=responses", "--cost=latency")
     how = stages["decompose"].settings
-    assert (how.budget, how.method, how.cost) == (0.5, "responses", "latency")
+    assert (how.budget, how.method, how.cost) == (0.5, ("responses",), "latency")
     assert "force" in stages
 
 
@@ -167,7 +167,7 @@ def test_without_labels_outputs_are_matched():
         "--finetune_learning_rate=0.1",
         "--temperature=3",
     )
-    expected = Decomposition(budget=0.5, method="responses")
+    expected = Decomposition(budget=0.5, method=("responses",))
     assert made["decompose"].settings == expected
     stage = made["finetune"]
     assert (stage.epochs, stage.learning_rate, stage.temperature) == (2, 0.1, 3)
