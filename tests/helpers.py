@@ -137,6 +137,15 @@ def write_runs(folder, table, changes):
             (own / "result.json").write_text(json.dumps(result))
 
 
+def shared_by_two_models(layer, shape=(9, 9, 4)):
+    """A network of two models that share a layer, and a 1x1 behind them."""
+    x = inputs = keras.Input(shape)
+    for name in ("one", "other"):
+        own = keras.Input(shape)
+        x = keras.Model(own, layer(own), name=name)(x)
+    return keras.Model(inputs, layers.Conv2D(3, 1, name="last")(x))
+
+
 class Subclassed(keras.Model):
     """A model without a graph."""
 

@@ -91,38 +91,39 @@ def layer_responses(
     images = samples.Samples.of(model, images)
     copy = samples.runnable(model)
     layers = _convolutions(copy, [name for name, _ in requests.values()])
-    activations = {name: layer.activation for name, layer in layers.items()}
+    activations = {id(layer): layer.activation for layer in layers.values()}
     for layer in layers.values():
         layer.activation = keras.activations.linear
     moments = {key: Moments() for key in requests}
-    asked = {name: [] for name in layers}
+    # By layer: one that is shared has other names in its other calls.
+    asked = {id(layer): [] for layer in layers.values()}
     for key, (name, basis) in requests.items():
-        asked[name].append((moments[key], basis))
+        asked[id(layers[name])].append((moments[key], basis))
     rng = np.random.default_rng(checks.seed(seed))
 
     def call(name, operation, args, kwargs):
         outputs = samples.infer(operation, args, kwargs)
-        if name not in layers:
+        if id(operation) not in asked:
             return outputs
         chosen = patches.choose_positions(operation, args[0], _POSITIONS, rng)
         answers = patches.answers_at(operation, outputs, chosen)
         patches.check_finite(name, answers)
         responses = _responses(operation, answers)
-        for found, basis in asked[name]:
+        for found, basis in asked[id(operation)]:
             if basis is None:
                 found.add(responses)
                 continue
             seen = patches.patches_at(operation, args[0], chosen)
             seen = patches.features(basis, Convolution.of(operation).groups, seen)
             found.add(seen, responses)
-        return activations[name](outputs)
+        return activations[id(operation)](outputs)
 
     count = images.batch_count(batch_size)
     for batch in progress(images.batches(batch_size), "batch", count):
         graph.walk(copy, batch, call)
     seen = {
-        name: max((each.count, each.mean.shape[1]) for each, _ in found)
-        for name, found in asked.items()
+        name: max((each.count, each.mean.shape[1]) for each, _ in asked[id(layer)])
+        for name, layer in layers.items()
     }
     samples.warn_if_few(seen, len(images))
     return {key: ResponseStatistics.of(each) for key, each in moments.items()}

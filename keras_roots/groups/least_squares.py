@@ -115,10 +115,13 @@ def input_statistics(
     images = convolutions.Samples.of(model, images)
     rng = np.random.default_rng(seed)
     moments = {name: convolutions.Moments() for name in names}
+    # By layer: one that is shared has other names in its other calls.
+    layers = {id(op): name for name, op in graph.operations(model) if name in moments}
     kernels = {}
 
     def call(name, operation, args, kwargs):
-        if name in moments:
+        name = layers.get(id(operation))
+        if name is not None:
             chosen = convolutions.choose_positions(operation, args[0], _POSITIONS, rng)
             patches = convolutions.patches_at(operation, args[0], chosen)
             patches = patches.reshape(math.prod(patches.shape[:2]), 1, -1)

@@ -2,6 +2,7 @@
 
 import warnings
 
+import helpers
 import keras
 import numpy as np
 import pytest
@@ -118,6 +119,22 @@ def test_a_shared_layer_counts_every_call():
     mean, (covariance,) = _statistics(both, 1)
     np.testing.assert_allclose(found.mean, mean, atol=1e-5)
     np.testing.assert_allclose(found.covariance[0], covariance, rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_that_two_models_share_counts_in_both():
+    """Under two names; its activation is applied in both, for the layers behind it."""
+    model = helpers.shared_by_two_models(helpers.conv(4, 1, activation="tanh", name="conv"))
+    images = _images(count=3)
+    conv, last = (model.get_layer(name) for name in ("one", "last"))
+    kernel, bias = conv.get_layer("conv").get_weights()
+    once = _respond(images, kernel, 1, strides=1)
+    hidden = np.tanh(once + bias)
+    twice = hidden @ kernel[0, 0]
+    found = _own(model, ["one/conv", "last"], images)
+    both = np.concatenate([once, twice]).mean(0)
+    np.testing.assert_allclose(found["one/conv"].mean, both, atol=1e-5)
+    answers = np.tanh(twice + bias) @ last.get_weights()[0][0, 0]
+    np.testing.assert_allclose(found["last"].mean, answers.mean(0), atol=1e-5)
 
 
 def test_large_maps_are_sampled():

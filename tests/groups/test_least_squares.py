@@ -23,6 +23,15 @@ def test_moments_are_those_of_the_patches(statistics):
     np.testing.assert_allclose(statistics.covariance, expected, atol=1e-5)
 
 
+def test_a_layer_that_two_models_share_counts_in_both():
+    """Under two names."""
+    conv = helpers.conv(4, 1, name="conv")
+    model = helpers.shared_by_two_models(conv, shape=(4, 4, 4))
+    found = least_squares.input_statistics(model, ["one/conv"], IMAGES)["one/conv"]
+    seen = np.concatenate([IMAGES, np.asarray(conv(IMAGES))]).reshape(-1, 4)
+    np.testing.assert_allclose(found.mean, seen.mean(axis=0), atol=1e-5)
+
+
 def test_one_group_is_the_kernel_itself(statistics):
     whole = assignment.Grouping(np.arange(4), np.arange(4), 1.0)
     fitted = statistics.fit(whole, 1)
