@@ -269,12 +269,12 @@ def _try(step, trial) -> dict:
         return {"outcome": REFUSED, "message": checks.quoted(refusal, _SHOWN)}
     except Exception as fault:
         # A fault of the package is what is looked for: none may stop the sweep.
-        return {
-            "outcome": WRONG,
-            "message": f"{type(fault).__name__}: {checks.quoted(fault, _SHOWN)}",
-        }
-    wrong = not np.isfinite(error) or (step.exact and error > _EXACT)
-    return {"outcome": WRONG if wrong else WORKS, "error": float(error)}
+        said = f"{type(fault).__name__}: {checks.quoted(fault, _SHOWN)}"
+        return {"outcome": WRONG, "message": said}
+    found = {"outcome": WORKS, "error": float(error)}
+    if not np.isfinite(error) or (step.exact and error > _EXACT):
+        found |= {"outcome": WRONG, "message": f"outputs are off by {error:.2%}"}
+    return found
 
 
 def _row(network, step, outcome, **more) -> dict:

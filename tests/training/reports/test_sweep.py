@@ -61,6 +61,8 @@ def test_outcomes_of_a_step(file, monkeypatch, error, exact, outcome):
     assert row["outcome"] == outcome
     if isinstance(error, Exception):
         assert str(error) in row["message"]
+    elif outcome == sweep.WRONG:
+        assert row["message"] == f"outputs are off by {error:.2%}"
 
 
 def test_a_network_that_cannot_be_built_has_a_row():
