@@ -1,6 +1,5 @@
 """Which convolutions get filter groups, which lower ranks, for one budget."""
 
-import math
 import os
 from collections.abc import Sequence
 
@@ -142,20 +141,8 @@ class Planner:
         scale = checks.number("scale", scale, above=0)
         wholes = sum(each[0] for each in self._costs.values())
         limit = wholes - (1 - budget) * self.total / scale
-        least = sum(each.min() for each in self._costs.values())
-        if least >= wholes:
-            raise ValueError(
-                "`budget` cannot be met: none of the layers considered saves any "
-                f"{self.cost} by groups or ranks. Other `layers` or `ways` may. "
-                f"Received: budget={budget!r}"
-            )
-        if limit < least:
-            possible = math.ceil(1000 * self.least(scale)) / 1000
-            raise ValueError(
-                f"`budget` must be at least {possible}: with "
-                "the most groups and lowest ranks of the layers considered, that part "
-                f"of the model's {self.cost} is left. Received: budget={budget!r}"
-            )
+        lowest = "the most groups and lowest ranks"
+        convolutions.check_budget(budget, self.least(scale), self.cost, lowest)
         losses = [
             np.array([option.loss for option in options])
             for options in self._options.values()

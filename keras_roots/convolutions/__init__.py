@@ -19,7 +19,7 @@ from keras_roots.convolutions.kernels import (
     to_separable_matrices,
 )
 from keras_roots.convolutions.kernels import read as read_kernels
-from keras_roots.convolutions.knapsack import best_options, log_loss
+from keras_roots.convolutions.knapsack import best_options, check_budget, log_loss
 from keras_roots.convolutions.measured_times import ARITHMETIC, MeasuredTimes
 from keras_roots.convolutions.measured_times import COLUMNS as TIME_COLUMNS
 from keras_roots.convolutions.moments import Moments
@@ -65,6 +65,7 @@ __all__ = [
     "answers_at",
     "assign_kernel",
     "best_options",
+    "check_budget",
     "check_finite",
     "choose_positions",
     "features",

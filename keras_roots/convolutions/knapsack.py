@@ -1,5 +1,6 @@
 """The choice of one option per layer, for the least error within a budget."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,34 @@ def log_loss(lost: float | np.ndarray) -> float | np.ndarray:
         lost: Part of the energy that each loses, 0 to 1.
     """
     return -np.log1p(-np.minimum(lost, _WORST))
+
+
+def check_budget(budget: float, least: float, cost: str, lowest: str) -> None:
+    """Checks that a budget can be met.
+
+    Args:
+        budget: Part of the model's cost that it may keep.
+        least: The least part that any choice leaves.
+        cost: What the cost is of.
+        lowest: The options that leave that: `"the lowest ranks"`.
+
+    Raises:
+        ValueError: It cannot; the message says what can.
+    """
+    if budget >= least:
+        return
+    possible = math.ceil(1000 * least) / 1000
+    if possible >= 1:
+        raise ValueError(
+            "`budget` cannot be met: none of the layers considered saves a thousandth "
+            f"of the model's {cost}, even with {lowest}. Other `layers` may. "
+            f"Received: budget={budget!r}"
+        )
+    raise ValueError(
+        f"`budget` must be at least {possible}: with {lowest} of the layers "
+        f"considered, that part of the model's {cost} is left. "
+        f"Received: budget={budget!r}"
+    )
 
 
 def best_options(

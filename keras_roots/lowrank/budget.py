@@ -1,6 +1,5 @@
 """Ranks of all layers together, for a budget of multiply-adds or of measured time."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -55,12 +54,7 @@ def ranks_within(
     )
     rest = total - wholes
     least = rest + sum(float(each.min()) for each in costs)
-    if budget * total < least:
-        raise ValueError(
-            f"`budget` must be at least {math.ceil(1000 * least / total) / 1000}: with "
-            "the lowest ranks of the layers considered, that part of the model's "
-            f"{cost or 'macs'} is left. Received: budget={budget!r}"
-        )
+    convolutions.check_budget(budget, least / total, cost or "macs", "the lowest ranks")
     errors = [np.array([_loss(*option) for option in found]) for found in options]
     indices = convolutions.best_options(errors, costs, budget * total - rest)
     return {

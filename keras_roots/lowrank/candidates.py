@@ -75,7 +75,7 @@ class Candidate:
 
         Args:
             every: Whether for all ranks; else for those that pay. Higher ones are taken
-                to lose as much as the highest of those.
+                to lose as much as the highest of those, and the full one nothing.
         """
         if self.method.basis is None:
             return None

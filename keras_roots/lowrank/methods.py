@@ -198,15 +198,21 @@ def _separable_response_errors(target) -> Errors:
     """Errors of the best filters along the width, by least squares.
 
     The filters of a lower rank are the first of those of a higher one: one Cholesky
-    factor tells how much each adds to what is explained of the responses.
+    factor tells how much each adds to what is explained of the responses. The full rank
+    loses nothing, whether or not that was measured.
     """
     found, width = target.responses, target.kernel.shape[1]
+    full = SEPARABLE.full_rank(target.kernel.shape, target.groups) // target.groups
     lower = np.linalg.cholesky(_held(found.covariance, _NOTHING))
     explained = (np.linalg.solve(lower, found.products) ** 2).sum(axis=(0, 2))
     gains = explained.reshape(-1, width).sum(axis=1)
     left = np.append(found.variance, found.variance - np.cumsum(gains))
     errors = np.clip(left / found.variance, 0, 1) if found.variance else 0 * left
-    return lambda rank: float(errors[min(rank, len(errors) - 1)])
+
+    def error(rank):
+        return float(errors[min(rank, len(errors) - 1)]) if rank < full else 0.0
+
+    return error
 
 
 def _separable_by_responses(target, rank) -> Factors:

@@ -105,12 +105,17 @@ def choice(name: str, value, choices: Iterable):
         ValueError: It is none of them.
     """
     choices = tuple(choices)
-    # Of one type too: True equals 1, and an array equals nothing as a whole.
-    if not any(type(value) is type(known) and value == known for known in choices):
+    if not _is_one(value, choices):
         raise ValueError(
             f"`{name}` must be one of {choices}. Received: {name}={value!r}"
         )
     return value
+
+
+def _is_one(value, known) -> bool:
+    """Tells whether a value is one of those known."""
+    # Of one type too: True equals 1, and an array equals nothing as a whole.
+    return any(type(value) is type(each) and value == each for each in known)
 
 
 def choices(name: str, values, known: Collection) -> tuple:
@@ -125,7 +130,7 @@ def choices(name: str, values, known: Collection) -> tuple:
         ValueError: It is no collection, empty, or holds other values or one twice.
     """
     listed = isinstance(values, Collection) and not isinstance(values, str)
-    if not listed or not values or not all(value in known for value in values):
+    if not listed or not values or not all(_is_one(value, known) for value in values):
         raise ValueError(
             f"`{name}` must be of {tuple(known)}, a tuple. Received: {name}={values!r}"
         )

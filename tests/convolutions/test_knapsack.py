@@ -4,7 +4,9 @@ import itertools
 
 import numpy as np
 
-from keras_roots.convolutions.knapsack import least_error, use_up
+import pytest
+
+from keras_roots.convolutions.knapsack import check_budget, least_error, use_up
 
 
 def test_least_error_of_all_choices():
@@ -30,3 +32,19 @@ def test_the_rest_of_the_budget():
     assert use_up([2, 2], errors, macs, 45) == [1, 2]  # 5 remain, and no option fits
     assert use_up([2, 2], errors, macs, 50) == [1, 1]
     assert use_up([2, 2], errors, macs, 1000) == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("least", "message"),
+    [
+        (0.5401, r"must be at least 0\.541: with all of them .* model's macs is left"),
+        (0.9995, "cannot be met: none of .* saves a thousandth .* macs"),
+        (1.0, "cannot be met: none of .* even with all of them"),
+        (1.4, "cannot be met: none of"),
+    ],
+)
+def test_a_budget_that_cannot_be_met(least, message):
+    """Named budgets can be given: all of them are below 1."""
+    with pytest.raises(ValueError, match=f"`budget` {message}.*budget=0.5"):
+        check_budget(0.5, least, "macs", "all of them")
+    check_budget(0.5, 0.5, "macs", "all of them")

@@ -218,6 +218,8 @@ def test_errors_of_ranks_beyond_those_measured_are_those_of_the_highest():
     found = _of_basis(kernel, 1, 4, inputs, responses)
     errors = METHODS["separable_responses"].errors(Target(kernel, 1, found))
     assert errors(5) == errors(4) > 0
+    # What stays whole at the full rank must not be said to lose anything.
+    assert errors(METHODS["separable_responses"].full_rank(kernel.shape, 1)) == 0
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ REFUSED = [
     (checks.choices, ((), ("a", "b")), "of"),
     (checks.choices, (("c",), ("a", "b")), "of"),
     (checks.choices, (("a", "a"), ("a", "b")), "only once"),
+    (checks.choices, ((["a"],), {"a": 1, "b": 2}), r"of \('a', 'b'\)"),
+    (checks.choices, ((np.zeros(2),), {"a": 1, "b": 2}), "of"),
     (checks.function, (3, "student", "teacher"), "function of student and teacher"),
     (checks.function, (lambda: 1, "model"), "function of model"),
     (checks.function, (lambda a, b, c: 1, "a", "b"), "function of a and b"),
