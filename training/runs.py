@@ -21,7 +21,13 @@ RESULT = "result.json"
 PLAN = "plan.csv"
 # Columns of a plan's rows that are numbers, always or perhaps.
 _COUNTS = ("groups", "macs", "macs_after", "params", "params_after")
-_PERHAPS = {"rank": int, "error": float, "ms": float, "ms_after": float}
+_PERHAPS = {
+    "rank": int,
+    "method": str,
+    "error": float,
+    "ms": float,
+    "ms_after": float,
+}
 _COMMAND: list[str | None] = [None]  # of the binary that runs, if one does
 
 
@@ -182,7 +188,7 @@ def read_plan(directory: str | os.PathLike) -> list[LayerPlan]:
             reason=row["reason"] or "",
             **{name: int(row[name]) for name in _COUNTS},
             **{
-                name: kind(row[name]) if row[name] else None
+                name: kind(row[name]) if row.get(name) else None
                 for name, kind in _PERHAPS.items()
             },
         )

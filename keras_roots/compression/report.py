@@ -11,7 +11,7 @@ from keras_roots.compression import html
 from keras_roots.compression.fidelity import output_names
 from keras_roots.convolutions import LayerPlan, Samples
 from keras_roots.export import is_softmax
-from keras_roots.lowrank import RankAnalysis, rank_analysis
+from keras_roots.lowrank import METHODS, RankAnalysis, rank_analysis
 from keras_roots.profiling import Profile, profile
 
 SAMPLES = 6  # whose outputs are shown
@@ -69,7 +69,7 @@ def write_report(
         OSError: The file cannot be written.
     """
     shown = samples.take(SAMPLES)
-    ranks = [row.name for row in layers if row.way == "rank"]
+    ranks = [row.name for row in layers if _keeps_directions(row)]
     planned = graph.expand_composites(original if planned is None else planned)
     names = output_names(original)  # copies may have others
     page = report(
@@ -116,7 +116,8 @@ def report(
         chosen: Row of the result.
         layers: Rows of the plan of groups and ranks; none where no layer changed.
         counts: Costs of the original and of the compressed network.
-        spectra: Ranks of the layers that were decomposed, of the original's weights.
+        spectra: Ranks of the layers that became a kernel and a 1x1, of the original's
+            weights.
         inputs: Sample inputs, an array `(n, ...)` per input of the network.
         before: The original's outputs for them, by name, `(n, ...)`.
         after: Those of the compressed network.
@@ -135,9 +136,10 @@ def report(
     if spectra is not None and spectra.layers:
         parts += [
             "<h2>Spectra</h2>",
-            "<p>Energy of the principal directions of each layer's filters, on a "
-            "logarithmic scale, from the strongest to the weakest. The dashed line is "
-            "the rank that the layer keeps, of each group where it has several.</p>",
+            "<p>Energy of the principal directions of the filters of each layer that "
+            "became a kernel and a 1x1, on a logarithmic scale, from the strongest to "
+            "the weakest. The dashed line is the rank that the layer keeps, of each "
+            "group where it has several.</p>",
             html.grid([_spectrum(layer, layers) for layer in spectra.layers]),
         ]
     parts += ["<h2>Outputs</h2>", _note(before)]
@@ -179,7 +181,8 @@ def _totals(layers, before, after) -> str:
 
 def _layers(layers) -> str:
     timed = any(row.ms is not None for row in layers)
-    header = ["layer", "gets", "groups", "rank", "error", "multiply-adds", ""]
+    header = ["layer", "gets", "method", "groups", "rank", "error"]
+    header += ["multiply-adds", ""]
     header += ["ms"] * timed + ["stays because"]
     most = max(row.macs for row in layers)
     rows = []
@@ -187,6 +190,7 @@ def _layers(layers) -> str:
         cells = [
             html.text(row.name),
             html.text(row.way or ""),
+            html.text(row.method or "" if row.way == "rank" else ""),
             str(row.groups),
             "" if row.rank is None else str(row.rank),
             "" if row.error is None or not row.way else f"{row.error:.2%}",
@@ -196,7 +200,14 @@ def _layers(layers) -> str:
         if timed:
             cells.append(_change(row.ms, row.ms_after, "{:.3f}"))
         rows.append([*cells, html.text(row.reason)])
-    return html.table(header, rows, 2)
+    return html.table(header, rows, 3)
+
+
+def _keeps_directions(row) -> bool:
+    """Whether the rank counts directions of filters: not those of rows and columns."""
+    if row.way != "rank":
+        return False
+    return row.method is None or not METHODS[row.method].scheme.spatial
 
 
 def _change(before, after, form) -> str:

@@ -92,12 +92,13 @@ def test_layers_and_spectra_of_a_plan_are_shown(tmp_path):
             keras.Input((12, 12, 3)),
             helpers.conv(16, 3, name="first"),
             helpers.conv(16, 3, name="second"),
+            helpers.conv(16, 1, name="third"),
             keras.layers.GlobalAveragePooling2D(),
         ]
     )
     helpers.assign_random(model)
     samples = helpers.pixels(20, 12)
-    plan = plan_compression(model, samples, 0.7, cost="macs", ways=("rank",))
+    plan = plan_compression(model, samples, 0.4, cost="macs", ways=("rank",))
     path = tmp_path / "report.html"
     report.write_report(
         path,
@@ -111,12 +112,19 @@ def test_layers_and_spectra_of_a_plan_are_shown(tmp_path):
         layers=plan.layers,
     )
     found = path.read_text()
+    forms = plan.methods
+    assert set(forms.values()) == {"responses", "separable_responses"}
     for name, rank in plan.ranks.items():
-        assert f"{name}: {rank} of 16" in found
-    assert found.count("stroke-dasharray") == len(plan.ranks) > 0
+        # Ranks of separable kernels count nothing that spectra of filters show.
+        shown = f"{name}: {rank} of 16" in found
+        assert shown == (forms[name] == "responses")
+        row = next(row for row in found.split("<tr") if f">{name}<" in row)
+        assert f">{forms[name]}<" in row
+    directions = sum(form == "responses" for form in forms.values())
+    assert found.count("stroke-dasharray") == directions
     assert f"{plan.macs:,} to {plan.macs_after:,}" in found
     assert found.count("<img") == report.SAMPLES == 6
     assert "as predicted" not in found
     timed = [dataclasses.replace(row, ms=0.5, ms_after=0.25) for row in plan.layers]
     found = page([images(8, 8, 3)], {"scores": np.eye(3)}, timed)
-    assert "its convolutions 1.000 ms to 0.500 ms as predicted" in found
+    assert "its convolutions 1.500 ms to 0.750 ms as predicted" in found

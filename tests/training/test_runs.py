@@ -71,6 +71,7 @@ def test_plans_are_read_as_they_were_written(tmp_path):
     counts = {"macs": 80, "macs_after": 40, "params": 8, "params_after": 4}
     rows = [
         LayerPlan(name="a/b", way="rank", groups=1, rank=3, error=0.125, **counts),
+        LayerPlan(name="b", way="rank", groups=1, rank=3, method="svd", **counts),
         LayerPlan(name="c", way="groups", groups=4, ms=0.5, ms_after=0.25, **counts),
         LayerPlan(name="d", way=None, groups=1, reason="it is small", **counts),
     ]
