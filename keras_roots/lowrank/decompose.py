@@ -41,7 +41,7 @@ def decompose(
         cost: What decides whether a layer is worth it.
         budget: Part of the model's cost that it may keep.
         layers: Which convolutions and Dense layers.
-        images: Sample images for the method `"responses"`.
+        images: Sample images for methods by responses.
         latency_table: Measured times for `cost="latency"`.
         rank_multiple: What ranks are rounded up to.
         input_shape: Shape of one input, where the model's own has unknown sides.
