@@ -3,7 +3,6 @@
 import itertools
 
 import numpy as np
-
 import pytest
 
 from keras_roots.convolutions.knapsack import check_budget, least_error, use_up

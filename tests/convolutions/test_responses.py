@@ -123,7 +123,8 @@ def test_a_shared_layer_counts_every_call():
 
 def test_a_layer_that_two_models_share_counts_in_both():
     """Under two names; its activation is applied in both, for the layers behind it."""
-    model = helpers.shared_by_two_models(helpers.conv(4, 1, activation="tanh", name="conv"))
+    shared = helpers.conv(4, 1, activation="tanh", name="conv")
+    model = helpers.shared_by_two_models(shared)
     images = _images(count=3)
     conv, last = (model.get_layer(name) for name in ("one", "last"))
     kernel, bias = conv.get_layer("conv").get_weights()
