@@ -31,6 +31,9 @@ class LayerRank:
         group_ranks: Rank of each group; 0 where all weights are zero.
         eigenvalues: Of the uncentred covariance of each group's filters,
             `[groups, N / groups]`, descending.
+        mean_direction: Length of the mean of the filters' directions, the mean over
+            groups: 1 where all filters are parallel, `(N / groups) ** -0.5` where they
+            are orthogonal. Forces between filters bring it towards 1.
     """
 
     name: str
@@ -39,6 +42,7 @@ class LayerRank:
     full: int
     group_ranks: tuple[int, ...]
     eigenvalues: np.ndarray = dataclasses.field(repr=False, compare=False)
+    mean_direction: float = 0.0
 
     @property
     def ratio(self) -> float:
@@ -78,13 +82,15 @@ class RankAnalysis:
                 str(layer.full),
                 f"{layer.ratio:.2%}",
                 f"{layer.leading_energy:.2%}",
+                f"{layer.mean_direction:.3f}",
             )
             for layer in self.layers
         ]
+        header = ("layer", "groups", "rank", "filters", "ratio", "first direction")
         return format_table(
-            ("layer", "groups", "rank", "filters", "ratio", "first direction"),
+            (*header, "mean direction"),
             rows,
-            ("mean", "", "", "", f"{self.mean_ratio:.2%}", ""),
+            ("mean", "", "", "", f"{self.mean_ratio:.2%}", "", ""),
             left=1,
         )
 
@@ -165,8 +171,23 @@ def within(errors, bound: float):
 
 def _layer_rank(name, layer, error) -> LayerRank:
     whole = Convolution.of(layer)
-    eigenvalues = spectrum(to_matrices(read_kernels(name, layer), whole.groups))
+    matrices = to_matrices(read_kernels(name, layer), whole.groups)
+    eigenvalues = spectrum(matrices)
     ranks = tuple(
         int(np.argmax(within(relative_errors(group), error))) for group in eigenvalues
     )
-    return LayerRank(name, whole.groups, sum(ranks), whole.filters, ranks, eigenvalues)
+    return LayerRank(
+        name,
+        whole.groups,
+        sum(ranks),
+        whole.filters,
+        ranks,
+        eigenvalues,
+        _mean_direction(matrices),
+    )
+
+
+def _mean_direction(matrices) -> float:
+    lengths = np.linalg.norm(matrices, axis=1, keepdims=True)
+    directions = matrices / np.where(lengths, lengths, 1)  # none of a filter of zeros
+    return float(np.linalg.norm(directions.mean(axis=2), axis=1).mean())

@@ -31,6 +31,18 @@ def test_equal_energies_are_not_lost_in_rounding(one_layer, conv):
     assert rank_analysis(model, 0.05).layers[0].rank == 19
 
 
+def test_length_of_the_mean_direction(one_layer, conv):
+    """Filters of any length: two at a right angle; parallel ones in the next group."""
+    kernel = np.zeros((1, 1, 3, 4))
+    kernel[0, 0, 0, 0], kernel[0, 0, 1, 1] = 3, 0.1
+    kernel[0, 0, :2, 2], kernel[0, 0, :2, 3] = 1, 5
+    (layer,) = rank_analysis(one_layer(conv(4, 1, groups=2), kernel)).layers
+    assert layer.mean_direction == pytest.approx((2**-0.5 + 1) / 2)
+    kernel[..., 3] = 0
+    (layer,) = rank_analysis(one_layer(conv(4, 1, groups=2), kernel)).layers
+    assert layer.mean_direction == pytest.approx((2**-0.5 + 0.5) / 2)
+
+
 def test_every_group_by_itself(one_layer, conv, kernel_of):
     kernel = kernel_of([STEEP, FLAT, 0 * FLAT], (3, 3, 2, 12))
     model = one_layer(conv(12, 3, groups=3), kernel)

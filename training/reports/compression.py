@@ -78,6 +78,7 @@ def ranks(outcome: Outcome, error: float = 0.05) -> dict[str, RankAnalysis]:
             "rank": layer.rank,
             "filters": layer.full,
             "ratio": round(layer.ratio, 4),
+            "mean_direction": round(layer.mean_direction, 4),
         }
         for stage, analysis in found.items()
         for layer in analysis.layers

@@ -8,6 +8,7 @@ import itertools
 import keras
 import numpy as np
 
+from keras_roots.lowrank import rank_analysis
 from keras_roots.models import get_constructor
 from keras_roots.regularizers import (
     NORMS,
@@ -46,6 +47,7 @@ class Train(Stage):
             folder,
             network=network,
             adapt=lambda trainee: self.adapt(trainee, context),
+            figures=self.figures,
         )
         seconds = trainer.seconds(folder)
         return model, {"epochs": self.recipe.epochs, "seconds": seconds}
@@ -58,6 +60,14 @@ class Train(Stage):
             context: Where the stage runs.
         """
         return trainee
+
+    def figures(self, trainee: keras.Model) -> dict:
+        """Returns further columns of the log, as for `trainer.fit`.
+
+        Args:
+            trainee: The network that is trained.
+        """
+        return {}
 
     def with_epochs(self, epochs):
         """As for every stage."""
@@ -151,6 +161,18 @@ class Force(Train):
         if forces.relative:
             force = self._relative(trainee, context, how)
         return with_regularizer(trainee, force, layers_of(forces.layers, self.family))
+
+    def figures(self, trainee):
+        """As for `Train`: rank, and length of the mean direction, of each layer."""
+        chosen = layers_of(self.forces.layers, self.family)
+        return {
+            f"{layer.name} {name}": round(value, 4)
+            for layer in rank_analysis(trainee, layers=chosen).layers
+            for name, value in (
+                ("rank", layer.rank),
+                ("mean_direction", layer.mean_direction),
+            )
+        }
 
     def _relative(self, trainee, context, how):
         batch_size = self.recipe.batch_size

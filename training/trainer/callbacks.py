@@ -39,15 +39,27 @@ class Log(keras.callbacks.Callback):
         monitor: Metric that tells the best epoch.
         echo: Whether to print the line.
         epochs: Epochs of the run, for the line; by default those of the call of `fit`.
+        figures: Function of the network that returns further columns, by name.
     """
 
-    def __init__(self, directory, *, first_epoch, images, monitor, echo, epochs=None):
+    def __init__(
+        self,
+        directory,
+        *,
+        first_epoch,
+        images,
+        monitor,
+        echo,
+        epochs=None,
+        figures=lambda model: {},
+    ):
         super().__init__()
         self.path = Path(directory, LOG)
         self.images = images
         self.monitor = monitor
         self.echo = echo
         self.epochs = epochs
+        self.figures = figures
         self.rows = [
             row for row in read_log(directory) if int(row["epoch"]) <= first_epoch
         ]
@@ -71,7 +83,7 @@ class Log(keras.callbacks.Callback):
             "seconds": round(seconds, 2),
             "images_per_second": round(self.images / (self._trained or seconds), 1),
         }
-        self.rows.append(row)
+        self.rows.append(row | self.figures(self.model))
         utils.write_csv(self.path, self.rows)
         if self.echo:
             figures = "  ".join(

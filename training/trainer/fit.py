@@ -25,6 +25,7 @@ def fit(
     *,
     network: keras.Model | None = None,
     adapt: Callable[[keras.Model], keras.Model] = lambda trainee: trainee,
+    figures: Callable[[keras.Model], dict] = lambda trainee: {},
     until: int | None = None,
     save_every: int | None = None,
     state: str | os.PathLike | None = None,
@@ -45,6 +46,8 @@ def fit(
             perhaps more, such as auxiliary heads.
         adapt: Function from the network that is ready to be compiled to the one that
             is trained, with more regularisers or losses for instance.
+        figures: Function of the network that is trained, which returns further columns
+            of the log, by name.
         until: Epochs of the recipe after which to stop; by default all.
         save_every: Epochs between two checkpoints; by default as few as keep saving
             under a hundredth of the time. The last epoch is always saved.
@@ -102,6 +105,7 @@ def fit(
             monitor=_monitor(trainee),
             echo=not verbose,
             epochs=until,
+            figures=figures,
         )
         saving = cb.Checkpoint(output_dir, log, plain, averaged, save_every)
         trainee.make_train_function(force=True)  # for images of this size

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import keras_roots
+from keras_roots.training import trainer
 from keras_roots.training.data import open_dataset
 from keras_roots.training.networks import Zoo
 from keras_roots.training.stages.context import Context
@@ -53,6 +54,15 @@ def test_forces_draw_the_filters_of_the_chosen_layers(model, context, tmp_path):
     assert extra["epochs"] == RECIPE.epochs
     nearer = {name for name in names if spread(model, name) < 0.9 * before[name]}
     assert nearer == {"wide", "last"}
+    log = trainer.read_log(tmp_path)
+    columns = ("rank", "mean_direction")
+    wanted = {f"{name} {column}" for name in nearer for column in columns}
+    assert wanted == {name for name in log[0] if " " in name}
+    ranks = keras_roots.rank_analysis(model, layers=list(nearer)).layers
+    for layer in ranks:
+        logged = float(log[-1][f"{layer.name} mean_direction"])
+        assert logged == pytest.approx(layer.mean_direction, abs=1e-4)
+        assert int(log[-1][f"{layer.name} rank"]) == layer.rank
     assert not any(getattr(each, "kernel_regularizer", 0) for each in model.layers)
 
 
