@@ -74,7 +74,7 @@ def test_the_report_is_one_page(small, plan, tmp_path):
     for text in ("two_answers", "compressed", "Layers", "Outputs", "processor"):
         assert text in page
     assert page.count("<img") > 0 and "12.50%" in page
-    assert ("Spectra" in page) == bool(plan.ranks)
+    assert ("Spectra" in page) == ("responses" in plan.methods.values())
 
 
 def test_the_report_needs_a_path(small):

@@ -74,16 +74,17 @@ def main(given) -> None:
     csv = folder / "networks.csv"
     kept = utils.read_csv(csv) if csv.exists() else []
     rows = [row for row in kept if row["network"] not in asked.networks]
-    rows += reports.sweep_networks(
-        asked.networks,
-        photographs,
-        asked.image_size,
-        asked.budget,
-        lambda line: print(line, file=sys.stderr, flush=True),
-    )
-    utils.write_csv(csv, rows)
-    table = reports.render_sweep(rows, asked.budget)
-    utils.write_text(folder / "networks.md", table)
+    for name in asked.networks:
+        rows += reports.sweep_network(
+            name,
+            photographs,
+            asked.image_size,
+            asked.budget,
+            lambda line: print(line, file=sys.stderr, flush=True),
+        )
+        utils.write_csv(csv, rows)
+        table = reports.render_sweep(rows, asked.budget)
+        utils.write_text(folder / "networks.md", table)
     print(table)
 
 

@@ -20,7 +20,7 @@ from keras_roots.training.reports.paper_counts import print_tables, tables
 from keras_roots.training.reports.planning import compare_orders, time_planning
 from keras_roots.training.reports.release import release, write_cards
 from keras_roots.training.reports.sweep import render as render_sweep
-from keras_roots.training.reports.sweep import sweep_networks
+from keras_roots.training.reports.sweep import sweep_network
 from keras_roots.training.reports.throughput import (
     format_throughputs,
     measure_throughput,
@@ -49,7 +49,7 @@ __all__ = [
     "render_stages",
     "render_sweep",
     "render_unlabelled",
-    "sweep_networks",
+    "sweep_network",
     "table1",
     "table2",
     "tables",

@@ -1,5 +1,6 @@
 """Networks that others made, put through every function: what works, what does not."""
 
+import collections
 import dataclasses
 import multiprocessing
 import tempfile
@@ -146,48 +147,43 @@ STEPS = {
 }
 
 
-def sweep_networks(
-    names: Sequence[str],
+def sweep_network(
+    name: str,
     photographs: np.ndarray,
     image_size: int | None = None,
     budget: float = 0.5,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[dict]:
-    """Puts networks through every step, each in a process of its own.
+    """Puts a network through every step, in a process of its own.
 
     BatchNormalization's statistics of networks with random weights are estimated on the
     images before. A network whose process dies has the row of its crash.
 
     Args:
-        names: Networks: `"root_nin:8"`, `"keras.applications.NAME"`,
-            `"examples.NAME"`, or paths of `.keras` files.
+        name: Network: `"root_nin:8"`, `"keras.applications.NAME"`, `"examples.NAME"`,
+            or path of a `.keras` file.
         photographs: Images `(n, height, width, 3)`, pixels 0 to 255, which are resized
             for each input.
-        image_size: Height and width of the networks' images where they may be chosen.
+        image_size: Height and width of the network's images where they may be chosen.
         budget: Part of the multiply-adds that `compress` may keep.
-        progress: Called with a line of text after each network.
+        progress: Called with a line of text in the end.
 
     Returns:
-        A row for every network and step: `network`, `step`, `outcome` (works, refused:
+        A row for every step: `network`, `step`, `outcome` (works, refused:
         by a message, wrong: outputs changed that must not, or another error, crashed),
         `error`, `macs`, `macs_after`, `seconds`, `message`.
     """
-    rows = []
+    start = time.perf_counter()
     spawn = multiprocessing.get_context("spawn")
-    for name in names:
-        start = time.perf_counter()
-        with futures.ProcessPoolExecutor(1, spawn, quiet) as pool:
-            work = pool.submit(put_through, name, photographs, image_size, budget)
-            try:
-                found = work.result()
-            except futures.process.BrokenProcessPool as error:
-                found = [_row(name, "all", CRASHED, message=str(error))]
-        rows += found
-        counts = {}
-        for row in found:
-            counts[row["outcome"]] = counts.get(row["outcome"], 0) + 1
-        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-        progress(f"{name}: {told}, {time.perf_counter() - start:.0f} s")
+    with futures.ProcessPoolExecutor(1, spawn, quiet) as pool:
+        work = pool.submit(put_through, name, photographs, image_size, budget)
+        try:
+            rows = work.result()
+        except futures.process.BrokenProcessPool as error:
+            rows = [_row(name, "all", CRASHED, message=str(error))]
+    counts = collections.Counter(row["outcome"] for row in rows)
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    progress(f"{name}: {told}, {time.perf_counter() - start:.0f} s")
     return rows
 
 
@@ -197,7 +193,7 @@ def put_through(
     """Puts one network through every step.
 
     Args:
-        name: As for `sweep_networks`, like all arguments.
+        name: As for `sweep_network`, like all arguments.
         photographs: Images.
         image_size: Height and width.
         budget: Part of the multiply-adds.
@@ -236,8 +232,8 @@ def render(rows: Sequence[Mapping], budget: float) -> str:
     """Returns a Markdown table, a line per network, and the words of refusals.
 
     Args:
-        rows: What `sweep_networks` returned.
-        budget: As for `sweep_networks`.
+        rows: What `sweep_network` returned, of several.
+        budget: As for `sweep_network`.
     """
     lines, words = {}, {}
     for row in rows:

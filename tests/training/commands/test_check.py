@@ -6,19 +6,20 @@ from keras_roots.training.commands import check, flags
 def test_the_table_is_written(tmp_path, monkeypatch, capsys):
     given = []
 
-    def sweep(names, photographs, image_size, budget, progress):
-        given.append((names, photographs.shape[1:], image_size, budget))
-        row = {"network": names[0], "step": "copy", "outcome": "works", "error": 0.0}
-        return [row]
+    def sweep(name, photographs, image_size, budget, progress):
+        given.append((name, photographs.shape[1:], image_size, budget))
+        if name == "examples.unet" and len(given) > 1:
+            raise KeyboardInterrupt
+        return [{"network": name, "step": "copy", "outcome": "works", "error": 0.0}]
 
-    monkeypatch.setattr(check.reports, "sweep_networks", sweep)
+    monkeypatch.setattr(check.reports, "sweep_network", sweep)
     asked = [
         "--networks=examples.unet",
         "--image_size=32",
         f"--output_dir={tmp_path}/new",
     ]
     check.main(flags.parse(check.run.classes, asked))
-    assert given == [(("examples.unet",), (32, 32, 3), 32, 0.5)]
+    assert given == [("examples.unet", (32, 32, 3), 32, 0.5)]
     assert "works" in (tmp_path / "new" / "networks.csv").read_text()
     assert "`examples.unet`" in (tmp_path / "new" / "networks.md").read_text()
     assert "`examples.unet`" in capsys.readouterr().out
@@ -28,6 +29,10 @@ def test_the_table_is_written(tmp_path, monkeypatch, capsys):
     assert table.index("examples.unet") < table.index("examples.detector")
     check.main(flags.parse(check.run.classes, asked))
     assert (tmp_path / "new" / "networks.md").read_text() == table
+    asked[0] = "--networks=examples.siamese,examples.unet"
+    with pytest.raises(KeyboardInterrupt):  # those before are written
+        check.main(flags.parse(check.run.classes, asked))
+    assert "examples.siamese" in (tmp_path / "new" / "networks.md").read_text()
 
 
 @pytest.mark.parametrize("missing", ["--networks=a", "--output_dir=b"])

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 
 import helpers
 import keras
@@ -71,16 +72,27 @@ def test_a_network_that_cannot_be_built_has_a_row():
 
 
 @pytest.mark.slow
-def test_a_network_whose_process_dies_does_not_end_the_sweep(file, tmp_path):
+def test_a_network_in_a_process_of_its_own(tmp_path):
     damaged = tmp_path / "crash.keras"
     damaged.write_bytes(b"no archive")
     told = []
-    rows = sweep.sweep_networks(
-        [str(damaged), file], helpers.pixels(8, 16), None, 0.6, told.append
+    (row,) = sweep.sweep_network(
+        str(damaged), helpers.pixels(8, 16), None, 0.6, told.append
     )
-    assert rows[0]["outcome"] == sweep.REFUSED
-    assert {row["network"] for row in rows} == {str(damaged), file}
-    assert len(told) == 2
+    assert (row["network"], row["outcome"]) == (str(damaged), sweep.REFUSED)
+    (line,) = told
+    assert "1 refused" in line
+
+
+@pytest.mark.slow
+def test_a_process_that_dies(monkeypatch):
+    monkeypatch.setattr(sweep, "put_through", _die)
+    (row,) = sweep.sweep_network("root_nin:8", helpers.pixels(2, 16))
+    assert row["outcome"] == sweep.CRASHED
+
+
+def _die(*args):
+    os._exit(1)
 
 
 def test_rows_are_rendered_with_the_words_of_refusals():
