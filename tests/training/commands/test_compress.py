@@ -241,16 +241,17 @@ def test_the_whole_way_on_digits(tmp_path):
     assert "<h2>Spectra" in found and "sparsify" in found
     for stage, row in table.items():
         assert f"{float(row['top1']):.2%}" in done.stdout, stage
+    failed = _run(*command, "--force_strength=2")
+    assert failed.returncode == 1
+    assert "another configuration" in failed.stderr
+    assert "Traceback" not in failed.stderr
     for wrong, message in (
         (["--stage=quantise"], "`stage` must be of"),
-        (["--force_strength=2"], "another configuration"),
         (["--from=none.keras", f"--output_dir={tmp_path / 'b'}"], "existing .keras"),
         (["--force_layers=paper", "--model=root_nin"], "paper's networks"),
     ):
-        failed = _run(*command, *wrong)
-        assert failed.returncode == 1
-        assert message in failed.stderr
-        assert "Traceback" not in failed.stderr
+        with pytest.raises(ValueError, match=message):
+            compress.main(flags.parse(compress.run.classes, [*command, *wrong]))
 
 
 def _detector():
