@@ -19,7 +19,12 @@ from keras_roots.convolutions import (
     total_cost,
 )
 from keras_roots.groups import find_unmixed, groupable, lost_responses, output_changes
-from keras_roots.lowrank import Candidate, choose_methods, with_responses
+from keras_roots.lowrank import (
+    BY_RESPONSES,
+    Candidate,
+    choose_methods,
+    with_responses,
+)
 from keras_roots.profiling import profile
 from keras_roots.utils import checks
 
@@ -27,7 +32,6 @@ WAYS = ("groups", "rank")
 JUDGES = ("responses", "outputs", "auto")
 _MOST = 8  # options of a layer, of either way
 _MANY = 64  # ranks of a layer
-_METHODS = ("responses", "separable_responses")
 _AFFORDABLE = 2e13  # multiply-adds to judge by outputs: minutes on a core
 
 
@@ -231,7 +235,7 @@ def _rank_options(model, every, described, images, multiple, most, judge, seed):
     """Two layers of fewer filters, by each method that suits a layer."""
     found = {
         (name, each): Candidate.of(name, each, every[name], described[name])
-        for name, methods in choose_methods(every, every, _METHODS, None)[0].items()
+        for name, methods in choose_methods(every, every, BY_RESPONSES, None)[0].items()
         for each in methods
         if not too_few_answers(described[name], images)
     }

@@ -4,7 +4,7 @@ from keras_roots.lowrank.candidates import Candidate, with_responses
 from keras_roots.lowrank.choices import check_arguments, choose_methods
 from keras_roots.lowrank.decompose import decompose
 from keras_roots.lowrank.in_order import decompose_in_order, together
-from keras_roots.lowrank.methods import ALEXNET_LRA, METHODS
+from keras_roots.lowrank.methods import ALEXNET_LRA, BY_RESPONSES, METHODS
 from keras_roots.lowrank.plan import (
     DecompositionPlan,
     LayerDecomposition,
@@ -17,6 +17,7 @@ from keras_roots.lowrank.shrink import shrink
 
 __all__ = [
     "ALEXNET_LRA",
+    "BY_RESPONSES",
     "Candidate",
     "DecompositionPlan",
     "LayerDecomposition",

@@ -301,6 +301,9 @@ METHODS = {
     ),
 }
 
+# What is fitted to sample images.
+BY_RESPONSES = tuple(name for name, method in METHODS.items() if method.by_responses)
+
 # The "LRA" of Force Regularization for AlexNet: separable early, cross-filter late.
 ALEXNET_LRA = {
     "conv1": "separable",

@@ -30,7 +30,7 @@ from keras_roots.lowrank.choices import (
     layers_to_consider,
 )
 from keras_roots.lowrank.in_order import decompose_in_order
-from keras_roots.lowrank.methods import METHODS, Target
+from keras_roots.lowrank.methods import BY_RESPONSES, Target
 from keras_roots.lowrank.replacement import replace_layers
 from keras_roots.profiling import profile
 from keras_roots.utils import checks
@@ -87,7 +87,7 @@ class DecompositionPlan(Plan):
         chosen = {
             row.name: (row.method, row.rank) for row in self.layers if row.way == "rank"
         }
-        if any(METHODS[method].by_responses for method, _ in chosen.values()):
+        if any(method in BY_RESPONSES for method, _ in chosen.values()):
             networks = self.model, self.model
             return self._together(decompose_in_order(*networks, chosen, self.images))
         found = kernel_layers(self.model)
@@ -239,7 +239,7 @@ def plan_decomposition(
 
 def _samples(methods, images, model) -> Samples | None:
     used = [each for asked in methods.values() for each in asked]
-    by_responses = [each for each in used if METHODS[each].by_responses]
+    by_responses = [each for each in used if each in BY_RESPONSES]
     if not by_responses:
         if methods:
             checks.unused("images", images, "a method by responses")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import keras
 
+from keras_roots.lowrank import BY_RESPONSES
 from keras_roots.training import data, evaluation
 from keras_roots.training.experiments import points
 from keras_roots.training.experiments.rows import Row, error_of, falling
@@ -40,7 +41,6 @@ from keras_roots.training.stages import (
 
 _STRENGTH = 1e-4
 _SPARSITY = 0.5
-_METHODS = ("responses", "separable_responses")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _choices(network) -> dict[str, tuple[str, tuple[Stage, ...]]]:
 
 
 def _decompose(part, layers) -> Decompose:
-    how = Decomposition(budget=part, method=_METHODS, layers=layers)
+    how = Decomposition(budget=part, method=BY_RESPONSES, layers=layers)
     return Decompose(settings=how)
 
 

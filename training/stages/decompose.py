@@ -90,7 +90,7 @@ class Decomposition:
     @property
     def by_responses(self) -> bool:
         """Whether some may be decomposed by what they answer to images."""
-        return any(lowrank.METHODS[name].by_responses for name in self.method)
+        return any(name in lowrank.BY_RESPONSES for name in self.method)
 
 
 @dataclasses.dataclass(frozen=True)
