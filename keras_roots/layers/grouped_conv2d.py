@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_roots.layers import jax_lowering
 from keras_roots.layers import lowering as lowerings
 from keras_roots.utils import checks
 
@@ -11,11 +12,14 @@ class GroupedConv2D(keras.layers.Conv2D):
     """2D convolution with filter groups (Deep Roots, section 3).
 
     The same layer as `keras.layers.Conv2D`: arguments, weights and results. Only how
-    TensorFlow computes the groups differs. `keras.layers.Conv2D(groups=g)` compiles
-    the convolution with XLA there, which is up to a hundred times slower on a CPU;
-    this layer runs TensorFlow's own grouped convolution where forward pass, fused
-    bias + activation and gradient all work, and one convolution per group elsewhere,
-    as well as where `jit_compile=True` brings in XLA on a CPU.
+    TensorFlow and JAX compute the groups differs. On TensorFlow,
+    `keras.layers.Conv2D(groups=g)` compiles the convolution with XLA, which is up to a
+    hundred times slower on a CPU; this layer runs TensorFlow's own grouped convolution
+    where forward pass, fused bias + activation and gradient all work, and one
+    convolution per group elsewhere, as well as where `jit_compile=True` brings in XLA
+    on a CPU. On JAX it runs what is faster where it is, by a measurement: XLA's filter
+    groups, or else one convolution per group on a CPU, a dense one with a
+    block-diagonal kernel on a GPU.
     Other Keras backends compute it as `keras.layers.Conv2D` does.
 
     Kernel shape: `(height, width, input channels / groups, filters)`. Filter `i`
@@ -27,10 +31,11 @@ class GroupedConv2D(keras.layers.Conv2D):
         strides: Strides along height and width, or one number for both.
         padding: `"valid"` or `"same"`.
         groups: Number of filter groups; must divide the input channels too.
-        lowering: How TensorFlow computes the groups. `"auto"` probes this device,
-            dtype and layout once and chooses; `"native"` always uses the grouped
-            operation, `"split"` always one convolution per group. A model meant for
-            unknown hosts is safe with `"split"`.
+        lowering: How TensorFlow and JAX compute the groups. `"auto"` chooses, on
+            TensorFlow by what works on this device, in this dtype and layout;
+            `"native"` always uses the grouped operation, `"split"` always one
+            convolution per group. A model meant for unknown hosts is safe with
+            `"split"`.
         **kwargs: The other arguments of `keras.layers.Conv2D`.
 
     Raises:
@@ -68,8 +73,20 @@ class GroupedConv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         """Convolves each group of input channels with its own filters."""
-        if self.groups == 1 or keras.backend.backend() != "tensorflow":
+        backend = keras.backend.backend()
+        if self.groups == 1 or backend not in ("tensorflow", "jax"):
             return super().convolution_op(inputs, kernel)
+        if backend == "jax":
+            return jax_lowering.grouped_conv2d(
+                inputs,
+                kernel,
+                self.groups,
+                self.lowering,
+                strides=self.strides,
+                padding=self.padding,
+                data_format=self.data_format,
+                dilation_rate=self.dilation_rate,
+            )
         # Raises where the images are too small, for which oneDNN returns its input.
         self.compute_output_shape(tuple(inputs.shape))
         return lowerings.grouped_conv2d(

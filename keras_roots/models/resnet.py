@@ -11,12 +11,18 @@ from keras_roots.models.topology import Grouped
 
 FAMILIES = {
     name: builder.Family(name, "imagenet", size=224, min_size=32, classes=1000)
-    for name in ("root_resnet50", "root_resnet200")
+    for name in ("root_resnet50", "root_resnet50_thin", "root_resnet200")
 }
-RESNET50, RESNET200 = FAMILIES.values()
+RESNET50, THIN, RESNET200 = FAMILIES.values()
 
 # Blocks of each stage.
-BLOCKS = {"root_resnet50": (3, 4, 6, 3), "root_resnet200": (3, 24, 36, 3)}
+BLOCKS = {
+    "root_resnet50": (3, 4, 6, 3),
+    "root_resnet50_thin": (3, 4, 6, 3),
+    "root_resnet200": (3, 24, 36, 3),
+}
+# Filters of every layer over those of the papers' networks.
+WIDTHS = {"root_resnet50": 1, "root_resnet50_thin": 3 / 4, "root_resnet200": 1}
 # Stage: filters of the 3x3 of its blocks, stride of the first block.
 STAGES = {"conv2": (64, 1), "conv3": (128, 2), "conv4": (256, 2), "conv5": (512, 2)}
 EXPANSION = 4  # Output channels of a block per filter of its 3x3.
@@ -24,7 +30,9 @@ EXPANSION = 4  # Output channels of a block per filter of its 3x3.
 # The 3x3 of every block takes groups; the 1x1 that follows mixes them again.
 GROUPED = {
     name: tuple(
-        Grouped(f"{stage}_block{block}_2_conv", index, filters, filters)
+        Grouped(
+            f"{stage}_block{block}_2_conv", index, *2 * (int(WIDTHS[name] * filters),)
+        )
         for index, (stage, (filters, _)) in enumerate(STAGES.items())
         for block in range(1, blocks[index] + 1)
     )
@@ -57,6 +65,29 @@ def RootResNet50(
     stage `s` is `conv{s}_block{b}_out`.
     """
     return builder.build_model(RESNET50, _resnet50, _classifier, **locals())
+
+
+@register("root_resnet50_thin", GROUPED["root_resnet50_thin"])
+@builder.documented(THIN, tuple(STAGES))
+def RootResNet50Thin(
+    root=1,
+    topology="root",
+    weights=None,
+    include_top=True,
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+    include_preprocessing=True,
+    name=None,
+) -> keras.Model:
+    """ResNet-50 with three quarters of the filters.
+
+    Dense, it has about the multiply-adds of `RootResNet50(root=64)`: what filter groups
+    have to be held against. Layers are named as in `RootResNet50`.
+    """
+    return builder.build_model(THIN, _thin, _classifier, **locals())
 
 
 @register("root_resnet200", GROUPED["root_resnet200"])
@@ -97,25 +128,34 @@ def decode_predictions(preds, top=5):
 
 
 def _resnet50(x, groups):
-    x = _stem(x, use_bias=True)
-    return _stages(x, groups, BLOCKS["root_resnet50"], _block)
+    return _postactivated(x, groups, "root_resnet50")
+
+
+def _thin(x, groups):
+    return _postactivated(x, groups, "root_resnet50_thin")
+
+
+def _postactivated(x, groups, name):
+    x = _stem(x, int(WIDTHS[name] * 64), use_bias=True)
+    return _stages(x, groups, name, _block)
 
 
 def _resnet200(x, groups):
-    x = _stem(x, use_bias=False)
-    x = _stages(x, groups, BLOCKS["root_resnet200"], _preactivated_block)
+    x = _stem(x, 64, use_bias=False)
+    x = _stages(x, groups, "root_resnet200", _preactivated_block)
     return _bn_relu(x, "post")
 
 
-def _stem(x, use_bias):
-    x = _conv(x, 64, 7, "conv1", strides=2, use_bias=use_bias)
+def _stem(x, filters, use_bias):
+    x = _conv(x, filters, 7, "conv1", strides=2, use_bias=use_bias)
     x = _bn_relu(x, "conv1")
     return keras.layers.MaxPooling2D(3, 2, padding="same", name="pool1_pool")(x)
 
 
-def _stages(x, groups, blocks, block):
-    stages = zip(groups, blocks, STAGES.items(), strict=True)
+def _stages(x, groups, name, block):
+    stages = zip(groups, BLOCKS[name], STAGES.items(), strict=True)
     for count, last, (stage, (filters, stride)) in stages:
+        filters = int(WIDTHS[name] * filters)
         x = block(x, filters, count, stride, True, f"{stage}_block1")
         for index in range(2, last + 1):
             x = block(x, filters, count, 1, False, f"{stage}_block{index}")

@@ -23,8 +23,8 @@ class Augmentation:
             width, channels)` with pixels 0 to 255, float32 `(batch, draws)`, and the
             colour of borders, one value per channel.
         crop: How a window is cut from a photograph before: `"centre"`, `"random"` (the
-            short side resized to 256/224 of the crop) or `"scale_aspect"` (8 to 100 %
-            of the area, sides 3:4 to 4:3).
+            short side resized to 256/224 of the crop) or `"scale_aspect"`, the only one
+            that cuts images of arrays too.
         flip_draw: Index of the random number that decides whether an image is flipped;
             `None` if images are never flipped.
         flip: One of `FLIPS`: where that number comes from.
@@ -35,6 +35,11 @@ class Augmentation:
     crop: str = "centre"
     flip_draw: int | None = None
     flip: str = "random"
+
+    @property
+    def cuts_arrays(self) -> bool:
+        """Whether it cuts windows from images of arrays."""
+        return self.crop == "scale_aspect"
 
     @property
     def alternates(self) -> bool:
@@ -59,6 +64,65 @@ def alternate(first, epoch):
         Numbers in [0, 1), below a half in every other epoch.
     """
     return (first + (epoch % 2) / 2) % 1
+
+
+WINDOW_DRAWS = 4  # random numbers that say where to cut an image
+
+
+def scale_aspect(sides, draws, xp=ops):
+    """Returns windows of 8 to 100 % of an image's area, their sides 3:4 to 4:3.
+
+    Szegedy et al. (2015), Going Deeper with Convolutions, section 6.
+
+    Args:
+        sides: Height and width of the images, float32 `(..., 2)`, in pixels.
+        draws: Uniform random numbers in [0, 1), `(..., 4)`.
+        xp: What computes it: `keras.ops` or `tensorflow`.
+
+    Returns:
+        First row and column, which are to be rounded down, and height and width, whole
+        numbers, both float32 `(..., 2)`.
+    """
+    area = sides[..., 0] * sides[..., 1] * (0.08 + 0.92 * draws[..., 0])
+    aspect = xp.exp((2 * draws[..., 1] - 1) * float(np.log(4 / 3)))
+    window = xp.sqrt(xp.stack([area / aspect, area * aspect], -1))
+    window = xp.maximum(xp.round(xp.minimum(window, sides)), 1.0)
+    return draws[..., 2:4] * (sides - window + 1.0), window
+
+
+def cut(images, draws, size: int):
+    """Cuts a window of each image by `scale_aspect`, and resizes it.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        draws: Uniform random numbers in [0, 1), `(batch, 4)`.
+        size: Height and width of the result, in pixels.
+
+    Returns:
+        float32 `(batch, size, size, channels)`: as `resize` makes them of the windows.
+    """
+    sides = ops.convert_to_tensor(images.shape[1:3], "float32")
+    start, window = scale_aspect(ops.broadcast_to(sides, draws[:, :2].shape), draws)
+    start = ops.floor(start)
+    rows, columns = (
+        _bilinear(start[:, i], window[:, i], images.shape[1 + i], size) for i in (0, 1)
+    )
+    images = ops.cast(images, "float32")
+    images = ops.einsum("nih,nhwc->niwc", rows, images)
+    return ops.einsum("njw,niwc->nijc", columns, images)
+
+
+def _bilinear(start, extent, side, size):
+    """Returns the weights, `(batch, size, side)`, that resize a part of an axis."""
+    start, extent = start[:, None, None], extent[:, None, None]
+    stride = extent / size
+    centre = start + (ops.arange(size, dtype="float32")[:, None] + 0.5) * stride
+    pixel = ops.arange(side, dtype="float32") + 0.5
+    # Antialiased: a triangle that is as wide as a pixel of the coarser grid.
+    weights = 1 - ops.abs(pixel - centre) / ops.maximum(stride, 1.0)
+    inside = ops.logical_and(pixel > start, pixel < start + extent)
+    weights = ops.where(inside, ops.maximum(weights, 0.0), 0.0)
+    return weights / ops.sum(weights, axis=-1, keepdims=True)
 
 
 def pad_crop(images, draws, fill, pad=4):
@@ -150,6 +214,12 @@ AUGMENTATIONS = {
         1,
         lambda images, draws, fill: mirror(images, draws),
         crop="random",
+        flip_draw=0,
+    ),
+    "scale_aspect_mirror": Augmentation(
+        1,
+        lambda images, draws, fill: mirror(images, draws),
+        crop="scale_aspect",
         flip_draw=0,
     ),
     "scale_aspect_colour": Augmentation(

@@ -67,18 +67,27 @@ def train_batches(
     if not isinstance(split, Arrays):
         image_size = side
 
+    cuts = isinstance(split, Arrays) and augmentation.cuts_arrays
+    draws = augmentation.draws + (augment.WINDOW_DRAWS if cuts else 0)
+
     def finish(images, labels, draws):
-        images = augment.resize(images, image_size)
+        if cuts:
+            windows = draws[:, augmentation.draws :]
+            images = augment.cut(images, windows, image_size)
+            draws = draws[:, : augmentation.draws]
+        else:
+            images = augment.resize(images, image_size)
         images = augmentation.apply(images, draws, fill)
         return augment.resize(images, side), _targets(labels, classes, outputs)
 
     if isinstance(split, Arrays):
 
         def order():
-            return _order(split.count, steps, batch_size, augmentation, seed, epochs)
+            shape = (steps, batch_size, draws)
+            return _order(split.count, shape, augmentation, seed, epochs)
 
         if keras.backend.backend() == "tensorflow":
-            return _tensorflow_arrays(split, order, finish, augmentation.draws)
+            return _tensorflow_arrays(split, order, finish, draws)
         return _device_arrays(split, order(), finish)
     crops = _crops(split, augmentation, steps * batch_size, image_size, seed, epochs)
     return crops.batch(batch_size, drop_remainder=True).map(finish).prefetch(2)
@@ -111,8 +120,12 @@ def _targets(labels, classes, outputs):
     return (one_hot,) * outputs if outputs > 1 else one_hot
 
 
-def _order(count, steps, batch_size, augmentation, seed, epochs) -> Iterator[tuple]:
-    """Yields the indices and the random numbers of every batch."""
+def _order(count, shape, augmentation, seed, epochs) -> Iterator[tuple]:
+    """Yields the indices and the random numbers of every batch.
+
+    `shape` is steps per epoch, images per batch and random numbers per image.
+    """
+    steps, batch_size, draws_per_image = shape
     # Epochs have seeds of two numbers: this one is none of theirs.
     first = np.random.default_rng((seed, 0, 1)).random(count, "float32")
     for epoch in epochs:
@@ -120,7 +133,7 @@ def _order(count, steps, batch_size, augmentation, seed, epochs) -> Iterator[tup
         order = random.permutation(count).astype("int32")
         for step in range(steps):
             indices = order[step * batch_size : (step + 1) * batch_size]
-            draws = random.random((batch_size, augmentation.draws), "float32")
+            draws = random.random((batch_size, draws_per_image), "float32")
             if augmentation.alternates:
                 flips = augment.alternate(first[indices], epoch)
                 draws[:, augmentation.flip_draw] = flips
@@ -173,12 +186,12 @@ def _crops(split, augmentation, count, image_size, seed, epochs):
         epoch_seed = seed * 100_003 + epoch
 
         def one(index, photograph):
-            # Four more random numbers say where to cut.
             draws = tf.random.stateless_uniform(
-                (augmentation.draws + 4,), seed=tf.stack([epoch_seed, index])
+                (augmentation.draws + augment.WINDOW_DRAWS,),
+                seed=tf.stack([epoch_seed, index]),
             )
-            image = crop(photograph[0], image_size, augmentation.crop, draws[-4:])
-            draws = draws[:-4]
+            draws, window = draws[: augmentation.draws], draws[augmentation.draws :]
+            image = crop(photograph[0], image_size, augmentation.crop, window)
             if augmentation.alternates:
                 flips = augment.alternate(
                     _identity(photograph[0], seed), tf.cast(epoch, "float32")

@@ -170,15 +170,13 @@ def crop(encoded, size: int, how: str, draws=None):
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     sides = tf.cast(tf.shape(image)[:2], "float32")
     if how == "scale_aspect":
-        area = sides[0] * sides[1] * (0.08 + 0.92 * draws[0])
-        aspect = tf.exp((2 * draws[1] - 1) * np.log(4 / 3))
-        window = tf.minimum(tf.sqrt(area * tf.stack([1 / aspect, aspect])), sides)
+        start, window = augment.scale_aspect(sides, draws, tf)
     else:
         window = tf.repeat(tf.reduce_min(sides), 2) * (224 / 256)
-    window = tf.maximum(tf.round(window), 1.0)
-    place = tf.constant([0.5, 0.5]) if how == "centre" else draws[2:4]
-    start = tf.cast(place * (sides - window + 1.0), "int32")
-    extent = tf.cast(window, "int32")
+        window = tf.maximum(tf.round(window), 1.0)
+        place = tf.constant([0.5, 0.5]) if how == "centre" else draws[2:4]
+        start = place * (sides - window + 1.0)
+    start, extent = tf.cast(start, "int32"), tf.cast(window, "int32")
     image = image[start[0] : start[0] + extent[0], start[1] : start[1] + extent[1], :]
     image = tf.image.resize(tf.cast(image, "float32"), (size, size), antialias=True)
     return tf.clip_by_value(image, 0.0, 255.0)

@@ -1,6 +1,7 @@
 """Data sets of TensorFlow Datasets."""
 
 import functools
+import importlib.util
 import os
 
 from keras_roots.training.data import tfrecords
@@ -12,6 +13,8 @@ from keras_roots.training.data.splits import (
     in_memory,
     shuffled,
 )
+
+_TESTS = ("test", "validation")  # names of the split to test on, the first there is
 
 
 def open_cifar10(data_dir: str | None = None, holdout: int = 0) -> Dataset:
@@ -25,22 +28,20 @@ def open_cifar10(data_dir: str | None = None, holdout: int = 0) -> Dataset:
         ValueError: It cannot be prepared, or so many images cannot be held out.
         ImportError: It is not prepared, and TensorFlow Datasets is not installed.
     """
-    data_dir = os.path.expanduser(data_dir or "~/tensorflow_datasets")
+    data_dir = _prepared(data_dir)
     folder = tfrecords.prepared_version(data_dir, "cifar10")
     if folder is None:
         _builder("cifar10", data_dir)
         folder = tfrecords.prepared_version(data_dir, "cifar10")
-    names = tuple((folder / "label.labels.txt").read_text().split())
-    splits = (
-        Arrays(*tfrecords.read_images(folder, split)) for split in ("train", "test")
-    )
-    return in_memory("cifar10", names, *splits, holdout)
+    return _in_memory("cifar10", folder, holdout)
 
 
 def open_photographs(
     name: str, data_dir: str | None = None, holdout: int = 0
 ) -> Dataset:
     """Opens a data set of TensorFlow Datasets as a stream of photographs.
+
+    Without TensorFlow, one that is prepared is read into memory, as squares.
 
     Args:
         name: As for `open_dataset`.
@@ -51,6 +52,10 @@ def open_photographs(
         ValueError: There is no such data set, or it holds no labelled images.
         ImportError: TensorFlow Datasets is not installed.
     """
+    if importlib.util.find_spec("tensorflow") is None:
+        folder = tfrecords.prepared_version(_prepared(data_dir), name)
+        if folder is not None:
+            return _in_memory(name, folder, holdout)
     builder = _builder(name, data_dir)
     if not {"image", "label"} <= set(builder.info.features):
         raise ValueError(
@@ -58,7 +63,7 @@ def open_photographs(
             f"and 'label'. Received: dataset={name!r} with features "
             f"{sorted(builder.info.features)}"
         )
-    test = next((s for s in ("test", "validation") if s in builder.info.splits), None)
+    test = next((s for s in _TESTS if s in builder.info.splits), None)
     if test is None or (name == "imagenet2012"):
         test = "validation"
     if test not in builder.info.splits:
@@ -84,6 +89,19 @@ def open_photographs(
         split(evaluation),
         split(test),
     )
+
+
+def _prepared(data_dir) -> str:
+    return os.path.expanduser(data_dir or "~/tensorflow_datasets")
+
+
+def _in_memory(name, folder, holdout) -> Dataset:
+    """Reads a data set that is prepared, without TensorFlow."""
+    names = tuple((folder / "label.labels.txt").read_text().splitlines())
+    # Those of ImageNet and its like are evaluated on what they call validation.
+    splits = ["train", next(s for s in _TESTS if [*folder.glob(f"*-{s}.tfrecord-*")])]
+    splits = (Arrays(*tfrecords.read_images(folder, split)) for split in splits)
+    return in_memory(name, names, *splits, holdout)
 
 
 def _builder(name, data_dir):

@@ -32,11 +32,13 @@ def read_images(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Reads the images and labels of one split into memory.
 
     Args:
-        folder: Folder of a prepared data set whose images all have one size.
+        folder: Folder of a prepared data set.
         split: Name of the split, such as `"train"`.
 
     Returns:
-        Images, uint8 `(count, height, width, channels)`, and labels, int64 `(count,)`.
+        Images, uint8 `(count, height, width, 3)`, and labels, int64 `(count,)`. Of
+        photographs of several sizes they are the square in the centre, resized to the
+        median of their shorter sides.
 
     Raises:
         FileNotFoundError: The folder has no files of this split.
@@ -52,9 +54,19 @@ def read_images(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
         for record in _records(file):
             features = _example(record)
             with Image.open(io.BytesIO(features["image"])) as image:
-                images.append(np.asarray(image.convert("RGB")))
+                images.append(image.convert("RGB"))
             labels.append(features["label"])
+    if len({image.size for image in images}) > 1:
+        side = int(np.median([min(image.size) for image in images]))
+        images = [_square(image, side) for image in images]
     return np.stack(images), np.array(labels, "int64")
+
+
+def _square(image, side):
+    """Returns the square in the centre of a picture, in another size."""
+    from PIL import Image, ImageOps
+
+    return ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
 
 
 def _version_key(path):

@@ -2,6 +2,7 @@
 
 from keras_roots.training.experiments import (
     distillation,
+    force,
     frontier,
     pointwise,
     rootify,
@@ -20,6 +21,7 @@ TABLES = {
     "pointwise": pointwise.TABLE,
     "frontier": frontier.TABLE,
     "distillation": distillation.TABLE,
+    "force": force.TABLE,
 }
 
 __all__ = ["TABLES", "Table", "chosen_rows", "measure", "missing", "run", "write"]
