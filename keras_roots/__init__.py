@@ -17,6 +17,7 @@ _PUBLIC = {
     "RootNiNThin": _MODELS,
     "RootResNet20": _MODELS,
     "RootResNet50": _MODELS,
+    "RootResNet50Thin": _MODELS,
     "RootResNet200": _MODELS,
     "create_model": _MODELS,
     "list_models": _MODELS,

@@ -1,5 +1,6 @@
 """Layers: convolutions with filter groups, and normalisation beside them."""
 
+from keras_roots.layers import jax_lowering
 from keras_roots.layers.batch_normalization import BatchNormalization
 from keras_roots.layers.fixed_zeros import FixedZeros
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
@@ -13,5 +14,6 @@ __all__ = [
     "LOWERINGS",
     "LocalResponseNormalization",
     "grouped_conv2d",
+    "jax_lowering",
     "native_works",
 ]

@@ -16,7 +16,7 @@ from keras_roots.models.released import entry as released_entry
 from keras_roots.models.released import index as released_index
 from keras_roots.models.released import is_network, sha256
 from keras_roots.models.released import is_whole as is_whole_network
-from keras_roots.models.resnet import RootResNet50, RootResNet200
+from keras_roots.models.resnet import RootResNet50, RootResNet50Thin, RootResNet200
 from keras_roots.models.resnet20 import RootResNet20
 from keras_roots.models.topology import TOPOLOGIES, groups_per_stage
 
@@ -32,6 +32,7 @@ __all__ = [
     "RootResNet20",
     "RootResNet200",
     "RootResNet50",
+    "RootResNet50Thin",
     "TOPOLOGIES",
     "channel_axis",
     "create_model",

@@ -5,6 +5,7 @@ from keras_roots.utils.files import read_csv, replacing, write_csv, write_text
 from keras_roots.utils.files import size as file_size
 from keras_roots.utils.kmeans import kmeans, squared_distance
 from keras_roots.utils.loading import load_model, save_model
+from keras_roots.utils.packages import is_installed
 from keras_roots.utils.progress import progress
 from keras_roots.utils.tables import (
     format_rows,
@@ -21,6 +22,7 @@ __all__ = [
     "file_size",
     "format_rows",
     "format_table",
+    "is_installed",
     "kmeans",
     "load_model",
     "markdown_rows",

@@ -117,6 +117,18 @@ FACTS = {
         "resnet20",
         *_CIFAR10,
     ),
+    "root_resnet50_thin": Facts(
+        "RootResNet50Thin",
+        1536,
+        1000,
+        224,
+        32,
+        16,
+        [1, 2, 3, 4, 6, 8, 12, 16, 24, 48],
+        "conv2_block1_2_conv",
+        "resnet",
+        *_IMAGENET,
+    ),
     "root_resnet50": Facts(
         "RootResNet50",
         2048,

@@ -8,7 +8,15 @@ import keras_roots
 @pytest.mark.parametrize(
     ("pattern", "names"),
     [
-        ("root_resnet*", ["root_resnet20", "root_resnet200", "root_resnet50"]),
+        (
+            "root_resnet*",
+            [
+                "root_resnet20",
+                "root_resnet200",
+                "root_resnet50",
+                "root_resnet50_thin",
+            ],
+        ),
         ("*net", ["root_alexnet", "root_convnet", "root_googlenet"]),
         ("root_nin", ["root_nin"]),
         ("vgg*", []),

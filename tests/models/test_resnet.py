@@ -18,6 +18,7 @@ FEATURES_50 = {
     "conv4_block6_out": (14, 14, 1024),
     "conv5_block3_out": (7, 7, 2048),
 }
+THIN = {name: (*shape[:2], shape[2] * 3 // 4) for name, shape in FEATURES_50.items()}
 FEATURES_200 = {
     "conv2_block3_out": (56, 56, 256),
     "conv3_block24_out": (28, 28, 512),
@@ -29,13 +30,19 @@ FEATURES_200 = {
 
 @pytest.mark.parametrize(
     ("name", "features"),
-    [("root_resnet50", FEATURES_50), ("root_resnet200", FEATURES_200)],
+    [
+        ("root_resnet50", FEATURES_50),
+        ("root_resnet50_thin", THIN),
+        ("root_resnet200", FEATURES_200),
+    ],
 )
 def test_features_are_reachable_by_name(name, features, feature_shapes):
     assert feature_shapes(name, features) == features
 
 
-@pytest.mark.parametrize("name", ["root_resnet50", "root_resnet200"])
+@pytest.mark.parametrize(
+    "name", ["root_resnet50", "root_resnet50_thin", "root_resnet200"]
+)
 def test_there_is_no_dropout(name, dropout_rates):
     assert dropout_rates(name) == []
 
@@ -90,3 +97,19 @@ def test_resnet_200_is_wrong_in_the_paper_as_explained(zero_weights):
         if layer.type != "Dense"
     )
     assert published + 2048 + 1000 == pytest.approx(row["paper_macs"], rel=1e-3)
+
+
+@pytest.mark.usefixtures("zero_weights")
+def test_the_thin_network_has_three_quarters_of_the_filters():
+    """And about the multiply-adds of 64 groups."""
+    thin, dense = (
+        [
+            (layer.name, layer.filters, layer.kernel_size, layer.strides)
+            for layer in create_model(name, root=1).layers
+            if isinstance(layer, keras.layers.Conv2D)
+        ]
+        for name in ("root_resnet50_thin", "root_resnet50")
+    )
+    assert thin == [(name, 3 * count // 4, *rest) for name, count, *rest in dense]
+    macs = profile(create_model("root_resnet50_thin")).macs
+    assert macs == pytest.approx(2_114_860_072, rel=0.04)  # Table 3, root-64

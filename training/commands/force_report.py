@@ -11,7 +11,6 @@ networks (Figure 7); spectra-MODEL.png, eigenvalues of the filters; filters-MODE
 those of the first layer in the plane (Figure 2). Prints Table 1 with the paper's rows.
 """
 
-import importlib.util
 import os
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def main(given) -> None:
     os.makedirs(folders.output_dir, exist_ok=True)
     utils.write_csv(Path(folders.output_dir, TABLE), rows)
     print(force_runs.render(rows))
-    if importlib.util.find_spec("matplotlib"):
+    if utils.is_installed("matplotlib"):
         for path in force_runs.draw(folders.runs, rows, folders.output_dir):
             print(path)
 

@@ -15,9 +15,9 @@ import sys
 import keras
 
 from keras_roots import utils
+from keras_roots.training import reports
 from keras_roots.training.commands import flags
 from keras_roots.training.options import option, options
-from keras_roots.training.reports import lowerings
 
 
 @options
@@ -42,7 +42,7 @@ def main(given) -> None:
             f"Received: backend {backend!r}"
         )
     asked, rows = given[Lowerings], []
-    for row in lowerings.measure(dtype=asked.dtype, turns=asked.turns):
+    for row in reports.measure_lowerings(dtype=asked.dtype, turns=asked.turns):
         writer = csv.DictWriter(sys.stdout, row, lineterminator="\n")
         if not rows:
             writer.writeheader()

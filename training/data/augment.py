@@ -101,12 +101,11 @@ def cut(images, draws, size: int):
     Returns:
         float32 `(batch, size, size, channels)`: as `resize` makes them of the windows.
     """
-    sides = ops.convert_to_tensor(images.shape[1:3], "float32")
-    start, window = scale_aspect(ops.broadcast_to(sides, draws[:, :2].shape), draws)
+    height, width = images.shape[1:3]
+    start, window = scale_aspect(np.array([height, width], "float32"), draws)
     start = ops.floor(start)
-    rows, columns = (
-        _bilinear(start[:, i], window[:, i], images.shape[1 + i], size) for i in (0, 1)
-    )
+    rows = _bilinear(start[:, 0], window[:, 0], height, size)
+    columns = _bilinear(start[:, 1], window[:, 1], width, size)
     images = ops.cast(images, "float32")
     images = ops.einsum("nih,nhwc->niwc", rows, images)
     return ops.einsum("njw,niwc->nijc", columns, images)

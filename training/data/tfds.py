@@ -1,7 +1,6 @@
 """Data sets of TensorFlow Datasets."""
 
 import functools
-import importlib.util
 import os
 
 from keras_roots.training.data import tfrecords
@@ -13,6 +12,7 @@ from keras_roots.training.data.splits import (
     in_memory,
     shuffled,
 )
+from keras_roots.utils import is_installed
 
 _TESTS = ("test", "validation")  # names of the split to test on, the first there is
 
@@ -52,7 +52,7 @@ def open_photographs(
         ValueError: There is no such data set, or it holds no labelled images.
         ImportError: TensorFlow Datasets is not installed.
     """
-    if importlib.util.find_spec("tensorflow") is None:
+    if not is_installed("tensorflow"):
         folder = tfrecords.prepared_version(_prepared(data_dir), name)
         if folder is not None:
             return _in_memory(name, folder, holdout)
@@ -97,7 +97,7 @@ def _prepared(data_dir) -> str:
 
 def _in_memory(name, folder, holdout) -> Dataset:
     """Reads a data set that is prepared, without TensorFlow."""
-    names = tuple((folder / "label.labels.txt").read_text().splitlines())
+    names = tfrecords.class_names(folder)
     # Those of ImageNet and its like are evaluated on what they call validation.
     splits = ["train", next(s for s in _TESTS if [*folder.glob(f"*-{s}.tfrecord-*")])]
     splits = (Arrays(*tfrecords.read_images(folder, split)) for split in splits)

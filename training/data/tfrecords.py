@@ -8,6 +8,7 @@ A TFRecord file is a sequence of (length, checksum, bytes, checksum); each recor
 """
 
 import io
+import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,20 @@ def prepared_version(data_dir: str | Path, name: str) -> Path | None:
         path.parent for path in Path(data_dir, name).glob("*/dataset_info.json")
     ]
     return max(versions, key=_version_key, default=None)
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """Returns the names of the classes, numbers where they have none.
+
+    Args:
+        folder: Folder of a prepared data set with images and labels.
+    """
+    names = folder / "label.labels.txt"
+    if names.exists():
+        return tuple(names.read_text().splitlines())
+    features = json.loads((folder / "features.json").read_text())
+    label = features["featuresDict"]["features"]["label"]["classLabel"]
+    return tuple(map(str, range(int(label["numClasses"]))))
 
 
 def read_images(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,6 @@
 """Tables of experiments: their rows run, and written as CSV, Markdown and a picture."""
 
 import dataclasses
-import importlib.util
 import json
 import os
 import re
@@ -146,7 +145,7 @@ def write(
     utils.write_csv(path, rows)
     utils.write_text(path.with_suffix(".md"), markdown(table, rows))
     written = [path, path.with_suffix(".md")]
-    if _is_drawable(table, rows) and importlib.util.find_spec("matplotlib"):
+    if _is_drawable(table, rows) and utils.is_installed("matplotlib"):
         written.append(path.with_suffix(".png"))
         table.draw(rows, written[-1])
     return written

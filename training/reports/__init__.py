@@ -16,6 +16,7 @@ from keras_roots.training.reports.delivery import (
     render_budget,
     render_unlabelled,
 )
+from keras_roots.training.reports.lowerings import measure_lowerings
 from keras_roots.training.reports.paper_counts import print_tables, tables
 from keras_roots.training.reports.planning import compare_orders, time_planning
 from keras_roots.training.reports.release import release, write_cards
@@ -40,6 +41,7 @@ __all__ = [
     "force_runs",
     "format_throughputs",
     "make_trainees",
+    "measure_lowerings",
     "measure_throughput",
     "performance",
     "print_tables",

@@ -61,6 +61,13 @@ FAMILIES = {
         "Network in Network with 128 filters in place of 192: dense, it has the "
         f"multiply-adds of `root_nin` with 8 groups. {_GROUPS}",
     ),
+    "root_resnet50_thin": Family(
+        "ResNet-50 with fewer filters",
+        "RootResNet50Thin",
+        _DEEP_ROOTS,
+        "ResNet-50 with three quarters of the filters: dense, it has about the "
+        f"multiply-adds of `root_resnet50` with 64 groups. {_GROUPS}",
+    ),
     "root_convnet": Family(
         "ConvNet (Caffe's cifar10_full)",
         "RootConvNet",

@@ -1,6 +1,5 @@
 """What each stage of a compression is worth: ranks, files, accuracy, latency."""
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -84,7 +83,7 @@ def ranks(outcome: Outcome, error: float = 0.05) -> dict[str, RankAnalysis]:
         for layer in analysis.layers
     ]
     utils.write_csv(outcome.folder / "ranks.csv", rows)
-    if importlib.util.find_spec("matplotlib"):
+    if utils.is_installed("matplotlib"):
         from keras_roots.analysis import plot_spectra
 
         plot_spectra(found, outcome.folder / "spectra.png")

@@ -25,7 +25,7 @@ UNGROUPED = "no groups"
 _SECONDS = 0.02  # at least, of a turn
 
 
-def measure(
+def measure_lowerings(
     batch_sizes: Sequence[int] = (1, 32, 256),
     *,
     layers: Sequence[tuple] = LAYERS,
@@ -109,12 +109,12 @@ def _milliseconds(step, args) -> float:
     """Mean time of a call, of as many in a row as fill a turn."""
     import jax
 
-    count, start = 0, time.perf_counter()
-    while True:
-        for _ in range(10):
+    count, seconds = 1, 0.0
+    while seconds < _SECONDS:
+        start = time.perf_counter()
+        for _ in range(count):
             outputs = step(*args)
         jax.block_until_ready(outputs)
-        count += 10
         seconds = time.perf_counter() - start
-        if seconds >= _SECONDS:
-            return 1e3 * seconds / count
+        mean, count = 1e3 * seconds / count, 2 * count
+    return mean

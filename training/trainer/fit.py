@@ -1,6 +1,5 @@
 """Trains a given model by a recipe, resumably: what every training binary stands on."""
 
-import importlib.util
 import os
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from keras_roots.training.trainer import callbacks as cb
 from keras_roots.training.trainer import prepare
 from keras_roots.training.trainer.distribution import scope
 from keras_roots.training.trainer.recipes import Recipe
-from keras_roots.utils import checks
+from keras_roots.utils import checks, is_installed
 
 
 def fit(
@@ -165,17 +164,10 @@ def check_layout() -> None:
 
 def _board(output_dir) -> list[keras.callbacks.Callback]:
     """Returns a callback for TensorBoard if both packages that it needs are there."""
-    if not all(map(_is_installed, ("tensorboard", "tensorflow"))):
+    if not is_installed("tensorboard", "tensorflow"):
         return []
     board = str(Path(output_dir, "tensorboard"))
     return [keras.callbacks.TensorBoard(board, write_graph=False)]
-
-
-def _is_installed(package) -> bool:
-    try:
-        return bool(importlib.util.find_spec(package))
-    except ImportError:  # by an import hook that keeps a package out
-        return False
 
 
 def _monitor(model) -> str:

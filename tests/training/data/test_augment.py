@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_roots.training.data import augment
+from keras_roots.training.data import augment, splits
 
 FILL = (10.0, 20.0, 30.0)
 
@@ -37,6 +37,33 @@ def test_mirror_turns_by_its_draws():
     got = np.asarray(augment.mirror(images, np.array([[0.1], [0.9]], "float32")))
     np.testing.assert_array_equal(got[0], images[0, :, ::-1])
     np.testing.assert_array_equal(got[1], images[1])
+
+
+@pytest.mark.parametrize("size", [4, 9, 20])
+def test_windows_are_cut_as_from_photographs(size):
+    """The windows of photographs are TensorFlow's to decode, cut and resize."""
+    tf = pytest.importorskip("tensorflow")
+    images = np.random.default_rng(0).integers(0, 256, (6, 15, 22, 3), "uint8")
+    draws = np.random.default_rng(1).random((6, 4), "float32")
+    draws[0] = 0.999  # the whole of it, nearly
+    expected = [
+        splits.crop(tf.io.encode_png(image), size, "scale_aspect", tf.constant(draw))
+        for image, draw in zip(images, draws, strict=True)
+    ]
+    found = np.asarray(augment.cut(images, draws, size))
+    np.testing.assert_allclose(found, np.stack(expected), atol=5e-3)
+
+
+def test_windows_have_the_areas_and_aspects_of_the_paper():
+    draws = np.random.default_rng(0).random((4000, 4), "float32")
+    sides = np.full((4000, 2), 400, "float32")
+    start, window = map(np.asarray, augment.scale_aspect(sides, draws))
+    assert np.all(np.floor(start) >= 0) and np.all(np.floor(start) + window <= 400)
+    area, aspect = window.prod(1) / 400**2, window[:, 1] / window[:, 0]
+    assert 0.075 < area.min() < 0.1 and area.max() <= 1
+    assert 0.74 < aspect.min() < 0.78 and 1.28 < aspect.max() < 1.35
+    # Large ones of a narrow aspect are cut off at the border, so the mean is lower.
+    assert 0.48 < area.mean() < 0.545
 
 
 def test_colour_of_middling_draws_changes_nothing():

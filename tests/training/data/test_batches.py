@@ -62,6 +62,19 @@ def test_an_epoch_takes_every_image_once_with_its_label(splits, kind, read_all):
     assert pairs[0] == pairs[1]
 
 
+def test_arrays_are_cut_by_scale_and_aspect(splits):
+    """The random numbers behind an augmentation's own say where."""
+    split = splits["arrays"]
+    (images, _), *_ = _epochs(split, range(1), "scale_aspect_mirror")
+    random = np.random.default_rng((7, 0))
+    order = random.permutation(split.count)[:6]
+    draws = random.random((6, 1 + 4), "float32")
+    cut = np.asarray(augment.cut(split.images[order], draws[:, 1:], 8))
+    for image, whole, flip in zip(images, cut, draws[:, 0], strict=True):
+        expected = whole[:, ::-1] if flip < 0.5 else whole
+        np.testing.assert_allclose(image, expected, atol=1e-3)
+
+
 def test_outputs_share_their_targets(splits):
     found = batches.train_batches(
         splits["arrays"],

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -68,6 +69,18 @@ def test_epochs_of_a_stream_are_in_orders_of_their_own(toy, global_seed):
     assert len(greys) == 2 and list(greys[0]) != list(greys[1])
     for each in greys:
         assert sorted(each) == [20 * i for i in range(12)]
+
+
+def test_without_tensorflow_a_prepared_data_set_is_read_into_memory(toy, monkeypatch):
+    streamed = toy()
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    opened = toy(holdout=2)
+    assert opened.class_names == streamed.class_names
+    assert (opened.train.count, opened.evaluation.count) == (10, 2)
+    assert opened.image_size == 16
+    greys = opened.test.images[:, 0, 0, 0]
+    assert sorted(greys) == [0, 20, 40, 60, 80]
+    np.testing.assert_array_equal(greys / 20 % 3, opened.test.labels)
 
 
 @pytest.fixture

@@ -52,6 +52,24 @@ def test_reads_what_tensorflow_wrote(prepared):
     np.testing.assert_array_equal(read_labels, labels)
 
 
+def test_photographs_become_squares(tmp_path):
+    """The middle of each, of the median of the shorter sides."""
+    folder = tmp_path / "toy" / "1.0.0"
+    folder.mkdir(parents=True)
+    rows = np.arange(40, dtype="uint8")[:, None, None]
+    wide = np.broadcast_to(np.arange(60, dtype="uint8")[:, None], (40, 60, 3))
+    tall = np.broadcast_to(np.vstack([rows, rows + 40]), (80, 40, 3))
+    large = np.full((90, 70, 3), 200, "uint8")
+    with tf.io.TFRecordWriter(str(folder / "toy-train.tfrecord-0-of-1")) as writer:
+        for label, image in enumerate((wide, tall, large)):
+            writer.write(_example(image, label).SerializeToString())
+    images, labels = tfrecords.read_images(folder, "train")
+    assert images.shape == (3, 40, 40, 3) and labels.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(images[0], wide[:, 10:50])
+    np.testing.assert_array_equal(images[1], tall[20:60])
+    assert np.all(images[2] == 200)
+
+
 def test_truncated_file_is_named(prepared):
     folder, *_ = prepared
     file = folder / "toy-train.tfrecord-00001-of-00002"

@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import importlib.util
 from collections.abc import Callable, Mapping
 
 from keras_roots import benchmarking
@@ -10,6 +9,7 @@ from keras_roots.benchmarking import Case
 from keras_roots.training.reports.performance.conversions import Converted
 from keras_roots.training.reports.performance.suites import Suite
 from keras_roots.training.reports.performance.trial import Trial
+from keras_roots.utils import is_installed
 
 # Modules of runtimes that need not be installed.
 OTHER_RUNTIMES = ("onnxruntime", "openvino")
@@ -26,7 +26,7 @@ def possible(
         suite: The suite.
         progress: Called with a line of text for each of them.
     """
-    missing = [name for name in OTHER_RUNTIMES if not importlib.util.find_spec(name)]
+    missing = [name for name in OTHER_RUNTIMES if not is_installed(name)]
     grids = []
     for grid in suite.grids:
         runtimes = tuple(name for name in grid.runtime if name not in missing)

@@ -1,7 +1,6 @@
 """Results of suites: measured, written to CSV files, printed and drawn."""
 
 import contextlib
-import importlib.util
 import os
 import tempfile
 import time
@@ -82,7 +81,7 @@ def _show(name, output_dir, suite):
     print(f"{suite.title}\n\n{table(rows, columns)}\n")
     for line in suite.notes(rows):
         print(line)
-    if importlib.util.find_spec("matplotlib"):
+    if utils.is_installed("matplotlib"):
         for path in draw(name, rows, output_dir):
             print(path)
 
