@@ -18,7 +18,11 @@ from keras_roots.training.reports.delivery import (
 )
 from keras_roots.training.reports.lowerings import measure_lowerings
 from keras_roots.training.reports.paper_counts import print_tables, tables
-from keras_roots.training.reports.planning import compare_orders, time_planning
+from keras_roots.training.reports.planning import (
+    compare_judges,
+    compare_orders,
+    time_planning,
+)
 from keras_roots.training.reports.release import release, write_cards
 from keras_roots.training.reports.sweep import render as render_sweep
 from keras_roots.training.reports.sweep import sweep_network
@@ -32,6 +36,7 @@ __all__ = [
     "DATASET",
     "RANKED",
     "analyse",
+    "compare_judges",
     "compare_orders",
     "deliver",
     "deliver_unlabelled",

@@ -1,5 +1,6 @@
-"""Planning measured: the time that it takes, and what fitting in order is worth."""
+"""Planning measured: its time, the order of fitting, and what ranks are chosen by."""
 
+import dataclasses
 import os
 import resource
 import time
@@ -8,13 +9,14 @@ from collections.abc import Iterator, Sequence
 import keras
 import numpy as np
 
-from keras_roots import compression, convolutions, lowrank
-from keras_roots.training import runs
+from keras_roots import compression, convolutions, graph, lowrank
+from keras_roots.training import data, evaluation, runs, trainer
 
 BUDGETS = (0.5, 0.35, 0.2)  # parts of the multiply-adds
 _BATCH = 250
 _AT_ONCE = "from the original's inputs"
 _IN_ORDER = "in the order of the network"
+_JUDGES = ("responses", "outputs")
 
 
 def time_planning(
@@ -55,8 +57,7 @@ def time_planning(
 def compare_orders(
     name: str,
     model: keras.Model,
-    images: np.ndarray,
-    labels: np.ndarray,
+    dataset: data.Dataset,
     samples: int,
     seeds: int,
     budgets: Sequence[float] = BUDGETS,
@@ -68,43 +69,28 @@ def compare_orders(
 
     Args:
         name: Name of the network.
-        model: The network, which returns logits.
-        images: Images of the training set: `samples` of them are fitted to, others
-            evaluated on.
-        labels: Their classes.
+        model: The network, whose output is a softmax or logits.
+        dataset: Training images are fitted to; networks are compared on the images of
+            `dataset.evaluation`.
         samples: Images that are fitted to.
         seeds: Choices of these images.
         budgets: Parts of the multiply-adds to keep.
 
     Yields:
-        Rows: top-1, `agreement` with the original's classes, and `error`, the squared
-        error of the logits relative to their variance, on the other images.
+        A row of the network itself, and two for each choice and budget: top-1,
+        `agreement` with the original's classes, and `error`, the squared error of the
+        logits relative to their variance; or why the budget is `refused`.
+
+    Raises:
+        ValueError: The model is no classifier of the classes of the data set.
     """
-    order = np.random.default_rng(seeds).permutation(len(images))
-    split = len(images) - 5000
-    held_out, rest = order[split:], order[:split]
-    inputs, classes = images[held_out].astype("float32"), labels[held_out]
-    wanted = model.predict(inputs, batch_size=_BATCH, verbose=0)
-
-    def judge(network, **row) -> dict:
-        found = network.predict(inputs, batch_size=_BATCH, verbose=0)
-        left = np.square(found - wanted).sum()
-        variance = np.square(wanted - wanted.mean(0)).sum()
-        return {
-            "network": name,
-            **row,
-            "images": len(inputs),
-            "top1": _part(found.argmax(-1) == classes),
-            "agreement": _part(found.argmax(-1) == wanted.argmax(-1)),
-            "error": round(float(left / variance), 5),
-            **runs.describe(),
-        }
-
-    yield judge(model, budget=1.0, seed="", samples="", fitted="")
-    found = convolutions.find_convolutions(model)
+    model = graph.take_apart(graph.expand_composites(model))
+    compared = _Comparison(name, model, dataset)
+    yield compared.row(model, budget=1.0, seed="", samples="", fitted="", refused="")
+    found = convolutions.find_convolutions(model, hidden_dense=True)
     for seed in range(seeds):
-        chosen = np.random.default_rng(seed).choice(rest, samples, replace=False)
-        fitted = convolutions.Samples.of(model, images[chosen].astype("float32"))
+        images = dataset.sample(model, samples, seed)
+        fitted = convolutions.Samples.of(model, images)
         candidates = {
             layer: lowrank.Candidate.of(
                 layer,
@@ -116,21 +102,122 @@ def compare_orders(
         }
         candidates = lowrank.with_responses(model, candidates, fitted)
         for budget in budgets:
-            plan = lowrank.plan_decomposition(
-                model, method="responses", budget=budget, images=fitted
+            row = {"budget": budget, "seed": seed, "samples": samples}
+            plan, refused = _planned(
+                lowrank.plan_decomposition,
+                model,
+                method="responses",
+                budget=budget,
+                images=fitted,
             )
+            if refused:
+                yield compared.row(None, **row, fitted="", refused=refused)
+                continue
             targets = {
                 id(found[layer]): ("responses", rank, candidates[layer].target)
                 for layer, rank in plan.ranks.items()
             }
-            row = {"budget": budget, "seed": seed, "samples": samples}
             at_once = lowrank.replace_layers(model, targets)
-            yield judge(at_once, **row, fitted=_AT_ONCE)
-            yield judge(plan.apply(), **row, fitted=_IN_ORDER)
+            yield compared.row(at_once, **row, fitted=_AT_ONCE, refused="")
+            yield compared.row(plan.apply(), **row, fitted=_IN_ORDER, refused="")
 
 
-def _part(equal) -> float:
-    return round(float(equal.mean()), 4)
+def compare_judges(
+    name: str,
+    model: keras.Model,
+    dataset: data.Dataset,
+    samples: int,
+    seeds: int,
+    budgets: Sequence[float] = BUDGETS,
+) -> Iterator[dict]:
+    """Chooses ranks by what layers lose of their responses, and by the outputs.
+
+    Nothing is trained. Kernels are fitted to the ranks in the same way.
+
+    Args:
+        name: As for `compare_orders`, like all arguments.
+        model: The network; probabilities are judged by their divergence.
+        dataset: Where images come from.
+        samples: Images that choices are made by and kernels fitted to.
+        seeds: Choices of these images.
+        budgets: Parts of the multiply-adds to keep.
+
+    Yields:
+        Rows as from `compare_orders`, by `judge`, with the `part` of the multiply-adds
+        that is kept, and `cpu_seconds`, what all processors together took to judge the
+        layers' ranks, once for all budgets.
+
+    Raises:
+        ValueError: The model is no classifier of the classes of the data set.
+    """
+    compared = _Comparison(name, model, dataset)
+    row = {"budget": 1.0, "seed": "", "samples": "", "judge": "", "cpu_seconds": ""}
+    yield compared.row(model, **row, part=1.0, refused="")
+    for seed in range(seeds):
+        images = dataset.sample(model, samples, seed)
+        for judge in _JUDGES:
+            start = time.process_time()
+            planner = compression.Planner(
+                model, images, cost="macs", ways=("rank",), judge=judge
+            )
+            seconds = round(time.process_time() - start, 1)
+            for budget in budgets:
+                row = {"budget": budget, "seed": seed, "samples": samples}
+                row |= {"judge": judge, "cpu_seconds": seconds}
+                plan, refused = _planned(planner.plan, budget)
+                yield compared.row(
+                    plan and plan.apply(),
+                    **row,
+                    part=plan and round(plan.part, 4),
+                    refused=refused,
+                )
+
+
+class _Comparison:
+    """Networks beside the original, on images that nothing is fitted to."""
+
+    def __init__(self, name, model, dataset):
+        self._name, self._dataset = name, dataset
+        self._original, _ = self._run(model)
+
+    def row(self, network: keras.Model | None, **columns) -> dict:
+        """Returns a row of a table; of no network, only its given columns."""
+        found = dict.fromkeys(("images", "top1", "agreement", "error"))
+        if network is not None:
+            found = self._measure(network)
+        return {"network": self._name, **columns, **found, **runs.describe()}
+
+    def _measure(self, network) -> dict:
+        wanted, (found, score) = self._original, self._run(network)
+        left = np.square(found - wanted).sum()
+        variance = np.square(wanted - wanted.mean(0)).sum()
+        same = found.argmax(-1) == wanted.argmax(-1)
+        return {
+            "images": score.images,
+            "top1": round(score.top1, 4),
+            "agreement": round(float(same.mean()), 4),
+            "error": round(float(left / variance), 5),
+        }
+
+    def _run(self, network) -> tuple:
+        """The logits of all images, and how many of them are right."""
+        predictor, logits = evaluation.model_predictor(trainer.logits(network)), []
+
+        def predict(images):
+            logits.append(predictor.predict(images))
+            return logits[-1]
+
+        listening = dataclasses.replace(predictor, predict=predict)
+        score = evaluation.evaluate_on(listening, self._dataset, "evaluation", _BATCH)
+        return np.concatenate(logits).astype("float64"), score
+
+
+def _planned(plan, *args, **options) -> tuple:
+    """The plan, or `None` and why there is none."""
+    try:
+        return plan(*args, **options), ""
+    except ValueError as error:
+        return None, str(error)
 
 
 def _peak_bytes() -> int:
