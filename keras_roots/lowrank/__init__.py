@@ -4,7 +4,7 @@ from keras_roots.lowrank.candidates import Candidate, with_responses
 from keras_roots.lowrank.choices import check_arguments, choose_methods
 from keras_roots.lowrank.decompose import decompose
 from keras_roots.lowrank.in_order import decompose_in_order, together
-from keras_roots.lowrank.methods import ALEXNET_LRA, BY_RESPONSES, METHODS
+from keras_roots.lowrank.methods import ALEXNET_LRA, BY_RESPONSES, METHODS, factorise
 from keras_roots.lowrank.plan import (
     DecompositionPlan,
     LayerDecomposition,
@@ -29,6 +29,7 @@ __all__ = [
     "choose_methods",
     "decompose",
     "decompose_in_order",
+    "factorise",
     "plan_decomposition",
     "rank_analysis",
     "replace_layers",

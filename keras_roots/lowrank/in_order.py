@@ -7,20 +7,20 @@ import numpy as np
 
 from keras_roots import convolutions, graph
 from keras_roots.convolutions import Convolution, LayerFit, ResponseStatistics, Samples
-from keras_roots.lowrank.methods import METHODS, Factors, Target
+from keras_roots.lowrank.methods import METHODS, Factors, Target, factorise
 from keras_roots.lowrank.replacement import replace_layers
 
 Choice = tuple[str, int]  # method, and rank over all groups
 
 
-def targets_in_order(
+def factors_in_order(
     original: keras.Model,
     changed: keras.Model,
     chosen: Mapping[str, Choice],
     images: Samples,
     seed: int | None = 0,
     others: Sequence[LayerFit] = (),
-) -> dict[str, Target]:
+) -> dict[str, Factors]:
     """Fits decompositions, layer by layer, to what the original network answers.
 
     Each layer is fitted from the inputs that the layers before it give when they are
@@ -38,7 +38,7 @@ def targets_in_order(
             decomposed; they stay so.
 
     Returns:
-        By name what each layer is to be approximated by.
+        By name what each layer is decomposed into.
 
     Raises:
         ValueError: Weights or responses are not finite.
@@ -51,11 +51,11 @@ def targets_in_order(
     for name, (method, _) in chosen.items():
         if not METHODS[method].by_responses:
             fits[name].approximate(None)
-    in_order = [fit for fit in fits.values() if fit.target is None]
+    in_order = [fit for fit in fits.values() if fit.factors is None]
     convolutions.reconstruct(original, changed, [*others, *in_order], images)
     for fit in fits.values():
         fit.restore()
-    return {name: fit.target for name, fit in fits.items()}
+    return {name: fit.factors for name, fit in fits.items()}
 
 
 def decompose_in_order(
@@ -72,7 +72,7 @@ def decompose_in_order(
         original: The original network.
         changed: A network of the same operations, with filter groups for instance. It
             stays as it is.
-        chosen: As for `targets_in_order`.
+        chosen: As for `factors_in_order`.
         images: Sample images.
         seed: Seed of the choice of positions.
         others: Function of copies of the two networks, the second of which is changed,
@@ -84,24 +84,25 @@ def decompose_in_order(
     original = convolutions.runnable(original)
     copy = convolutions.with_biases(convolutions.runnable(changed), chosen)
     fits = others(original, copy) if others else ()
-    targets = targets_in_order(original, copy, chosen, images, seed, fits)
+    factors = factors_in_order(original, copy, chosen, images, seed, fits)
     fitted = copy if others else changed
     layers = dict(graph.operations(fitted))
     return replace_layers(
-        fitted, {id(layers[name]): (*chosen[name], targets[name]) for name in chosen}
+        fitted,
+        {id(layers[name]): (chosen[name][0], factors[name]) for name in chosen},
     )
 
 
 class _RankFit(LayerFit):
     """The best approximation at a rank of what the original layer answers.
 
-    `target` is what the layer is approximated by, once it is fitted.
+    `factors` is what the layer is decomposed into, once it is fitted.
     """
 
     def __init__(self, name, original, changed, method, rank, seed=0):
         super().__init__(name, original, changed, seed)
-        self.target: Target | None = None
-        self._method, self._rank = METHODS[method], rank
+        self.factors: Factors | None = None
+        self._method, self._rank = method, rank
         self._moments = convolutions.Moments()
         self._groups = Convolution.of(changed).groups
         self._basis: np.ndarray | None = None
@@ -109,10 +110,10 @@ class _RankFit(LayerFit):
     def add(self, seen, answers):
         if self._basis is None:  # others may fit the layer before
             self._basis = self._kernel()
-            if self._method.basis is not None:
+            basis = METHODS[self._method].basis
+            if basis is not None:
                 target = Target(self._basis, self._groups)
-                rank = self._rank // self._groups
-                self._basis = self._method.basis(target, rank)
+                self._basis = basis(target, self._rank // self._groups)
         found = convolutions.features(self._basis, self._groups, seen)
         answers = answers - keras.ops.convert_to_numpy(self.changed.bias)
         self._moments.add(found, answers.reshape(len(answers), self._groups, -1))
@@ -125,12 +126,12 @@ class _RankFit(LayerFit):
         """Gives the changed layer the kernel that its two factors make together."""
         layer = self.changed
         kernel = self._kernel()
-        self.target = Target(kernel, self._groups, responses)
         self._before = kernel, keras.ops.convert_to_numpy(layer.bias)
-        factors = self._method.factorise(self.target, self._rank // self._groups)
-        convolutions.assign_kernel(layer, together(factors, self._groups))
-        if factors.shift is not None:
-            layer.bias.assign_add(factors.shift)
+        target = Target(kernel, self._groups, responses)
+        self.factors = factorise(self._method, target, self._rank)
+        convolutions.assign_kernel(layer, together(self.factors, self._groups))
+        if self.factors.shift is not None:
+            layer.bias.assign_add(self.factors.shift)
 
     def _kernel(self):
         return convolutions.read_kernels(self.name, self.changed)

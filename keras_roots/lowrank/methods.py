@@ -301,6 +301,18 @@ METHODS = {
     ),
 }
 
+
+def factorise(method: str, target: Target, rank: int) -> Factors:
+    """Returns the kernels of the two convolutions that approximate one.
+
+    Args:
+        method: One of `METHODS`.
+        target: The convolution.
+        rank: Rank over all groups.
+    """
+    return METHODS[method].factorise(target, rank // target.groups)
+
+
 # What is fitted to sample images.
 BY_RESPONSES = tuple(name for name, method in METHODS.items() if method.by_responses)
 

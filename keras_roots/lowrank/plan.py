@@ -30,7 +30,7 @@ from keras_roots.lowrank.choices import (
     layers_to_consider,
 )
 from keras_roots.lowrank.in_order import decompose_in_order
-from keras_roots.lowrank.methods import BY_RESPONSES, Target
+from keras_roots.lowrank.methods import BY_RESPONSES, Target, factorise
 from keras_roots.lowrank.replacement import replace_layers
 from keras_roots.profiling import profile
 from keras_roots.utils import checks
@@ -91,17 +91,12 @@ class DecompositionPlan(Plan):
             networks = self.model, self.model
             return self._together(decompose_in_order(*networks, chosen, self.images))
         found = kernel_layers(self.model)
-        targets = {
-            name: Target(
-                read_kernels(name, found[name]), Convolution.of(found[name]).groups
-            )
-            for name in chosen
-        }
-        small = replace_layers(
-            self.model,
-            {id(found[name]): (*chosen[name], targets[name]) for name in chosen},
-        )
-        return self._together(small)
+        factors = {}
+        for name, (method, rank) in chosen.items():
+            layer = found[name]
+            target = Target(read_kernels(name, layer), Convolution.of(layer).groups)
+            factors[id(layer)] = method, factorise(method, target, rank)
+        return self._together(replace_layers(self.model, factors))
 
 
 def plan_decomposition(

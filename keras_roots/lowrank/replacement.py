@@ -8,7 +8,7 @@ import numpy as np
 from keras_roots import graph
 from keras_roots.convolutions import Convolution
 from keras_roots.layers import GroupedConv2D
-from keras_roots.lowrank.methods import METHODS, Factors, Target
+from keras_roots.lowrank.methods import METHODS, Factors
 from keras_roots.lowrank.schemes import Scheme
 
 # Settings of what is not a kernel go to the second convolution alone.
@@ -25,26 +25,24 @@ _NEITHER_HAS = ("lowering", "kernel_constraint")
 
 def replace_layers(
     model: keras.Model,
-    chosen: Mapping[int, tuple[str, int, Target]],
+    chosen: Mapping[int, tuple[str, Factors]],
 ) -> keras.Model:
     """Returns a copy of a model with some convolutions and Dense layers decomposed.
 
     Args:
         model: A functional or Sequential model.
-        chosen: By `id` of a layer, the method, the rank over all groups, and what is to
-            be approximated.
+        chosen: By `id` of a layer, the method and what it makes of the layer.
     """
     taken = {operation.name for _, operation in graph.operations(model)}
 
     def replace(layer):
         if id(layer) not in chosen:
             return None
-        name, rank, target = chosen[id(layer)]
-        method = METHODS[name]
-        factors = method.factorise(target, rank // target.groups)
-        first_name = _free_name(f"{layer.name}_{method.scheme.suffix}", taken)
+        method, factors = chosen[id(layer)]
+        scheme = METHODS[method].scheme
+        first_name = _free_name(f"{layer.name}_{scheme.suffix}", taken)
         taken.add(first_name)
-        return replacement(layer, method.scheme, factors, first_name)
+        return replacement(layer, scheme, factors, first_name)
 
     return graph.rewrite(model, replace)
 

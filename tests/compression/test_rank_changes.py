@@ -7,7 +7,7 @@ import pytest
 
 from keras_roots.compression.options import layer_options
 from keras_roots.convolutions import Convolution, Samples
-from keras_roots.lowrank import Candidate, replace_layers, with_responses
+from keras_roots.lowrank import Candidate, factorise, replace_layers, with_responses
 
 
 def _model(groups):
@@ -40,7 +40,8 @@ def test_losses_are_the_changes_of_the_networks_outputs(groups):
     expected = model.predict(images, verbose=0)
     for option in options:
         target = found[option.method].target
-        chosen = {id(layer): (option.method, option.value, target)}
+        factors = factorise(option.method, target, option.value)
+        chosen = {id(layer): (option.method, factors)}
         small = replace_layers(model, chosen)
         change = np.square(small.predict(images, verbose=0) - expected).mean()
         change /= 2 * expected.var(axis=0).mean()

@@ -113,11 +113,14 @@ def compare_orders(
             if refused:
                 yield compared.row(None, **row, fitted="", refused=refused)
                 continue
-            targets = {
-                id(found[layer]): ("responses", rank, candidates[layer].target)
+            factors = {
+                id(found[layer]): (
+                    "responses",
+                    lowrank.factorise("responses", candidates[layer].target, rank),
+                )
                 for layer, rank in plan.ranks.items()
             }
-            at_once = lowrank.replace_layers(model, targets)
+            at_once = lowrank.replace_layers(model, factors)
             yield compared.row(at_once, **row, fitted=_AT_ONCE, refused="")
             yield compared.row(plan.apply(), **row, fitted=_IN_ORDER, refused="")
 
