@@ -45,23 +45,12 @@ def test_networks_of_another_size_are_refused(tmp_path):
             find_model(case)
 
 
-def _run(*arguments):
-    return subprocess.run(
-        [
-            *(sys.executable, "-c"),
-            "from keras_roots.training.commands import benchmark; benchmark.run()",
-            *arguments,
-        ],
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_the_command_measures(tmp_path):
+def test_the_command_measures(run_command, tmp_path):
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)])
     model.save(tmp_path / "net.keras")
     path = tmp_path / "times.csv"
-    done = _run(
+    done = run_command(
+        benchmark.run,
         f"--files={tmp_path / 'net.keras'}",
         "--quantize=none,int8",
         "--threads=1,2",
@@ -83,11 +72,14 @@ def test_the_command_measures(tmp_path):
     assert "3,892" in done.stdout
 
 
-def test_the_command_measures_memory_and_tells_what_it_leaves_out(tmp_path):
+def test_the_command_measures_memory_and_tells_what_it_leaves_out(
+    run_command, tmp_path
+):
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)])
     model.save(tmp_path / "net.keras")
     path = tmp_path / "times.csv"
-    done = _run(
+    done = run_command(
+        benchmark.run,
         f"--files={tmp_path / 'net.keras'}",
         "--runtime=litert,openvino",
         "--quantize=dynamic",
@@ -104,11 +96,19 @@ def test_the_command_measures_memory_and_tells_what_it_leaves_out(tmp_path):
 
 
 def test_the_command_profiles(tmp_path):
+    """In a process of its own, for what runtimes print when they start."""
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3, name="conv")])
     model.save(tmp_path / "net.keras")
     path = tmp_path / "operations.csv"
-    done = _run(
-        "--profile", f"--files={tmp_path / 'net.keras'}", "--runs=5", f"--csv={path}"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "from keras_roots.training.commands import benchmark; benchmark.run()",
+            *("--profile", f"--files={tmp_path / 'net.keras'}", "--runs=5"),
+            f"--csv={path}",
+        ],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     with open(path, newline="") as file:
@@ -122,8 +122,13 @@ def test_the_command_profiles(tmp_path):
     assert done.stdout.startswith("net.keras: ")
 
 
-def test_the_command_says_what_is_wrong(tmp_path):
-    done = _run("--models=root_nin:8", "--threads=1,none", f"--csv={tmp_path / 'x'}")
+def test_the_command_says_what_is_wrong(run_command, tmp_path):
+    done = run_command(
+        benchmark.run,
+        "--models=root_nin:8",
+        "--threads=1,none",
+        f"--csv={tmp_path / 'x'}",
+    )
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last == (
@@ -155,7 +160,7 @@ def test_the_command_says_what_is_wrong(tmp_path):
         ),
     ],
 )
-def test_the_command_refuses_what_cannot_be(arguments, text):
-    done = _run("--models=root_nin:8", *arguments)
+def test_the_command_refuses_what_cannot_be(run_command, arguments, text):
+    done = run_command(benchmark.run, "--models=root_nin:8", *arguments)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1] == f"error: {text}"

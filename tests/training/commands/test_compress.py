@@ -1,8 +1,6 @@
 """The binary: which stages its flags ask for, and stages as a user runs them."""
 
 import csv
-import subprocess
-import sys
 
 import helpers
 import keras
@@ -206,18 +204,8 @@ def test_flags_that_cannot_be_without_labels(arguments, message):
         plan_without_labels(*arguments)
 
 
-def _run(*arguments):
-    code = "from keras_roots.training.commands import compress; compress.run()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.slow
-def test_the_whole_way_on_digits(tmp_path):
+def test_the_whole_way_on_digits(run_command, tmp_path):
     """Every stage on the embedded digits, then what a user gets wrong."""
     command = [
         "--model=root_convnet",
@@ -229,7 +217,7 @@ def test_the_whole_way_on_digits(tmp_path):
         "--sparsity=0.5",
         f"--output_dir={tmp_path / 'run'}",
     ]
-    done = _run(*command)
+    done = run_command(compress.run, *command)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "ranks, force" in done.stdout
     with open(tmp_path / "run" / "table.csv", newline="") as file:
@@ -241,7 +229,7 @@ def test_the_whole_way_on_digits(tmp_path):
     assert "<h2>Spectra" in found and "sparsify" in found
     for stage, row in table.items():
         assert f"{float(row['top1']):.2%}" in done.stdout, stage
-    failed = _run(*command, "--force_strength=2")
+    failed = run_command(compress.run, *command, "--force_strength=2")
     assert failed.returncode == 1
     assert "another configuration" in failed.stderr
     assert "Traceback" not in failed.stderr
@@ -273,7 +261,7 @@ def _detector():
 
 
 @pytest.mark.slow
-def test_a_network_of_any_task_without_labels(tmp_path):
+def test_a_network_of_any_task_without_labels(run_command, tmp_path):
     """Two inputs, two outputs; the same command goes on where it was stopped."""
     model = _detector()
     model.save(tmp_path / "detector.keras")
@@ -292,10 +280,10 @@ def test_a_network_of_any_task_without_labels(tmp_path):
         "--finetune_epochs=2",
         f"--output_dir={folder}",
     ]
-    first = _run(*command, "--stage=baseline,decompose")
+    first = run_command(compress.run, *command, "--stage=baseline,decompose")
     assert first.returncode == 0, first.stderr[-3000:]
     assert not (folder / "model.tflite").exists()
-    done = _run(*command)
+    done = run_command(compress.run, *command)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "decompose: done already, outputs are off by" in done.stdout
     with open(folder / "table.csv", newline="") as file:
@@ -318,7 +306,7 @@ def test_a_network_of_any_task_without_labels(tmp_path):
         ([f"--images={tmp_path / 'empty'}"], "Received: a folder, and a network"),
         (["--images=none.npz"], "must be a folder of images or an .npz file"),
     ):
-        failed = _run(*command, *wrong)
+        failed = run_command(compress.run, *command, *wrong)
         assert failed.returncode == 1
         assert message in failed.stderr
         assert "Traceback" not in failed.stderr

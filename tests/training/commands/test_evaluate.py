@@ -66,49 +66,29 @@ def test_a_file(split, images, tmp_path):
     }
 
 
-# In a process of its own: absl's flags are global.
-def test_binary(run_python):
-    printed = run_python(
-        """
-import sys
-from keras_roots.training.commands import evaluate
-sys.argv = ["evaluate", "--model=root_resnet20", "--formats=keras", "--batch_size=200"]
-sys.argv += ["--weights=cifar10-force-l2-decomposed", "--dataset=cifar10-sample"]
-evaluate.run()
-"""
+def test_binary(run_command):
+    done = run_command(
+        evaluate.run,
+        *("--model=root_resnet20", "--formats=keras", "--batch_size=200"),
+        *("--weights=cifar10-force-l2-decomposed", "--dataset=cifar10-sample"),
     )
-    result = json.loads(printed)
+    result = json.loads(done.stdout)
     assert result["evaluated"].startswith("root_resnet20:1:root with weights")
     assert 0.8 < result["top1"]["keras"] < 0.97
 
 
-def test_the_binary_takes_a_file(run_python, tmp_path):
+def test_the_binary_takes_a_file(run_command, tmp_path):
     model = create_model("root_convnet:1", weights="cifar10")
     model.save(tmp_path / "net.keras")
-    printed = run_python(
-        """
-import sys
-from keras_roots.training.commands import evaluate
-sys.argv = ["evaluate", "--file=net.keras", "--dataset=cifar10-sample"]
-evaluate.run()
-"""
-    )
-    result = json.loads(printed)
+    done = run_command(evaluate.run, "--file=net.keras", "--dataset=cifar10-sample")
+    result = json.loads(done.stdout)
     assert (result["evaluated"], result["images"]) == ("net.keras", 400)
     assert result["top1"] > 0.7
 
 
 @pytest.mark.parametrize("arguments", [[], ["--file=net.keras", "--weights=cifar10"]])
-def test_nothing_or_two_things(run_python, arguments):
-    printed = run_python(
-        f"""
-import sys
-from keras_roots.training.commands import evaluate
-sys.argv = ["evaluate", *{arguments}]
-try:
-    evaluate.run()
-except SystemExit as error:
-    print(error)
-"""
-    )
-    assert printed.startswith("error: Give either --file, or --weights of a --model")
+def test_nothing_or_two_things(run_command, arguments):
+    done = run_command(evaluate.run, *arguments)
+    assert done.returncode == 1
+    expected = "error: Give either --file, or --weights of a --model"
+    assert done.stderr.startswith(expected)

@@ -36,7 +36,7 @@ def test_rows_start_from_released_networks(row):
         json.dumps(stage.describe(each))
 
 
-def test_binary(run_python, tmp_path):
+def test_binary(run_command, tmp_path):
     helpers.write_runs(
         tmp_path / "runs" / "pointwise",
         TABLES["pointwise"],
@@ -44,15 +44,10 @@ def test_binary(run_python, tmp_path):
     )
     missing = tmp_path / "runs" / "pointwise" / "0.7" / "trained" / "result.json"
     missing.unlink()
-    printed = run_python(
-        """
-import sys
-from keras_roots.training.commands import experiments
-sys.argv = ["experiments", "--table=pointwise", "--render"]
-sys.argv += ["--runs=runs", "--output_dir=results"]
-experiments.run()
-"""
-    )
+    printed = run_command(
+        experiments.run,
+        *("--table=pointwise", "--render", "--runs=runs", "--output_dir=results"),
+    ).stdout
     text = (tmp_path / "results" / "experiments" / "pointwise.md").read_text()
     assert text in printed
     assert "missing: 0.7: trained\n" in printed

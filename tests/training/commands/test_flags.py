@@ -6,6 +6,7 @@ import sys
 import pytest
 from absl import flags as absl_flags
 
+from keras_roots.training import runs
 from keras_roots.training.commands import flags
 from keras_roots.training.options import option, options
 
@@ -101,53 +102,59 @@ def test_the_command_line_runs_again_elsewhere():
     )
 
 
-BINARY = """
-import sys
-from keras_roots.training.commands import flags
-from keras_roots.training.options import option, options
-
 @options
 class Word:
-    '''A word.'''
+    """A word."""
+
     word: str = option("none", "Which word.")
 
-def main(given):
+
+def _main(given):
     if given[Word].word == "bad":
         raise ValueError("`word` must be good")
-    print("word", given[Word].word)
+    print("word", given[Word].word, "by", runs.describe()["command"])
 
-main.__module__ = "keras_roots.training.say"
-flags.command(main, "Says a word.", Word)()
+
+_main.__module__ = "keras_roots.training.say"
+say = flags.command(_main, "Says a word.", Word)
+
+
+def test_results_name_the_command(run_command):
+    done = run_command(say, "--word", "a b")
+    assert done.returncode == 0
+    assert done.stdout == "word a b by keras-roots-say '--word=a b'\n"
+
+
+def test_a_binary_says_what_is_wrong_in_one_line(run_command):
+    failed = run_command(say, "--word=bad")
+    assert failed.returncode == 1
+    assert failed.stderr == "error: `word` must be good\n"
+    assert "Unexpected arguments: more" in run_command(say, "more").stderr
+
+
+def test_help_lists_the_flags(run_command):
+    text = run_command(say, "--help").stdout
+    assert text.lstrip().startswith("Says a word.")
+    assert "--word: Which word." in text
+
+
+BINARY = """
+import sys
+from keras_roots.training.commands import release
+sys.argv[0] = "keras-roots-release"
+release.run()
 """
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-c", BINARY, *arguments],
+def test_a_binary_in_a_process_of_its_own():
+    """As a console script calls it: the other tests run it in theirs."""
+    done = subprocess.run(
+        [sys.executable, "-c", BINARY, "--run=mine", "--cards"],
         capture_output=True,
         text=True,
         check=False,
     )
-
-
-def test_results_name_the_command(run_python):
-    code = BINARY.replace("print(", "from keras_roots.training import runs; print(")
-    code = code.replace('"word", given[Word].word', 'runs.describe()["command"]')
-    code = code.replace("import sys", "import sys; sys.argv = ['x', '--word', 'a b']")
-    assert run_python(code).splitlines()[-1] == "keras-roots-say '--word=a b'"
-
-
-def test_a_binary_runs_and_says_what_is_wrong_in_one_line():
-    done = run("--word=good")
-    assert (done.returncode, done.stdout) == (0, "word good\n")
-    failed = run("--word=bad")
-    assert failed.returncode == 1
-    assert failed.stderr.splitlines()[-1] == "error: `word` must be good"
-    assert "Traceback" not in failed.stderr
-    assert "Unexpected arguments: more" in run("more").stderr
-
-
-def test_help_lists_the_flags():
-    text = run("--help").stdout
-    assert text.lstrip().startswith("Says a word.")
-    assert "--word: Which word." in text
+    assert (done.returncode, done.stdout) == (1, "")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: Give either --run, the output directory")
+    assert "Traceback" not in done.stderr

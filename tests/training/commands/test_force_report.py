@@ -2,6 +2,7 @@
 
 import pytest
 
+from keras_roots.training.commands import force_report
 from keras_roots.training.commands.force_report import Folders
 
 
@@ -11,16 +12,8 @@ def test_both_folders_are_required(folders):
         Folders(**folders)
 
 
-def test_binary(run_python):
-    printed = run_python(
-        """
-import sys
-from keras_roots.training.commands import force_report
-sys.argv = ["keras-roots-force-report", "--runs=.", "--output_dir=report"]
-try:
-    force_report.run()
-except SystemExit as end:
-    print(end.code)
-"""
-    )
-    assert printed.startswith("error: `runs` must be a folder with output directories")
+def test_binary(run_command):
+    done = run_command(force_report.run, "--runs=.", "--output_dir=report")
+    assert done.returncode == 1
+    expected = "error: `runs` must be a folder with output directories"
+    assert done.stderr.startswith(expected)

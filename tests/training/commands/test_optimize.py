@@ -66,19 +66,15 @@ def test_flags(arguments, expected):
     importlib.util.find_spec("tensorflow_model_optimization") is None,
     reason="needs the extra `optimize`",
 )
-def test_binary(run_python, tmp_path):
-    printed = run_python(
-        """
-import sys
-from keras_roots.training.commands import optimize
-sys.argv = ["optimize", "--method=prune", "--sparsity=0.5", "--model=root_resnet20"]
-sys.argv += ["--weights=cifar10", "--dataset=cifar10-sample", "--epochs=1"]
-sys.argv += ["--batch_size=75", "--output_dir=run"]
-optimize.run()
-"""
-    )
+def test_binary(run_command, tmp_path):
+    printed = run_command(
+        optimize.run,
+        *("--method=prune", "--sparsity=0.5", "--model=root_convnet"),
+        *("--weights=cifar10", "--dataset=cifar10-sample", "--epochs=1"),
+        *("--batch_size=75", "--output_dir=run"),
+    ).stdout
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert result["command"].startswith("keras-roots-optimize --model=root_resnet20")
+    assert result["command"].startswith("keras-roots-optimize --model=root_convnet")
     assert result["sparsity"] == pytest.approx(0.5, abs=1e-3)
     table = printed[printed.rindex("}") :]
     for text in ("before", "prune", "int8", "zlib bytes", "50.00%"):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from keras_roots.training.commands import performance
 from keras_roots.training.commands.performance import Performance
 
 
@@ -21,27 +22,22 @@ def test_options_that_cannot_be(values, text):
         Performance(**values)
 
 
-def test_binary(run_python):
-    printed = run_python(
-        """
-import sys
-from keras_roots.training.commands import performance
-performance.performance.convert = lambda *how: print("converting", *how[:2])
-sys.argv = ["keras-roots-performance", "--output_dir=new", "--files_dir=files",
-            "--convert_only", "--suite=ratios", "--quick"]
-try:
-    performance.run()
-except SystemExit as end:
-    print("ended with", end.code)
-sys.argv = ["keras-roots-performance", "--output_dir=new", "--plot_only"]
-try:
-    performance.run()
-except SystemExit as end:
-    print("ended with", end.code)
-"""
+def test_binary(run_command, monkeypatch):
+    converted = []
+    monkeypatch.setattr(
+        performance.performance, "convert", lambda *how: converted.append(how[:2])
     )
-    converted, first, second = printed.splitlines()
-    assert converted.count("Trial(model='root_resnet50:64'") == 4
-    assert "root_googlenet" not in converted and converted.endswith(" files")
-    assert first == "ended with None"
-    assert second.startswith("ended with error: `output_dir` must hold results")
+    done = run_command(
+        performance.run,
+        *("--output_dir=new", "--files_dir=files", "--convert_only"),
+        *("--suite=ratios", "--quick"),
+    )
+    assert done.returncode == 0, done.stderr
+    ((trials, folder),) = converted
+    models = [trial.model for trial in trials]
+    assert models.count("root_resnet50:64") == 4
+    assert not any("root_googlenet" in model for model in models)
+    assert folder == "files"
+    done = run_command(performance.run, "--output_dir=new", "--plot_only")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: `output_dir` must hold results")

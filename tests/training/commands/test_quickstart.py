@@ -32,18 +32,8 @@ def test_networks_that_are_not_released(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-# In a process of its own: absl's flags are global.
-def test_binary(run_python):
-    printed = run_python(
-        """
-import sys
-from keras_roots.training.commands import quickstart
-quickstart.quickstart = lambda *values: values
-sys.argv = ["quickstart", "--models=root_nin:1,root_nin:4"]
-try:
-    quickstart.run()
-except SystemExit:
-    pass
-"""
-    )
-    assert printed == "('quickstart', ('root_nin:1', 'root_nin:4'))\n"
+def test_binary(run_command, monkeypatch):
+    monkeypatch.setattr(quickstart, "quickstart", lambda *values: values)
+    done = run_command(quickstart.run, "--models=root_nin:1,root_nin:4")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "('quickstart', ('root_nin:1', 'root_nin:4'))\n"

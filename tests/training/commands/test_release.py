@@ -5,41 +5,35 @@ import json
 import pytest
 
 from keras_roots.models import released
-
-# In a process of its own: absl's flags are global.
-_RUN = """
-import sys
 from keras_roots.training import reports
 from keras_roots.training.commands import release
-def made(*values, **named):
-    return [list(map(str, values)), named]
-reports.release = made
-sys.argv = ["release", *{arguments}]
-try:
-    release.run()
-except SystemExit as error:
-    print(error.code)
-"""
 
 
-def test_a_run_is_released(run_python):
+def test_a_run_is_released(run_command, monkeypatch):
+    def made(*values, **named):
+        return [list(map(str, values)), named]
+
+    monkeypatch.setattr(reports, "release", made)
     arguments = ["--run=runs/mine", "--as=cifar10-mine", "--zoo=there"]
     arguments += ["--data_dir=data", "--threads=2"]
-    printed = run_python(_RUN.format(arguments=arguments))
-    values, named = json.loads(printed.removesuffix("0\n").removesuffix("None\n"))
+    done = run_command(release.run, *arguments)
+    assert done.returncode == 0, done.stderr
+    values, named = json.loads(done.stdout)
     assert values == ["runs/mine", "there", "cifar10-mine"]
     assert named == {"data_dir": "data", "threads": 2}
 
 
-def test_cards_are_written_anew(run_python, tmp_path):
+def test_cards_are_written_anew(run_command, tmp_path):
     entries = [e for e in released.index() if e["model"] == "root_convnet"]
     (tmp_path / "index.json").write_text(json.dumps({"released": entries}))
-    run_python(_RUN.format(arguments=["--cards", "--zoo=."]))
+    done = run_command(release.run, "--cards", "--zoo=.")
+    assert done.returncode == 0, done.stderr
     card = (tmp_path / "cards" / "root_convnet.md").read_text()
     assert card.startswith("# ConvNet (Caffe's cifar10_full): cifar10\n")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--run=mine", "--cards"]])
-def test_a_run_or_cards(run_python, arguments):
-    printed = run_python(_RUN.format(arguments=arguments))
-    assert printed.startswith("error: Give either --run")
+def test_a_run_or_cards(run_command, arguments):
+    done = run_command(release.run, *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: Give either --run")

@@ -97,18 +97,14 @@ def test_a_trained_network_is_needed():
         rootify.main(given)
 
 
-def test_binary(run_python, tmp_path):
+def test_binary(run_command, tmp_path):
     helpers.colours(tmp_path / "colours.npz")
     _network().save(tmp_path / "dense.keras")
-    printed = run_python(
-        """
-import sys
-from keras_roots.training.commands import rootify
-sys.argv = ["rootify", "--from=dense.keras", "--dataset=colours.npz", "--groups=4"]
-sys.argv += ["--epochs=0", "--carry_over=none", "--output_dir=run"]
-rootify.run()
-"""
-    )
+    printed = run_command(
+        rootify.run,
+        *("--from=dense.keras", "--dataset=colours.npz", "--groups=4"),
+        *("--epochs=0", "--carry_over=none", "--output_dir=run"),
+    ).stdout
     result = json.loads(printed[printed.index("{\n") :])
     assert result["command"].startswith("keras-roots-rootify --from=dense.keras")
     assert 0 <= result["top1"] <= 1

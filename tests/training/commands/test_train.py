@@ -14,6 +14,7 @@ from PIL import Image
 
 import keras_roots
 from keras_roots.training import stages
+from keras_roots.training.commands import train
 from keras_roots.training.data import open_dataset
 from keras_roots.training.networks import Zoo
 from keras_roots.training.stages import Context
@@ -320,9 +321,9 @@ def test_jax_trains_without_tensorflow_and_weights_interchange(npz, tmp_path):
     assert float(done.stdout.split()[-1]) == pytest.approx(top1)
 
 
-def test_the_binary_says_what_is_wrong_in_one_line(tmp_path):
-    done = _script(
-        COMMAND, "--model=root_nin", "--root=0", f"--output_dir={tmp_path}/run"
+def test_the_binary_says_what_is_wrong_in_one_line(run_command, tmp_path):
+    done = run_command(
+        train.run, "--model=root_nin", "--root=0", f"--output_dir={tmp_path}/run"
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: `root` must be a positive")
