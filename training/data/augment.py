@@ -66,6 +66,8 @@ def alternate(first, epoch):
     return (first + (epoch % 2) / 2) % 1
 
 
+PIXELS = (0.0, 255.0)  # the range of the images, before and after
+
 WINDOW_DRAWS = 4  # random numbers that say where to cut an image
 
 
@@ -99,7 +101,8 @@ def cut(images, draws, size: int):
         size: Height and width of the result, in pixels.
 
     Returns:
-        float32 `(batch, size, size, channels)`: as `resize` makes them of the windows.
+        float32 `(batch, size, size, channels)`, pixels 0 to 255: as `resize` makes
+        them of the windows.
     """
     height, width = images.shape[1:3]
     start, window = scale_aspect(np.array([height, width], "float32"), draws)
@@ -108,7 +111,7 @@ def cut(images, draws, size: int):
     columns = _bilinear(start[:, 1], window[:, 1], width, size)
     images = ops.cast(images, "float32")
     images = ops.einsum("nih,nhwc->niwc", rows, images)
-    return ops.einsum("njw,niwc->nijc", columns, images)
+    return _clip(ops.einsum("njw,niwc->nijc", columns, images))
 
 
 def _bilinear(start, extent, side, size):
@@ -193,7 +196,7 @@ def colour(images, draws, strength=0.4, lighting=0.1):
     # Uniform numbers of the same variance replace the normal ones of the paper.
     amounts = (2 * draws[:, 3:6] - 1) * (3**0.5 * lighting)
     light = ops.matmul(amounts * _COLOUR_EIGENVALUES, _COLOUR_EIGENVECTORS.T)
-    return ops.clip(images + ops.reshape(light, (-1, 1, 1, 3)), 0.0, 255.0)
+    return _clip(images + ops.reshape(light, (-1, 1, 1, 3)))
 
 
 def _grey(images):
@@ -253,12 +256,22 @@ def get_augmentation(name: str, flip: str = "random") -> Augmentation:
 
 
 def resize(images, size: int):
-    """Resizes a batch of images to `size` x `size`, bilinear with antialiasing."""
+    """Resizes images of pixels 0 to 255, bilinear with antialiasing, to the same.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        size: Height and width of the result, in pixels.
+    """
+    images = ops.cast(images, "float32")
     if images.shape[1:3] == (size, size):
-        return ops.cast(images, "float32")
-    return keras.ops.image.resize(
-        ops.cast(images, "float32"),
-        (size, size),
-        antialias=True,
-        data_format="channels_last",
+        return images
+    return _clip(
+        keras.ops.image.resize(
+            images, (size, size), antialias=True, data_format="channels_last"
+        )
     )
+
+
+def _clip(images):
+    """Keeps pixels from 0 to 255, which weights that sum to 1 + 1e-7 overshoot."""
+    return ops.clip(images, *PIXELS)

@@ -1,5 +1,6 @@
 """What a data set is: arrays in memory, or streams of encoded photographs."""
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ import numpy as np
 
 from keras_roots.training.data import augment
 from keras_roots.utils import checks
+
+_MOST_CLASSES = 10_000  # where there are fewer images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +30,10 @@ class Arrays:
     def count(self) -> int:
         """Number of images."""
         return len(self.labels)
+
+    def reading(self) -> contextlib.AbstractContextManager:
+        """Does nothing: nothing is read any more. As `Photographs.reading`."""
+        return contextlib.nullcontext()
 
     def batches(self, batch_size: int, image_size: int) -> Iterator[tuple]:
         """Yields `(images, labels)` in order, as NumPy, images float32."""
@@ -51,10 +58,29 @@ class Photographs:
         stream: Function of a seed, an integer or an int64 tensor that decides the
             order, or `None` for a fixed order, to a `tf.data.Dataset` of (encoded
             image, label).
+        check: Function that reads all files, and raises a ValueError that names the
+            first that is missing or damaged.
     """
 
     count: int
     stream: Callable
+    check: Callable
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Names the damaged file where a batch of the stream fails within the block.
+
+        TensorFlow says of a record neither the file nor the place.
+
+        Raises:
+            ValueError: A file is missing or damaged.
+        """
+        try:
+            yield
+        except Exception as error:
+            if "IteratorGetNext" in str(error):  # whatever runs the stream
+                self.check()
+            raise
 
     def tensors(self, batch_size: int, image_size: int):
         """Returns a `tf.data.Dataset` of batches `(images, labels)` in order."""
@@ -66,14 +92,16 @@ class Photographs:
 
     def batches(self, batch_size: int, image_size: int) -> Iterator[tuple]:
         """Yields `(images, labels)` in order, as NumPy, images float32."""
-        yield from self.tensors(batch_size, image_size).as_numpy_iterator()
+        with self.reading():
+            yield from self.tensors(batch_size, image_size).as_numpy_iterator()
 
     def sample(self, count: int, image_size: int | None, seed: int) -> np.ndarray:
         """Returns images from a random part of the stream, float32."""
         cropped = self.stream(seed).map(
             lambda encoded, _: crop(encoded, image_size or 224, "centre")
         )
-        return next(cropped.batch(count).as_numpy_iterator())
+        with self.reading():
+            return next(cropped.batch(count).as_numpy_iterator())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +124,16 @@ class Dataset:
     evaluation: Arrays | Photographs
     test: Arrays | Photographs
     image_size: int | None = None
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Names the damaged file where a batch fails, as `Photographs.reading`.
+
+        Raises:
+            ValueError: A file is missing or damaged.
+        """
+        with self.test.reading(), self.evaluation.reading(), self.train.reading():
+            yield
 
     def sample(self, model: keras.Model, count: int, seed: int) -> np.ndarray:
         """Returns training images of a model's size, chosen at random, float32.
@@ -145,11 +183,27 @@ def check_holdout(holdout: int, count: int) -> None:
         )
 
 
-def check_classes(name: str, classes: int) -> None:
-    """Raises a ValueError unless a data set has at least two classes."""
+def check_classes(name: str, classes: int, images: int) -> None:
+    """Checks the number of classes of a data set.
+
+    Args:
+        name: Name of the data set.
+        classes: Number of its classes.
+        images: Number of its images. There may be 10,000 classes or as many as images.
+
+    Raises:
+        ValueError: There are less than two, or more.
+    """
     if classes < 2:
         raise ValueError(
             f"`dataset` {name!r} must have at least two classes. Received: {classes}"
+        )
+    most = max(_MOST_CLASSES, images)
+    if classes > most:
+        raise ValueError(
+            f"`dataset` {name!r} must have at most {most:,} classes, labels from 0 to "
+            f"{most - 1:,}: number them from 0 on. Received: {classes:,} classes of "
+            f"{images:,} images"
         )
 
 
@@ -179,7 +233,7 @@ def crop(encoded, size: int, how: str, draws=None):
     start, extent = tf.cast(start, "int32"), tf.cast(window, "int32")
     image = image[start[0] : start[0] + extent[0], start[1] : start[1] + extent[1], :]
     image = tf.image.resize(tf.cast(image, "float32"), (size, size), antialias=True)
-    return tf.clip_by_value(image, 0.0, 255.0)
+    return tf.clip_by_value(image, *augment.PIXELS)
 
 
 def shuffled(columns, seed) -> tuple:

@@ -2,8 +2,16 @@
 
 import functools
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 from keras_roots.training.data import tfrecords
+from keras_roots.training.data.prepared import (
+    Prepared,
+    Shard,
+    prepared_version,
+    read_prepared,
+)
 from keras_roots.training.data.splits import (
     Arrays,
     Dataset,
@@ -14,7 +22,10 @@ from keras_roots.training.data.splits import (
 )
 from keras_roots.utils import is_installed
 
-_TESTS = ("test", "validation")  # names of the split to test on, the first there is
+# Names of the split to test on, the first that there is: ImageNet's "test" has no
+# labels.
+_TESTS = {"imagenet2012": ("validation",)}
+_OTHER_TESTS = ("test", "validation")
 
 
 def open_cifar10(data_dir: str | None = None, holdout: int = 0) -> Dataset:
@@ -25,15 +36,11 @@ def open_cifar10(data_dir: str | None = None, holdout: int = 0) -> Dataset:
         holdout: As for `open_dataset`.
 
     Raises:
-        ValueError: It cannot be prepared, or so many images cannot be held out.
+        ValueError: It cannot be prepared, is damaged, or so many images cannot be held
+            out.
         ImportError: It is not prepared, and TensorFlow Datasets is not installed.
     """
-    data_dir = _prepared(data_dir)
-    folder = tfrecords.prepared_version(data_dir, "cifar10")
-    if folder is None:
-        _builder("cifar10", data_dir)
-        folder = tfrecords.prepared_version(data_dir, "cifar10")
-    return _in_memory("cifar10", folder, holdout)
+    return _in_memory(_prepare("cifar10", data_dir), holdout)
 
 
 def open_photographs(
@@ -49,59 +56,66 @@ def open_photographs(
         holdout: As for `open_dataset`.
 
     Raises:
-        ValueError: There is no such data set, or it holds no labelled images.
-        ImportError: TensorFlow Datasets is not installed.
+        ValueError: There is no such data set, it holds no labelled images, or a file is
+            missing.
+        ImportError: It is not prepared, and TensorFlow Datasets is not installed.
     """
+    prepared = _prepare(name, data_dir)
     if not is_installed("tensorflow"):
-        folder = tfrecords.prepared_version(_prepared(data_dir), name)
-        if folder is not None:
-            return _in_memory(name, folder, holdout)
-    builder = _builder(name, data_dir)
-    if not {"image", "label"} <= set(builder.info.features):
-        raise ValueError(
-            "`dataset` must be an image classification data set, with features 'image' "
-            f"and 'label'. Received: dataset={name!r} with features "
-            f"{sorted(builder.info.features)}"
-        )
-    test = next((s for s in _TESTS if s in builder.info.splits), None)
-    if test is None or (name == "imagenet2012"):
-        test = "validation"
-    if test not in builder.info.splits:
-        raise ValueError(
-            f"`dataset` {name!r} has no test or validation split, only "
-            f"{sorted(builder.info.splits)}"
-        )
-    train = "train"
-    evaluation = test
+        return _in_memory(prepared, holdout)
+    train, test = _splits(prepared)
+    count, tested = prepared.count(train), prepared.count(test)
+    evaluation = (test, 0, tested)
     if holdout:
-        check_holdout(holdout, builder.info.splits["train"].num_examples)
-        train, evaluation = f"train[{holdout}:]", f"train[:{holdout}]"
+        check_holdout(holdout, count)
+        evaluation = (train, 0, holdout)
 
-    def split(instruction):
-        count = builder.info.splits[instruction].num_examples
-        stream = functools.partial(_stream, builder, instruction)
-        return Photographs(count, stream)
+    def split(name, start, stop):
+        stream = functools.partial(_stream, prepared, name, start, stop)
+        check = functools.partial(_check, prepared, name)
+        return Photographs(stop - start, stream, check)
 
     return Dataset(
         name,
-        tuple(builder.info.features["label"].names),
-        split(train),
-        split(evaluation),
-        split(test),
+        prepared.class_names,
+        split(train, holdout, count),
+        split(*evaluation),
+        split(test, 0, tested),
     )
 
 
-def _prepared(data_dir) -> str:
-    return os.path.expanduser(data_dir or "~/tensorflow_datasets")
+def _prepare(name, data_dir) -> Prepared:
+    """Returns what is prepared, after TensorFlow Datasets prepared it if need be."""
+    where = os.path.expanduser(data_dir or "~/tensorflow_datasets")
+    folder = prepared_version(where, name)
+    if folder is None:
+        folder = Path(_builder(name, where).data_dir)
+    return read_prepared(folder, name)
 
 
-def _in_memory(name, folder, holdout) -> Dataset:
+def _splits(prepared) -> tuple[str, str]:
+    """Returns the names of the splits to train and to test on, which are there."""
+    tests = _TESTS.get(prepared.name.split("/")[0], _OTHER_TESTS)
+    found = [
+        next((split for split in splits if split in prepared.shards), None)
+        for splits in (("train",), tests)
+    ]
+    if None in found:
+        raise ValueError(
+            f"`dataset` {prepared.name!r} must have a split 'train', and one of "
+            f"{tests} to test on. Received: {sorted(prepared.shards)}"
+        )
+    for split in found:
+        prepared.check(split)
+    return tuple(found)
+
+
+def _in_memory(prepared, holdout) -> Dataset:
     """Reads a data set that is prepared, without TensorFlow."""
-    names = tfrecords.class_names(folder)
-    # Those of ImageNet and its like are evaluated on what they call validation.
-    splits = ["train", next(s for s in _TESTS if [*folder.glob(f"*-{s}.tfrecord-*")])]
-    splits = (Arrays(*tfrecords.read_images(folder, split)) for split in splits)
-    return in_memory(name, names, *splits, holdout)
+    splits = (
+        Arrays(*tfrecords.read_images(prepared, split)) for split in _splits(prepared)
+    )
+    return in_memory(prepared.name, prepared.class_names, *splits, holdout)
 
 
 def _builder(name, data_dir):
@@ -128,26 +142,34 @@ def _builder(name, data_dir):
     return builder
 
 
-def _stream(builder, split, seed):
+def _stream(prepared, split, start, stop, seed):
     """Reads the shards in the order of a seed, through a shuffling buffer."""
     import tensorflow as tf
-    import tensorflow_datasets as tfds
 
-    parts = builder.info.splits[split].file_instructions
+    rows = list(_parts(prepared.shards[split], start, stop))
+    names, skips, counts, takes = zip(*rows, strict=True)
     columns = [
-        tf.constant([str(part.filename) for part in parts]),
-        tf.constant([part.skip for part in parts], "int64"),
-        tf.constant([part.take for part in parts], "int64"),
+        tf.constant([os.fsencode(name) for name in names]),
+        *(tf.constant(column, "int64") for column in (skips, counts, takes)),
     ]
-    features = builder.info.features
-    decoders = {"image": tfds.decode.SkipDecoding()}
+    classes = len(prepared.class_names)
+
+    def read(name, skip, count, take):
+        records = tf.data.TFRecordDataset(name).skip(skip).take(take)
+        # A file that ends early would go unnoticed.
+        return records.apply(tf.data.experimental.assert_cardinality(count))
 
     def parse(record):
-        example = features.deserialize_example(record, decoders=decoders)
-        return example["image"], example["label"]
-
-    def read(name, skip, count):
-        return tf.data.TFRecordDataset(name).skip(skip).take(count)
+        example = tf.io.parse_single_example(
+            record,
+            {
+                "image": tf.io.FixedLenFeature((), tf.string),
+                "label": tf.io.FixedLenFeature((), tf.int64),
+            },
+        )
+        label = example["label"]
+        tf.debugging.Assert((label >= 0) & (label < classes), [label])
+        return example["image"], label
 
     shards = tf.data.Dataset.from_tensor_slices(shuffled(columns, seed))
     stream = shards.interleave(read, cycle_length=16, num_parallel_calls=os.cpu_count())
@@ -157,3 +179,42 @@ def _stream(builder, split, seed):
             tf.compat.v1.set_random_seed(1)
         stream = stream.shuffle(16_384, seed=seed, reshuffle_each_iteration=False)
     return stream.map(parse, num_parallel_calls=os.cpu_count())
+
+
+def _parts(shards, start, stop) -> Iterator[tuple[str, int, int, int]]:
+    """Yields where a range of examples lies: file, first, number, number to take.
+
+    Of what ends with its file all is taken, so that more than there should be is seen.
+    """
+    first = 0
+    for shard in shards:
+        skip = max(start - first, 0)
+        end = min(stop - first, shard.count)
+        if skip < end:
+            whole = end == shard.count
+            yield str(shard.path), skip, end - skip, -1 if whole else end - skip
+        first += shard.count
+
+
+def _check(prepared, split) -> None:
+    """Raises a ValueError that names the first file or record that is damaged."""
+    import tensorflow as tf
+
+    prepared.check(split)
+    shards = prepared.shards[split]
+    for decode in (False, True):  # what is fast first
+        for shard in shards:
+            for index, (image, _) in enumerate(tfrecords.examples(prepared, shard)):
+                if decode:
+                    _check_image(tf, shard, index, image)
+
+
+def _check_image(tf, shard: Shard, index, image) -> None:
+    try:
+        tf.io.decode_image(image, channels=3, expand_animations=False)
+    except tf.errors.OpError as error:
+        raise tfrecords.bad_record(
+            shard,
+            index,
+            f"has an image that TensorFlow does not decode ({error.message})",
+        ) from error

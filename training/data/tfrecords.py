@@ -8,46 +8,25 @@ A TFRecord file is a sequence of (length, checksum, bytes, checksum); each recor
 """
 
 import io
-import json
-import struct
+import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
+from keras_roots.training.data.crc32c import crc32c, masked
+from keras_roots.training.data.prepared import Prepared, Shard, damaged
 
-def prepared_version(data_dir: str | Path, name: str) -> Path | None:
-    """Returns the folder of the newest prepared version of a data set, if there is one.
-
-    Args:
-        data_dir: Folder that holds prepared data sets.
-        name: Name of a data set, such as `"cifar10"`.
-    """
-    versions = [
-        path.parent for path in Path(data_dir, name).glob("*/dataset_info.json")
-    ]
-    return max(versions, key=_version_key, default=None)
+_HEADER = 12  # bytes of a length and its checksum
+_CHECKSUM = 4  # bytes
+_BATCH = 2**23  # bytes of records whose checksums are computed together
+_BYTES, _INTEGERS = 1, 3  # kinds of lists in a feature
 
 
-def class_names(folder: Path) -> tuple[str, ...]:
-    """Returns the names of the classes, numbers where they have none.
-
-    Args:
-        folder: Folder of a prepared data set with images and labels.
-    """
-    names = folder / "label.labels.txt"
-    if names.exists():
-        return tuple(names.read_text().splitlines())
-    features = json.loads((folder / "features.json").read_text())
-    label = features["featuresDict"]["features"]["label"]["classLabel"]
-    return tuple(map(str, range(int(label["numClasses"]))))
-
-
-def read_images(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+def read_images(prepared: Prepared, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Reads the images and labels of one split into memory.
 
     Args:
-        folder: Folder of a prepared data set.
+        prepared: The data set.
         split: Name of the split, such as `"train"`.
 
     Returns:
@@ -56,25 +35,62 @@ def read_images(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
         median of their shorter sides.
 
     Raises:
-        FileNotFoundError: The folder has no files of this split.
-        ValueError: A file is damaged.
+        ValueError: A file is missing or damaged, or holds other than the metadata say.
     """
-    from PIL import Image
-
-    files = sorted(folder.glob(f"*-{split}.tfrecord-*"))
-    if not files:
-        raise FileNotFoundError(f"No TFRecord files of split {split!r} in {folder}")
+    prepared.check(split)
     images, labels = [], []
-    for file in files:
-        for record in _records(file):
-            features = _example(record)
-            with Image.open(io.BytesIO(features["image"])) as image:
-                images.append(image.convert("RGB"))
-            labels.append(features["label"])
+    for shard in prepared.shards[split]:
+        for index, (encoded, label) in enumerate(examples(prepared, shard)):
+            images.append(_decode(prepared, shard, index, encoded))
+            labels.append(label)
     if len({image.size for image in images}) > 1:
         side = int(np.median([min(image.size) for image in images]))
         images = [_square(image, side) for image in images]
     return np.stack(images), np.array(labels, "int64")
+
+
+def examples(prepared: Prepared, shard: Shard) -> Iterator[tuple[bytes, int]]:
+    """Yields the encoded images and the labels of a file.
+
+    Args:
+        prepared: The data set.
+        shard: The file.
+
+    Raises:
+        ValueError: It is missing or damaged, or a label is none of the classes.
+    """
+    classes = len(prepared.class_names)
+    for index, record in enumerate(_records(shard)):
+        try:
+            features = _example(record)
+            image, label = features["image", _BYTES], features["label", _INTEGERS]
+        except (LookupError, TypeError, ValueError) as error:
+            fault = f"holds no image and label ({error})"
+            raise bad_record(shard, index, fault) from error
+        if not 0 <= label < classes:
+            raise bad_record(shard, index, f"has label {label} of {classes} classes")
+        yield image, label
+
+
+def bad_record(shard: Shard, index: int, fault: str) -> ValueError:
+    """Returns the error of a record, as `damaged` that of a file."""
+    return damaged(shard.path, f"is damaged: record {index} (from 0) {fault}")
+
+
+def _decode(prepared, shard, index, encoded):
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            sides = image.size[::-1]
+            for side, known in zip(sides, prepared.sides, strict=True):
+                if known not in (None, side):
+                    raise ValueError(f"it is {sides}, not {prepared.sides}")
+            return image.convert("RGB")
+    except Exception as error:  # Pillow's are of any kind
+        raise bad_record(
+            shard, index, f"has an image that cannot be read ({error})"
+        ) from error
 
 
 def _square(image, side):
@@ -84,31 +100,86 @@ def _square(image, side):
     return ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
 
 
-def _version_key(path):
-    return tuple(int(part) if part.isdigit() else -1 for part in path.name.split("."))
+def _records(shard) -> Iterator[bytes]:
+    """Yields the records of a file, checked, and as many as there should be."""
+    done = 0
+    try:
+        with open(shard.path, "rb") as file:
+            left = os.fstat(file.fileno()).st_size
+            while left and done <= shard.count:
+                batch, left = _batch(file, left)
+                _check(shard, done, batch)
+                for _, record, _ in batch:
+                    yield record
+                    done += 1
+    except OSError as error:
+        raise damaged(shard.path, f"cannot be read ({error})") from error
+    if done != shard.count:
+        more = " or more" if left else ""
+        raise damaged(
+            shard.path,
+            f"is damaged: it has {done}{more} records instead of {shard.count}",
+        )
 
 
-def _records(file: Path) -> Iterator[bytes]:
-    with open(file, "rb") as stream:
-        while header := stream.read(12):
-            length = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else -1
-            record = stream.read(length) if length >= 0 else b""
-            if len(record) != length or len(stream.read(4)) != 4:
-                raise ValueError(f"The TFRecord file {str(file)!r} is truncated")
-            yield record
+def _batch(file, left) -> tuple[list, int]:
+    """Reads some records, not further than to one that cannot be whole."""
+    batch, held = [], 0
+    while left and held < _BATCH:
+        header = file.read(_HEADER)
+        size = _HEADER + int.from_bytes(header[:8], "little") + _CHECKSUM
+        if size > left:
+            return [*batch, (header, None, b"")], 0
+        record = file.read(size - _HEADER - _CHECKSUM)
+        batch.append((header, record, file.read(_CHECKSUM)))
+        left -= size
+        held += size
+    return batch, left
 
 
-def _example(record: bytes) -> dict[str, bytes | int]:
-    """Returns the first value of each feature of a serialised `tf.train.Example`."""
+def _check(shard, first, batch) -> None:
+    """Checks the checksums of some records."""
+    lengths, records = [], []
+    for index, (header, record, checksum) in enumerate(batch):
+        if len(header) == _HEADER:
+            lengths.append((index, header[:8], header[8:]))
+        if record is not None:
+            records.append((index, record, checksum))
+    faults = {index: "has a damaged length" for index in _wrong(lengths)}
+    cut = [index for index, row in enumerate(batch) if row[1] is None]
+    for index in [*_wrong(records), *cut]:
+        fault = "is cut off" if index in cut else "has other bytes than were written"
+        faults.setdefault(index, fault)
+    if faults:
+        worst = min(faults)
+        raise bad_record(shard, first + worst, faults[worst])
+
+
+def _wrong(rows) -> list[int]:
+    """Returns the first of (index, bytes, checksum) whose checksum is another."""
+    if not rows:
+        return []
+    indices, parts, checksums = zip(*rows, strict=True)
+    expected = np.frombuffer(b"".join(checksums), "<u4")
+    wrong = np.flatnonzero(masked(crc32c(parts)) != expected)
+    return [indices[index] for index in wrong[:1]]
+
+
+def _example(record: bytes) -> dict[tuple[str, int], bytes | int]:
+    """Returns the first value of each feature of a serialised `tf.train.Example`.
+
+    Features are by their name and the kind of their values.
+    """
     features = {}
     for _, example in _fields(record):
         for _, entry in _fields(example):
             (_, name), (_, feature) = _fields(entry)
             ((kind, values),) = _fields(feature)
-            _, value = next(_fields(values))
-            if kind == 3 and isinstance(value, bytes):  # packed int64 list
+            _, value = next(_fields(values), (None, None))
+            if kind == _INTEGERS and isinstance(value, bytes):  # packed int64 list
                 value, _ = _varint(value, 0)
-            features[name.decode()] = value
+            if isinstance(value, bytes if kind == _BYTES else int):
+                features[name.decode(), kind] = value
     return features
 
 
@@ -121,9 +192,11 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
         elif key & 7 == 2:
             length, position = _varint(message, position)
             value = message[position : position + length]
+            if len(value) != length:
+                raise ValueError("a field is cut off")
             position += length
         else:
-            raise ValueError(f"Unexpected wire type {key & 7} in a tf.train.Example")
+            raise ValueError(f"unexpected wire type {key & 7}")
         yield key >> 3, value
 
 

@@ -1,21 +1,20 @@
 """Samples without labels: a folder of images, or arrays in an `.npz` file."""
 
+import contextlib
 import dataclasses
 import io
 import os
-import zipfile
 from concurrent import futures
-from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_roots.convolutions import Samples
 from keras_roots.training.data import image_files
+from keras_roots.training.data.npz import list_npz, read_npz
 from keras_roots.training.options import option, options
 
 _MOST = 2000  # samples that are read, chosen at random
-_SHOWN = 5  # files that a message names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +35,10 @@ class Unlabelled:
     # It has no splits with labels.
     evaluation: None = None
     test: None = None
+
+    def reading(self) -> contextlib.AbstractContextManager:
+        """Does nothing, as `Arrays.reading`: all samples are in memory."""
+        return contextlib.nullcontext()
 
     def sample(self, model: keras.Model, count: int, seed: int) -> Samples:
         """Returns samples to fit to, the first of an order that is random already.
@@ -97,23 +100,16 @@ def open_unlabelled(path: str, model: keras.Model, seed: int = 0) -> Unlabelled:
 
 
 def _read_arrays(path, model, seed):
-    try:
-        with np.load(path) as file:
-            arrays = {name: np.asarray(file[name]) for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"`images` file {path!r} must be a NumPy .npz file of arrays of numbers. "
-            f"Reading it failed with: {error}"
-        ) from error
-    if len(model.inputs) == 1 and len(arrays) == 1:
-        (found,) = arrays.values()
-        arrays = {model.inputs[0].name: found}
     names = [tensor.name for tensor in model.inputs]
-    if not set(names) <= set(arrays):
+    held = list_npz("images", path)
+    stored = held if len(names) == len(held) == 1 else names
+    if not set(stored) <= set(held):
         raise ValueError(
             f"`images` file {path!r} must hold an array for each of the network's "
-            f"inputs, {names}. Received: {sorted(arrays)}"
+            f"inputs, {names}. Received: {sorted(held)}"
         )
+    arrays = read_npz("images", path, stored)
+    arrays = dict(zip(names, arrays.values(), strict=True))
     counts = {name: len(arrays[name]) if arrays[name].ndim else 0 for name in names}
     if len(set(counts.values())) > 1:
         raise ValueError(
@@ -134,11 +130,9 @@ def _read_folder(folder, model, seed) -> np.ndarray:
             "(height, width, 3) or (height, width, 1): for others an .npz file of "
             f"arrays. Received: a folder, and a network with inputs {shapes}"
         )
-    files = sorted(
-        path
-        for path in Path(folder).rglob("*")
-        if path.suffix.lower() in image_files.SUFFIXES
-    )
+    skipped = image_files.Skipped()
+    files = image_files.list_images(folder, skipped)
+    skipped.tell("images", folder)
     if not files:
         raise ValueError(
             f"`images` folder {folder!r} must hold images, which end in "
@@ -147,25 +141,20 @@ def _read_folder(folder, model, seed) -> np.ndarray:
     chosen = [files[index] for index in _choose(len(files), seed)]
     with futures.ThreadPoolExecutor() as executor:
         read = list(executor.map(lambda path: _read(path, shapes[0]), chosen))
-    bad = [str(found) for found in read if isinstance(found, str)]
-    if bad:
-        raise ValueError(
-            f"`images` folder {folder!r} has {len(bad)} unreadable images: "
-            f"{', '.join(bad[:_SHOWN])}{', ...' if len(bad) > _SHOWN else ''}"
-        )
+    image_files.check_readable("images", folder, read)
     return np.stack(read)
 
 
-def _read(path, shape) -> np.ndarray | str:
-    """An image as the network takes it; the path and the reason if it is unreadable."""
+def _read(path, shape) -> np.ndarray | image_files.Unreadable:
+    """An image as the network takes it, or why it cannot be read."""
     from PIL import Image, ImageOps
 
     height, width, channels = shape
     try:
-        image = Image.open(io.BytesIO(image_files.to_png(str(path))))
+        image = Image.open(io.BytesIO(image_files.to_png(path)))
         fitted = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
     except Exception as error:
-        return f"{path} ({error})"
+        return image_files.Unreadable(path, error)
     pixels = np.asarray(fitted.convert("RGB" if channels == 3 else "L"))
     return pixels.reshape(shape)
 

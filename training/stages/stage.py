@@ -196,7 +196,8 @@ def _run(stage, folder, context, config, make, earlier):
     runs.claim_directory(folder, config)
     context.say(f"{_title(stage)}starts")
     try:
-        model, extra = stage.run(model, folder, context)
+        with context.dataset.reading():
+            model, extra = stage.run(model, folder, context)
     except ValueError:
         runs.release_directory(folder)
         raise

@@ -108,32 +108,33 @@ def fit(
         )
         saving = cb.Checkpoint(output_dir, log, plain, averaged, save_every)
         trainee.make_train_function(force=True)  # for images of this size
-        trainee.fit(
-            data.train_batches(
-                dataset.train,
-                augmentation=augmentation,
-                fill=prepare.mean_colour(plain),
-                seed=seed,
-                epochs=epochs,
-                resized=size,
-                **batches,
-            ),
-            steps_per_epoch=steps,
-            initial_epoch=epochs.start,
-            epochs=epochs.stop,
-            validation_data=data.evaluation_batches(dataset.evaluation, **batches),
-            validation_batch_size=recipe.batch_size,
-            shuffle=False,  # the batches are shuffled already, reproducibly
-            callbacks=[
-                cb.Reseed(seed),
-                cb.StopAtNaN(output_dir),
-                *([averaged] if averaged else []),
-                log,
-                saving,
-                *_board(output_dir),
-            ],
-            verbose=1 if verbose else 0,
-        )
+        with dataset.reading():
+            trainee.fit(
+                data.train_batches(
+                    dataset.train,
+                    augmentation=augmentation,
+                    fill=prepare.mean_colour(plain),
+                    seed=seed,
+                    epochs=epochs,
+                    resized=size,
+                    **batches,
+                ),
+                steps_per_epoch=steps,
+                initial_epoch=epochs.start,
+                epochs=epochs.stop,
+                validation_data=data.evaluation_batches(dataset.evaluation, **batches),
+                validation_batch_size=recipe.batch_size,
+                shuffle=False,  # the batches are shuffled already, reproducibly
+                callbacks=[
+                    cb.Reseed(seed),
+                    cb.StopAtNaN(output_dir),
+                    *([averaged] if averaged else []),
+                    log,
+                    saving,
+                    *_board(output_dir),
+                ],
+                verbose=1 if verbose else 0,
+            )
     with cb.averaged_weights(averaged):
         prepare.copy_weights(trainee, plain)
     return trainee

@@ -140,3 +140,18 @@ def test_what_flips_nothing_cannot_alternate(name):
 def test_unknown_flip():
     with pytest.raises(ValueError, match="`flip` must be one of.*flip='never'"):
         augment.get_augmentation("crop_mirror", "never")
+
+
+@pytest.mark.parametrize("value", [0, 255])
+@pytest.mark.parametrize("side", [8, 28, 32, 64])
+def test_resized_images_keep_the_range_of_pixels(value, side):
+    images = np.full((3, side, side, 3), value, "uint8")
+    windows = np.random.default_rng(0).random((3, 4), "float32")
+    for size in range(5, 130, 3):
+        for found in (
+            np.asarray(augment.resize(images, size)),
+            np.asarray(augment.cut(images, windows, size)),
+        ):
+            assert found.shape == (3, size, size, 3)
+            assert 0 <= found.min() and found.max() <= 255
+            np.testing.assert_allclose(found, value, atol=1e-3)

@@ -1,13 +1,20 @@
 """Image files of every kind: their pixels, as those of a plain PNG."""
 
 import io
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_roots.training.data import datasets
-from keras_roots.training.data.image_files import is_decoded, to_png
+from keras_roots.training.data.image_files import (
+    Skipped,
+    is_decoded,
+    list_images,
+    printable,
+    to_png,
+)
 
 # Blocks of 36 colours: few enough for a palette, large enough for a JPEG.
 _VALUES = np.array([[0, 90, 250], [40, 130, 210], [200, 10, 60]])
@@ -71,6 +78,15 @@ FILES = {
     "wide.tiff": (WIDE, "TIFF", {}, GREY, 0, False),
     "packed.tif": (RGB, "TIFF", {"compression": "tiff_lzw"}, COLOUR, 0, False),
     "named.jpg": (RGB, "TIFF", {}, COLOUR, 0, False),
+    "icon.png": (
+        RGB,
+        "ICO",
+        {"sizes": [RGB.size]},
+        COLOUR,
+        0,
+        False,
+    ),
+    "bits.jpg": (BILEVEL, "BMP", {}, 255 * (GREY > 100), 0, False),
     "plain.webp": (RGB, "WEBP", {"lossless": True}, COLOUR, 0, False),
     "turned.jpg": (
         RGB.transpose(Image.Transpose.ROTATE_90),
@@ -148,3 +164,58 @@ def test_what_cannot_be_read_is_named(name, content, message, tmp_path, refusal)
         Image.fromarray(content).save(path)
     found = refusal(tmp_path)
     assert "1 unreadable" in found and name in found and message in found
+
+
+def test_images_are_listed_in_the_order_of_their_paths(tmp_path):
+    names = ["b/1.png", "a.png", "b.png", "b/c/0.JPG", "notes.txt", "b/a.tiff"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "d").symlink_to(tmp_path / "b")
+    skipped = Skipped()
+    found = list_images(tmp_path, skipped)
+    ordered = ["a.png", "b/1.png", "b/a.tiff", "b/c/0.JPG", "b.png"]
+    assert found == [str(tmp_path / name) for name in ordered]
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    listdir = os.listdir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(ValueError, match="cannot be read: .*closed' .Permission den"):
+        list_images(tmp_path, Skipped())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a/b c.png", "a/b c.png"),
+        ("h\u00e9.png", "h\u00e9.png"),
+        ("\udcff.png", "\\xff.png"),
+        ("two\nlines.png", "two\\nlines.png"),
+        ("\x1b[31m.png", "\\x1b[31m.png"),
+    ],
+)
+def test_names_are_printable(name, expected):
+    assert printable(name) == expected
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P", "L"])
+def test_damaged_pngs_are_refused_where_pillow_ignores_checksums(mode, tmp_path):
+    """Also where a PNG is made for TensorFlow."""
+    path = tmp_path / "0.png"
+    RGB.convert(mode).save(path, exif=_oriented(3))
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"IEND") - 5] ^= 1  # the checksum of the pixels
+    path.write_bytes(content)
+    with Image.open(path) as image:
+        image.load()
+    for read in (is_decoded, to_png):
+        with pytest.raises((ValueError, SyntaxError), match="checksum|CRC"):
+            read(str(path))

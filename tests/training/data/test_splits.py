@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from keras_roots.training.data import datasets
-from keras_roots.training.data.splits import check_classes, check_holdout, crop
+from keras_roots.training.data.splits import (
+    Arrays,
+    Dataset,
+    Photographs,
+    check_classes,
+    check_holdout,
+    crop,
+)
 
 
 def test_holdout_is_taken_from_the_training_images(npz):
@@ -24,10 +31,20 @@ def test_impossible_holdouts(holdout):
         check_holdout(holdout, 20)
 
 
-def test_one_class_is_refused():
-    check_classes("mine", 2)
-    with pytest.raises(ValueError, match="'mine' must have at least two classes"):
-        check_classes("mine", 1)
+@pytest.mark.parametrize(
+    ("classes", "images", "fault"),
+    [
+        (1, 5, "at least two classes. Received: 1"),
+        (10_001, 5, "at most 10,000 classes, .*Received: 10,001 classes of 5 images"),
+        (20_000_001, 90_000, "at most 90,000 classes, labels from 0 to 89,999"),
+    ],
+)
+def test_impossible_numbers_of_classes(classes, images, fault):
+    check_classes("mine", 2, 2)
+    check_classes("mine", 10_000, 5)  # a sample of a data set of many classes
+    check_classes("mine", 90_000, 90_000)
+    with pytest.raises(ValueError, match=f"'mine' must have {fault}"):
+        check_classes("mine", classes, images)
 
 
 def test_crops_stay_within_the_photograph():
@@ -46,3 +63,41 @@ def test_crops_stay_within_the_photograph():
     np.testing.assert_allclose(corner[-1, -1, :2], [63, 95], atol=0.01)
     whole = crop(encoded, 32, "scale_aspect", tf.constant([0.99, 0.9, 0.5, 0.5]))
     assert whole.shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_crops_keep_the_range_of_pixels(value):
+    import tensorflow as tf
+
+    encoded = tf.io.encode_png(np.full((61, 47, 3), value, "uint8"))
+    for size in range(3, 70):
+        found = crop(encoded, size, "scale_aspect", tf.constant([0.4, 0.7, 0.3, 0.8]))
+        assert 0 <= found.numpy().min() and found.numpy().max() <= 255
+
+
+def test_images_of_arrays_keep_the_range_of_pixels():
+    """In the size that a network takes, whatever that is."""
+    split = Arrays(np.full((2, 32, 32, 3), 255, "uint8"), np.zeros(2, "int64"))
+    for size in range(8, 120, 3):
+        images = [split.sample(2, size, 0), *(i for i, _ in split.batches(2, size))]
+        for found in images:
+            assert found.max() <= 255
+            np.testing.assert_allclose(found, 255, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("message", "checked"),
+    [
+        ("corrupted record at 7 [Op:IteratorGetNext]", True),
+        ("{{node MultiDeviceIteratorGetNextFromShard}}", True),
+        ("shapes of the network", False),
+    ],
+)
+def test_only_errors_of_the_stream_are_looked_into(message, checked):
+    calls = []
+    split = Photographs(1, None, lambda: calls.append(1))
+    other = Arrays(np.zeros((1, 1, 1, 3), "uint8"), np.zeros(1))
+    dataset = Dataset("mine", ("a", "b"), split, other, other)
+    with pytest.raises(RuntimeError), dataset.reading():
+        raise RuntimeError(message)  # nothing is found: the error stays
+    assert bool(calls) == checked

@@ -1,12 +1,11 @@
 """Data sets of TensorFlow Datasets, made here without a download."""
 
 import functools
-import io
 import sys
 
+import keras
 import numpy as np
 import pytest
-from PIL import Image
 
 from keras_roots.training.data import datasets
 from keras_roots.training.data.augment import get_augmentation
@@ -83,39 +82,148 @@ def test_without_tensorflow_a_prepared_data_set_is_read_into_memory(toy, monkeyp
     np.testing.assert_array_equal(greys / 20 % 3, opened.test.labels)
 
 
-@pytest.fixture
-def cifar10(tmp_path):
-    """Two images per split in the files that TensorFlow Datasets prepares."""
-    tf = pytest.importorskip("tensorflow")
-    folder = tmp_path / "cifar10" / "3.0.2"
-    folder.mkdir(parents=True)
-    (folder / "dataset_info.json").write_text("{}")
-    (folder / "label.labels.txt").write_text("airplane\ncat\n")
-    for split, shade in (("train", 10), ("test", 200)):
-        name = str(folder / f"cifar10-{split}.tfrecord-00000-of-00001")
-        with tf.io.TFRecordWriter(name) as writer:
-            for label in range(2):
-                stream = io.BytesIO()
-                image = Image.new("RGB", (32, 32), (shade, label, 0))
-                image.save(stream, format="PNG")
-                features = {
-                    "image": tf.train.Feature(
-                        bytes_list=tf.train.BytesList(value=[stream.getvalue()])
-                    ),
-                    "label": tf.train.Feature(
-                        int64_list=tf.train.Int64List(value=[label])
-                    ),
-                }
-                example = tf.train.Example(features=tf.train.Features(feature=features))
-                writer.write(example.SerializeToString())
-    return str(tmp_path)
+def test_cifar10_is_read_into_memory(write_prepared):
+    def shard(shade):
+        rows = []
+        for label in range(2):
+            image = np.zeros((32, 32, 3), "uint8")
+            image[:] = (shade, label, 0)
+            rows.append((image, label))
+        return [rows]
 
-
-def test_cifar10_is_read_into_memory(cifar10):
-    opened = datasets.open_dataset("cifar10", cifar10)
+    splits = {"train": shard(10), "test": shard(200)}
+    folder = write_prepared(splits, ("airplane", "cat"), "cifar10", (32, 32))
+    opened = datasets.open_dataset("cifar10", str(folder.parents[1]))
     assert opened.class_names == ("airplane", "cat")
     assert opened.image_size == 32
     for split, shade in ((opened.train, 10), (opened.test, 200)):
         assert split.images.shape == (2, 32, 32, 3)
         assert split.images[:, 0, 0].tolist() == [[shade, 0, 0], [shade, 1, 0]]
         assert split.labels.tolist() == [0, 1]
+
+
+def open_toy(folder, **arguments):
+    return datasets.open_dataset("toy", str(folder.parents[1]), **arguments)
+
+
+@pytest.mark.parametrize("holdout", [2, 5, 6])
+def test_examples_are_held_out_across_shards(prepared_folder, read_all, holdout):
+    opened = open_toy(prepared_folder, holdout=holdout)
+    held, kept = (read_all(split, 16) for split in (opened.evaluation, opened.train))
+    greys = [images[:, 0, 0, 0] / 10 for images, _ in (held, kept)]
+    assert sorted(greys[0]) == list(range(holdout))
+    assert sorted(greys[1]) == list(range(holdout, 9))
+    np.testing.assert_array_equal(greys[1] % 3, kept[1])
+
+
+def test_imagenet_is_tested_on_its_validation(write_prepared, squares):
+    splits = {name: [squares(4)] for name in ("train", "test", "validation")}
+    folder = write_prepared(splits, ("a", "b", "c"), "imagenet2012")
+    (folder / "imagenet2012-test.tfrecord-00000-of-00001").unlink()
+    opened = datasets.open_dataset("imagenet2012", str(folder.parents[1]))
+    assert opened.test.count == 4
+
+
+def test_splits_that_are_not_there(write_prepared, refusal, squares):
+    folder = write_prepared({"train": [squares(4)]}, ("a", "b", "c"))
+    message = refusal("toy", data_dir=str(folder.parents[1]))
+    assert "one of ('test', 'validation') to test on. Received: ['train']" in message
+
+
+def _flipped(file):
+    content = bytearray(file.read_bytes())
+    content[60] ^= 8
+    file.write_bytes(content)
+
+
+def _one_less(file):
+    content = file.read_bytes()
+    size = 16 + int.from_bytes(content[:8], "little")
+    file.write_bytes(content[size:])
+
+
+def _one_more(file):
+    content = file.read_bytes()
+    size = 16 + int.from_bytes(content[:8], "little")
+    file.write_bytes(content + content[:size])
+
+
+LATER = {
+    "a bit": (_flipped, "record 0 .*has other bytes than were written"),
+    "cut": (lambda file: file.write_bytes(file.read_bytes()[:-30]), "is cut off"),
+    "one less": (_one_less, "it has 3 records instead of 4"),
+    "one more": (_one_more, "it has 5 records instead of 4"),
+    "gone": (lambda file: file.unlink(), "is missing"),
+}
+WRONG = {
+    "label": ((np.zeros((16, 16, 3), "uint8"), 7), "record 1 .*label 7 of 3 classes"),
+    "text": ((b"no image", 1), "record 1 .*that TensorFlow does not decode"),
+}
+
+
+def _read_batches(opened, read_all):
+    read_all(opened.train, 16)
+
+
+def _sample(opened, _):
+    opened.train.sample(9, 16, 0)
+
+
+def _train(opened, _):
+    network = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3),
+        ]
+    )
+    network.compile("sgd", "mse")
+    with opened.reading():
+        network.fit(
+            train_batches(
+                opened.train,
+                augmentation=get_augmentation("none"),
+                batch_size=3,
+                image_size=16,
+                classes=3,
+                fill=np.zeros(3, "float32"),
+                epochs=range(1),
+                seed=0,
+            ),
+            shuffle=False,
+            verbose=0,
+        )
+
+
+READERS = [_read_batches, _sample, _train]
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("kind", LATER)
+def test_damages_that_show_in_a_batch_are_named(kind, read, prepared_folder, read_all):
+    damage, fault = LATER[kind]
+    opened = open_toy(prepared_folder)
+    file = prepared_folder / "toy-train.tfrecord-00001-of-00002"
+    damage(file)
+    with pytest.raises(ValueError, match=fault) as caught:
+        read(opened, read_all)
+    assert str(file) in str(caught.value)
+    assert f"Delete the folder '{prepared_folder}'" in str(caught.value)
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("kind", WRONG)
+def test_records_that_were_written_wrong_are_named(
+    kind, read, write_prepared, read_all, squares
+):
+    row, fault = WRONG[kind]
+    splits = {"train": [squares(5), [*squares(1), row]], "test": [squares(3)]}
+    opened = open_toy(write_prepared(splits, ("a", "b", "c")))
+    with pytest.raises(ValueError, match=f"00001-of-00002.*{fault}"):
+        read(opened, read_all)
+
+
+def test_a_missing_shard_is_found_when_opening(prepared_folder, refusal):
+    (prepared_folder / "toy-test.tfrecord-00000-of-00001").unlink()
+    message = refusal("toy", data_dir=str(prepared_folder.parents[1]))
+    assert "toy-test.tfrecord-00000-of-00001' is missing. Delete" in message

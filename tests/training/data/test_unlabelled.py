@@ -1,5 +1,7 @@
 """Samples without labels, from folders and files of arrays."""
 
+import os
+
 import helpers
 import keras
 import numpy as np
@@ -130,3 +132,22 @@ def test_folders_that_cannot_be_used(folder, tmp_path):
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"\xff\xd8nothing")
     with pytest.raises(ValueError, match="1 unreadable images: .*broken.jpg"):
         open_unlabelled(folder, helpers.convolutions())
+
+
+def test_hidden_images_are_left_out(folder, tmp_path, capsys):
+    left_and_right(tmp_path / "photos" / ".ipynb_checkpoints" / "0.png")
+    os.mkfifo(tmp_path / "photos" / "pipe.png")
+    found = open_unlabelled(folder, network((10, 20, 3)))
+    assert len(found.fitted) + len(found.held_out) == 10
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(": left out ")[2] for line in lines] == [
+        f"1 hidden files and folders: {folder}/.ipynb_checkpoints",
+        f"1 that are no regular files: {folder}/pipe.png",
+    ]
+
+
+def test_arrays_that_are_not_asked_for_may_be_anything(tmp_path):
+    path = str(tmp_path / "x.npz")
+    names = np.array([f"{index}.png" for index in range(4)])
+    np.savez(path, a=np.zeros((4, 8, 8, 1)), names=names, objects=np.array([{}]))
+    assert len(open_unlabelled(path, network((8, 8, 1))).fitted) == 3
