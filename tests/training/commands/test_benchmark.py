@@ -2,6 +2,7 @@ import csv
 import subprocess
 import sys
 
+import helpers
 import keras
 import pytest
 from keras import layers
@@ -12,9 +13,7 @@ from keras_roots.training.commands import benchmark
 
 
 def test_models_are_decomposed_besides(monkeypatch):
-    model = keras.applications.MobileNet(
-        weights=None, input_shape=(32, 32, 3), classes=5
-    )
+    model = helpers.chain(*(layers.Conv2D(64, 1) for _ in range(3)))
     monkeypatch.setattr(benchmark.networks, "parse_model", lambda text, size: model)
     assert benchmark.Targets(models=("m",)).build() == [model]
     first, small = benchmark.Targets(models=("m",), decompose=0.7).build()
