@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_roots import convolutions, graph
 from keras_roots.convolutions import OutputDivergence, Samples
-from keras_roots.lowrank import Candidate, together
+from keras_roots.lowrank import Candidate, factorise, together
 from keras_roots.utils import progress
 
 SAMPLES = 200  # that the whole network runs on, for each rank
@@ -53,7 +53,7 @@ def rank_changes(
 def _combined(candidate, rank) -> tuple[np.ndarray, np.ndarray]:
     """The one kernel that computes what two do, and how much higher its biases are."""
     target = candidate.target
-    factors = candidate.method.factorise(target, rank // target.groups)
+    factors = factorise(candidate.method_name, target, rank)
     kernel = together(factors, target.groups)
     shift = 0.0 if factors.shift is None else factors.shift
     return kernel.astype("float32"), np.asarray(shift, "float32")
