@@ -9,6 +9,7 @@ from keras_roots.training.data.splits import check_classes
 
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 _FORMAT = "tfrecord"
+_INFO = "dataset_info.json"
 _LEAST_BYTES = 16  # of a record: two checksums and its length
 
 
@@ -54,9 +55,7 @@ class Prepared:
             ValueError: They are not, or a file is too small for its records.
         """
         if not self.count(split):
-            raise damaged(
-                self.folder / "dataset_info.json", f"lists no images of {split!r}"
-            )
+            raise damaged(self.folder / _INFO, f"lists no images of {split!r}")
         for shard in self.shards[split]:
             if not shard.path.is_file():
                 raise damaged(shard.path, "is missing")
@@ -89,10 +88,11 @@ def prepared_version(data_dir: str | Path, name: str) -> Path | None:
         name: Name of a data set, such as `"cifar10"`.
     """
     versions = [
-        path.parent
-        for path in Path(data_dir, name).glob("*/dataset_info.json")
+        path
+        for path in Path(data_dir, name).glob("*")
         # A preparation that was stopped leaves a folder "incomplete.X_1.0.0".
-        if re.fullmatch(r"\d+(\.\d+)*", path.parent.name)
+        if re.fullmatch(r"\d+(\.\d+)*", path.name)
+        and any(any(path.glob(kind)) for kind in (_INFO, f"*.{_FORMAT}*"))
     ]
     return max(versions, key=_version, default=None)
 
@@ -108,7 +108,7 @@ def read_prepared(folder: Path, name: str) -> Prepared:
         ValueError: They are damaged, of no labelled images, or of another format than
             TFRecord.
     """
-    shards = _of_file(folder / "dataset_info.json", _shards)
+    shards = _of_file(folder / _INFO, _shards)
     features, names = folder / "features.json", folder / "label.labels.txt"
     # Versions before 4 wrote no features.json.
     sides, classes = (None, None), None
@@ -204,7 +204,12 @@ def _features(path) -> dict | None:
 
 def _lines(path) -> tuple[str, ...]:
     lines = path.read_text("utf-8").split("\n")
-    return tuple(lines[:-1] if lines[-1] == "" else lines)
+    lines = lines[:-1] if lines[-1] == "" else lines
+    if len(set(lines)) < len(lines):
+        raise ValueError("a name twice")
+    if not all(line.strip() and line.isprintable() for line in lines):
+        raise ValueError("a name that is empty or cannot be printed")
+    return tuple(lines)
 
 
 def _classes(features) -> int:

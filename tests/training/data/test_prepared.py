@@ -64,6 +64,9 @@ DAMAGES = {
     "no shape": (FEATURES, _changed(FEATURES, b"dimens", b"dimenz"), "is damaged"),
     "a name less": (NAMES, _changed(NAMES, b"b\n", b""), "2 classes of 3"),
     "names": (NAMES, _changed(NAMES, b"b", b"\xff"), "is damaged"),
+    "a name twice": (NAMES, _changed(NAMES, b"b", b"a"), "a name twice"),
+    "a name of zeros": (NAMES, _changed(NAMES, b"b", b"\0"), "cannot be printed"),
+    "an empty name": (NAMES, _changed(NAMES, b"b", b""), "a name that is empty"),
 }
 
 
@@ -85,8 +88,9 @@ def test_missing_metadata(name, prepared_folder):
     (prepared_folder / name).unlink()
     if name == NAMES:
         (prepared_folder / FEATURES).unlink()
+    folder = prepared.prepared_version(prepared_folder.parents[1], "toy")
     with pytest.raises(ValueError, match="is missing. Delete the folder"):
-        prepared.read_prepared(prepared_folder, "toy")
+        prepared.read_prepared(folder, "toy")
 
 
 def test_classes_that_are_absurdly_many(prepared_folder):
@@ -121,5 +125,6 @@ def test_newest_version_is_found(tmp_path):
         folder = tmp_path / "toy" / version
         folder.mkdir(parents=True)
         (folder / "dataset_info.json").write_text("{}")
+    (tmp_path / "toy" / "12.0.0").mkdir()  # nothing is in it
     assert prepared.prepared_version(tmp_path, "toy").name == "10.0.0"
     assert prepared.prepared_version(tmp_path, "other") is None
