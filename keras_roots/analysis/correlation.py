@@ -58,6 +58,14 @@ def filter_correlation(
         >>> batches = dataset.test.batches(250, 32)
         >>> filter_correlation(model, "conv2c", "conv3a", batches)
     """
+    checks.text("first", first)
+    checks.text("second", second)
+    checks.boolean("whiten", whiten)
+    single = not isinstance(batches, Iterable) or getattr(batches, "ndim", 1) < 1
+    if single or isinstance(batches, str | bytes | Mapping):
+        raise ValueError(
+            f"`batches` must be an iterable of arrays. Received: batches={batches!r}"
+        )
     responses = _responses_model(model, {"first": first, "second": second})
     moments = None
     for batch in batches:
@@ -97,12 +105,10 @@ def block_structure(correlation: np.ndarray, groups: int) -> float:
     Raises:
         ValueError: `correlation` is no matrix, or `groups` does not divide its sides.
     """
-    squares = np.square(np.asarray(correlation, "float64"))
-    if squares.ndim != 2 or not squares.size:
-        raise ValueError(
-            "`correlation` must be a matrix, filters of one layer by filters of the "
-            f"other. Received: correlation of shape {squares.shape}"
-        )
+    correlation = checks.array(
+        "correlation", correlation, (None, None), "(filters, filters)"
+    )
+    squares = np.square(correlation.astype("float64"))
     rows, columns = squares.shape
     checks.integer("groups", groups)
     if rows % groups or columns % groups:
@@ -139,6 +145,10 @@ def plot_correlation(
         ValueError: There are no matrices, or the format is not known.
         OSError: The file cannot be written.
     """
+    path = checks.path("path", path, required=True)
+    for name, value in (("first", first), ("second", second)):
+        checks.text(name, value, empty=False)
+    checks.instance("matrices", matrices, Mapping, "matrices by name of the network")
     matrices = {name: np.abs(matrix) for name, matrix in matrices.items()}
     if not matrices:
         raise ValueError(
@@ -207,7 +217,7 @@ def _responses_model(model, names) -> keras.Model:
                 f"'channels_last'. Received: model={model.name!r}, whose layer "
                 f"{layer.name!r} is channels first"
             )
-    return keras.Model(model.input, [maps[name].output for name in names.values()])
+    return keras.Model(model.inputs, [maps[name].output for name in names.values()])
 
 
 def _is_map(layer) -> bool:

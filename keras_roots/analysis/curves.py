@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_roots.analysis import figures
-from keras_roots.utils import read_csv
+from keras_roots.utils import checks, read_csv
 
 # Metrics that are drawn in percent: column of the log, its share of 1, label.
 _PERCENT = {
@@ -44,6 +44,7 @@ def plot_curves(
     Example:
         >>> plot_curves({"coordinated": "runs/a/log.csv"}, "curves.png")
     """
+    path = checks.path("path", path, required=True)
     if not runs:
         raise ValueError(f"`runs` must hold at least one run. Received: runs={runs!r}")
     figure = figures.new_figure(6.4, 4.0)
@@ -87,6 +88,7 @@ def plot_tradeoff(rows: Sequence[dict], path: str | os.PathLike) -> None:
         ValueError: There are no rows, one lacks a value, or the format is not known.
         OSError: The file cannot be written.
     """
+    path = checks.path("path", path, required=True)
     points = [_point(row) for row in rows]
     if not points:
         raise ValueError(f"`rows` must hold at least one row. Received: rows={rows!r}")

@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from keras_roots.utils import replacing
+from keras_roots.utils import checks, replacing
 
 # Okabe and Ito's colours, which the colour-blind tell apart, but for the yellow, which
 # is too pale for lines. Markers and lines differ as well.
@@ -116,6 +116,7 @@ def save(figure, path: str | os.PathLike) -> None:
     Raises:
         ValueError: matplotlib does not know the format.
     """
+    path = checks.path("path", path, required=True)
     known = figure.canvas.get_supported_filetypes()
     suffix = os.path.splitext(path)[1].removeprefix(".").lower()
     if suffix not in known:

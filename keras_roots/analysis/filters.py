@@ -1,6 +1,7 @@
 """Filters as points in the plane: k-means clusters, separated by Fisher's LDA."""
 
 import os
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.linalg import eigh
@@ -76,6 +77,8 @@ def plot_filters(
             not known.
         OSError: The file cannot be written.
     """
+    path = checks.path("path", path, required=True)
+    checks.instance("kernels", kernels, Mapping, "kernels by the name of the network")
     if not kernels:
         raise ValueError(
             f"`kernels` must hold at least one kernel. Received: kernels={kernels!r}"
@@ -106,12 +109,8 @@ def plot_filters(
 
 
 def _directions(kernel) -> np.ndarray:
-    kernel = np.asarray(kernel, "float64")
-    if kernel.ndim != 4 or not np.isfinite(kernel).all():
-        raise ValueError(
-            "`kernel` must be finite weights of shape (height, width, channels, "
-            f"filters). Received: kernel of shape {kernel.shape}"
-        )
+    shape = "(height, width, channels, filters)"
+    kernel = checks.array("kernel", kernel, (None,) * 4, shape).astype("float64")
     filters = kernel.reshape(-1, kernel.shape[-1]).T
     lengths = np.linalg.norm(filters, axis=1, keepdims=True)
     return filters / np.where(lengths > 0, lengths, 1.0)

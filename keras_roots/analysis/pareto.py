@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_roots.analysis import figures
 from keras_roots.models import TOPOLOGIES
+from keras_roots.utils import checks
 
 # Cost: unit that it is drawn in, label.
 _COSTS = {
@@ -74,6 +75,7 @@ def plot_pareto(
         >>> columns = "macs", "params", "latency_ms"
         >>> plot_pareto(rows, "pareto.png", columns, reference=paper_rows)
     """
+    path = checks.path("path", path, required=True)
     if not rows or not columns:
         raise ValueError(
             "`rows` and `columns` must hold at least one entry each. "

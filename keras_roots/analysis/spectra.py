@@ -1,11 +1,13 @@
 """Rank spectra: how the energy of a layer's filters is spread over directions."""
 
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
 from keras_roots.analysis import figures
 from keras_roots.lowrank import LayerRank, RankAnalysis
+from keras_roots.utils import checks
 
 
 def cumulative_energy(layer: LayerRank) -> np.ndarray:
@@ -44,6 +46,8 @@ def plot_spectra(analyses: dict[str, RankAnalysis], path: str | os.PathLike) -> 
     Example:
         >>> plot_spectra({"baseline": rank_analysis(model)}, "spectra.png")
     """
+    path = checks.path("path", path, required=True)
+    checks.instance("analyses", analyses, Mapping, "analyses by name of the network")
     layers: dict[str, dict[str, LayerRank]] = {}
     for network, analysis in analyses.items():
         for layer in analysis.layers:

@@ -94,8 +94,19 @@ def make_cases(
     """
     checks.choices("runtimes", runtimes, RUNTIMES)
     checks.choices("quantize", quantize, export.QUANTIZATIONS)
-    for target in (*models, *paths):
-        _check_target(target)
+    threads = checks.integers("threads", threads)
+    batch_sizes = checks.integers("batch_sizes", batch_sizes)
+    if image_size is not None:
+        image_size = checks.integer("image_size", image_size)
+    optimize = checks.collection("optimize", optimize, "a tuple of rewrites")
+    for rewrite in optimize:
+        export.rewrite_names(rewrite, "float32")
+    models = checks.collection("models", models, "Keras models", empty=True)
+    paths = checks.collection("paths", paths, "paths of files", empty=True)
+    for model in models:
+        checks.instance("models", model, keras.Model, "Keras models")
+    for path in paths:
+        checks.path("paths", path, required=True)
     targets = [(model.name, model) for model in models]
     targets += [(os.path.basename(os.path.normpath(path)), path) for path in paths]
     cases = [
@@ -184,6 +195,8 @@ def check_case(case: Case) -> None:
         )
     checks.integer("threads", case.threads)
     checks.integer("batch_size", case.batch_size)
+    if case.label is not None:
+        checks.text("label", case.label, empty=False)
     converts = kind in _KERAS
     _check_input_shape(case.input_shape, converts)
     quantizations = QUANTIZATIONS[case.runtime] if converts else (None,)
@@ -218,13 +231,13 @@ def _check_input_shape(shape, several):
 
 
 def _is_shape(shape) -> bool:
-    if not _is_listed(shape):
+    if not _is_listed(shape) or not shape:
         return False
     return all(checks.is_integer(side) and side > 0 for side in shape)
 
 
 def _is_listed(values) -> bool:
-    return isinstance(values, Sequence) and not isinstance(values, str)
+    return isinstance(values, Sequence) and not isinstance(values, str | bytes)
 
 
 def _are_listed(shapes) -> bool:
@@ -284,7 +297,7 @@ def _kind(target) -> str:
     _check_target(target)
     path = os.fspath(target)
     if not os.path.exists(path):
-        raise FileNotFoundError(f"There is no file to benchmark at {path!r}")
+        raise FileNotFoundError(f"`target` is missing: no file {path!r} to benchmark")
     if os.path.isdir(path):
         return "a SavedModel"
     return "a .keras file" if path.endswith(".keras") else "a .tflite file"

@@ -152,7 +152,8 @@ def compare(
     checks.integer("warmup", warmup, least=0)
     checks.integer("runs", runs)
     checks.integer("rounds", rounds)
-    checks.function("progress", progress)
+    checks.boolean("memory", memory)
+    checks.function("progress", progress, "line")
     cases = named_cases(targets)
     each = math.ceil(runs / rounds)
     with contextlib.ExitStack() as stack:
@@ -194,8 +195,7 @@ def format_latencies(rows: list[Latency]) -> str:
     Raises:
         ValueError: There are none.
     """
-    if not rows:
-        raise ValueError("`rows` must hold a measurement or more. Received: none")
+    rows = checks.collection("rows", rows, "a measurement or more", Latency)
     header = ["", "runtime", "threads", "batch", "MACs", "bytes"]
     header += ["ms", "10-90 %", "ratio", ""]
     measured = [
@@ -230,7 +230,18 @@ def format_latencies(rows: list[Latency]) -> str:
 
 
 def write_csv(rows: list, path: str | os.PathLike) -> None:
-    """Writes dataclass instances as a CSV file, whole or not at all."""
+    """Writes dataclass instances as a CSV file, whole or not at all.
+
+    Raises:
+        ValueError: There are none, they are something else, or `path` is no path.
+        OSError: The file cannot be written.
+    """
+    path = checks.path("path", path, required=True)
+    rows = checks.collection("rows", rows, "a list of measurements")
+    if not all(map(dataclasses.is_dataclass, rows)):
+        raise ValueError(
+            f"`rows` must be instances of dataclasses. Received: rows={rows!r}"
+        )
     utils.write_csv(path, list(map(dataclasses.asdict, rows)))
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from keras_roots.export import Operation
-from keras_roots.utils import format_table
+from keras_roots.utils import checks, format_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,7 +227,12 @@ class FileProfile:
 
 
 def format_profiles(profiles: list[FileProfile]) -> str:
-    """Returns the tables of several profiles for the terminal."""
+    """Returns the tables of several profiles for the terminal.
+
+    Raises:
+        ValueError: There are none, or they are something else.
+    """
+    profiles = checks.collection("profiles", profiles, "a profile or more", FileProfile)
     return "\n\n\n".join(map(str, profiles))
 
 

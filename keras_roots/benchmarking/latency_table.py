@@ -53,7 +53,9 @@ class LatencyTable(convolutions.MeasuredTimes):
     ):
         super().__init__(path, quantize, threads)
         self.runs = checks.integer("runs", runs)
-        self._measure = checks.function("measure", measure or measure_chains)
+        self._measure = checks.function(
+            "measure", measure_chains if measure is None else measure
+        )
 
     @classmethod
     def open(

@@ -6,6 +6,7 @@ file imports the runtime alone: of this package nothing but what the runtime nee
 """
 
 import importlib
+import numbers
 import os
 import runpy
 import time
@@ -83,10 +84,13 @@ def use_threads(threads: int) -> None:
     """
     import tensorflow as tf
 
-    if not isinstance(threads, int) or threads < 1:
+    # Not by `checks`: a process that measures imports nothing of this package.
+    whole = isinstance(threads, numbers.Integral) and not isinstance(threads, bool)
+    if not whole or threads < 1:
         raise ValueError(
             f"`threads` must be an integer, 1 or more. Received: threads={threads!r}"
         )
+    threads = int(threads)
     config = tf.config.threading
     try:
         config.set_intra_op_parallelism_threads(threads)

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterable
 
 from keras_roots.benchmarking import other_runtimes
+from keras_roots.utils import checks
 
 _PACKAGES = ("keras_roots", "keras", "tensorflow", "ai-edge-litert")
 
@@ -37,6 +38,7 @@ def versions(runtimes: Iterable[str] = ()) -> str:
     Args:
         runtimes: Runtimes at work besides LiteRT and TensorFlow.
     """
+    runtimes = checks.collection("runtimes", runtimes, "runtimes", str, empty=True)
     found = []
     own = sorted(set(runtimes) & set(other_runtimes.RUNTIMES))
     for package in (*_PACKAGES, *own):

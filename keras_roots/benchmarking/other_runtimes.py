@@ -195,10 +195,15 @@ def _check(model, converted, runtime, samples, batch_size):
         path = os.path.join(folder, _NAMES[runtime])
         _write(converted, path, runtime)
         run = load(path, _batch(model, samples, batch_size), 1)
-        export.compare_outputs(
+        agreement = export.compare_outputs(
             [output[:1] for output in run()],
             export.reference_outputs(model, samples.take(1)),
-            tolerance=_TOLERANCE,
+        )
+    if agreement.relative_difference > _TOLERANCE:
+        raise export.ExportError(
+            f"`runtime` must compute what the model does, but {runtime} differs from "
+            f"it by {agreement.relative_difference:.2g} of the output's range, more "
+            f"than {_TOLERANCE:g}: choose another. Received: runtime={runtime!r}"
         )
 
 

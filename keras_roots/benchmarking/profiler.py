@@ -49,7 +49,10 @@ def profile_file(
     Example:
         >>> print(profile_file("root_nin_8.tflite"))
     """
-    name = os.path.basename(checks.path("file", file, required=True))
+    file = checks.path("file", file, required=True)
+    if not os.path.isfile(file):
+        raise FileNotFoundError(f"`file` is missing: no LiteRT file {file!r}")
+    name = os.path.basename(file)
     case = Case(file, threads=threads)
     return profile_cases({name: case}, runs=runs, warmup=warmup)[0]
 
@@ -85,7 +88,7 @@ def profile_cases(
     checks.integer("runs", runs)
     checks.integer("warmup", warmup, least=0)
     checks.integer("rounds", rounds)
-    checks.function("progress", progress)
+    checks.function("progress", progress, "line")
     export.require_litert()
     cases = named_cases(targets)
     _check_runtimes(cases)

@@ -119,8 +119,8 @@ def compress(
         checks.function("metric", metric, "model")
     say = _silent if say is None else checks.function("say", say, "text")
     model = graph.expand_composites(model)
-    _check_model(model, layers, ways)
     fitted, held_out = Samples.of(model, images).split(seed)
+    _check_model(model, layers, ways)
     evaluation = Evaluation(model, held_out, metric, threads)
     if judge == "auto":
         count = len(_layers(model, layers, ways))

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_roots import graph
 from keras_roots.convolutions import samples
+from keras_roots.utils import checks
 
 
 def recalibrate(
@@ -40,6 +41,7 @@ def recalibrate(
     Example:
         >>> smaller = recalibrate(decompose(model, error=0.1), images[:500])
     """
+    checks.integer("batch_size", batch_size)
     model = graph.expand_composites(model)
     images = samples.Samples.of(model, images)
     copy = samples.runnable(model)

@@ -3,6 +3,7 @@
 from keras_roots.export.agreement import ExportError, is_softmax
 from keras_roots.export.check import (
     ExportReport,
+    check_limits,
     reference_outputs,
     require_tensorflow,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "TFLiteReport",
     "as_images",
     "by_name",
+    "check_limits",
     "compare_outputs",
     "convert",
     "convolve_average_pools",

@@ -83,10 +83,7 @@ def measure(
     return Agreement(
         images=len(expected[0]),
         difference=max(differences),
-        relative_difference=max(
-            difference / _range(theirs)
-            for difference, (_, theirs) in zip(differences, pairs, strict=True)
-        ),
+        relative_difference=max(itertools.starmap(relative_difference, pairs)),
         relative_error=max(relative_error(*pair) for pair in pairs),
         top1_agreement=min(
             (part for part in itertools.starmap(top1, pairs) if part is not None),
@@ -103,6 +100,22 @@ def in_pairs(
         (np.asarray(ours, "float64"), np.asarray(theirs, "float64"))
         for ours, theirs in zip(exported, expected, strict=True)
     ]
+
+
+def relative_difference(
+    ours: np.ndarray, theirs: np.ndarray, *, of_largest: bool = False
+) -> float:
+    """Returns the largest difference over the range of `theirs`.
+
+    Args:
+        ours: The output of the exported network.
+        theirs: The Keras model's.
+        of_largest: Whether to relate it to the largest value of `theirs` instead.
+    """
+    largest = float(np.abs(theirs).max())
+    whole = max(float(np.ptp(theirs)), _SMALLEST_RANGE * largest)
+    difference = float(np.abs(ours - theirs).max())
+    return difference / max(largest if of_largest else whole, 1e-30)
 
 
 def relative_error(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -126,8 +139,3 @@ def is_softmax(values: np.ndarray) -> bool:
     """
     several = values.ndim > 1 and values.shape[-1] > 1 and (values >= 0).all()
     return several and np.allclose(values.sum(axis=-1), 1, atol=_CERTAIN)
-
-
-def _range(output) -> float:
-    spread = float(np.ptp(output))
-    return max(spread, _SMALLEST_RANGE * float(np.abs(output).max()), 1e-30)

@@ -1,6 +1,7 @@
 """Whether an exported network computes what the Keras model computes."""
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Sequence
 
@@ -15,9 +16,11 @@ from keras_roots.export.agreement import (
     in_pairs,
     is_softmax,
     measure,
+    relative_difference,
     relative_error,
     top1,
 )
+from keras_roots.utils import checks
 
 # Relative squared error of an output that a quantised file may have unless a caller
 # says otherwise, and what it is warned of from. An output of zeros has 1. In int8 the
@@ -26,6 +29,11 @@ MAX_ERROR = 0.9
 NOTABLE_ERROR = 0.05
 ENOUGH_AGREEMENT = 0.9  # in top-1, for which class probabilities may have any error
 _STEPS = 255  # of int8 in the range of an output
+# Parts of its range that an output varies by over the images: a model's that varies by
+# less is constant in float32, and a file's may be constant where the model's varies by
+# no more than that, as those of untrained networks do in int8.
+_CONSTANT = 1e-5
+_MAY_BE_CONSTANT = 0.05
 _BATCH = 32
 
 
@@ -97,6 +105,29 @@ def reference_outputs(
     ]
 
 
+def check_limits(
+    tolerance: float | None = None,
+    max_error: float | None = None,
+    min_agreement: float | None = None,
+) -> None:
+    """Checks the limits that a caller of an export gives.
+
+    Args:
+        tolerance: As for `compare`, like the others.
+        max_error: Largest relative squared error.
+        min_agreement: Smallest top-1 agreement.
+
+    Raises:
+        ValueError: One is no number, or out of bounds.
+    """
+    if tolerance is not None:
+        checks.number("tolerance", tolerance, least=0)
+    if max_error is not None:
+        checks.number("max_error", max_error, least=0)
+    if min_agreement is not None:
+        checks.part("min_agreement", min_agreement, zero=True, one=True)
+
+
 def compare(
     exported: Sequence[np.ndarray],
     expected: Sequence[np.ndarray],
@@ -104,35 +135,50 @@ def compare(
     tolerance: float | None = None,
     max_error: float | None = None,
     min_agreement: float | None = None,
+    default: float | None = None,
     quantized: bool = False,
 ) -> Agreement:
     """Compares the outputs of an exported network with the Keras model's.
 
-    Warns of what is true of the model: where one of them gives the very same output for
-    all images, and where quantisation loses much.
+    Warns of what is true of the model: where it gives the very same output for all
+    images, and where quantisation loses much.
 
     Args:
         exported: Outputs of the exported network, one array per output.
         expected: Outputs of the Keras model for the same images.
-        tolerance: Largest relative difference allowed, `None` for any.
+        tolerance: Largest relative difference allowed, `None` for the default.
         max_error: Largest relative squared error of an output allowed, `None` for any.
         min_agreement: Smallest top-1 agreement allowed, `None` for any.
-        quantized: Whether to allow what honest quantisation costs, if neither
-            `max_error` nor `min_agreement` is given: a relative squared error of
-            `MAX_ERROR`, with a warning above `NOTABLE_ERROR`. Differences of a step of
-            int8 in the output's range, or class probabilities with a top-1 agreement of
-            `ENOUGH_AGREEMENT`, are allowed and not warned of.
+        default: The tolerance unless one is given, `None` for any. An output that the
+            model gives the same of for all images has no range of its own to be
+            compared with, and is compared with its largest value.
+        quantized: Whether to allow what honest quantisation costs, if none of the three
+            limits is given: a relative squared error of `MAX_ERROR`, with a warning
+            above `NOTABLE_ERROR`. Differences of a step of int8 in the output's range,
+            or class probabilities with a top-1 agreement of `ENOUGH_AGREEMENT`, are
+            allowed and not warned of. Of an output that the model gives the same of for
+            all images, any error is allowed, with a warning.
 
     Raises:
-        ExportError: Outputs are NaN, or agree less than allowed.
+        ExportError: Outputs are NaN, have other shapes, are the same for all images
+            where the model's are not, or agree less than allowed.
     """
     agreement = measure(exported, expected)
     pairs = in_pairs(exported, expected)
-    if tolerance is not None and agreement.relative_difference > tolerance:
+    for index, pair in enumerate(pairs):
+        _check_varied(index, *pair)
+    limit = default if tolerance is None else tolerance
+    differences = [agreement.relative_difference]
+    if tolerance is None:
+        differences = [_lenient_difference(*pair) for pair in pairs]
+    if limit is not None and max(differences) > limit:
+        asked = "by default" if tolerance is None else "by `tolerance`"
         raise ExportError(
             "The exported network differs from the model by "
             f"{agreement.difference:.3g}, {agreement.relative_difference:.2g} of the "
-            f"output's range; at most {tolerance:g} is allowed."
+            f"output's range; at most {limit:g} is allowed {asked}. If the file may "
+            f"differ by that much, tolerance={_above(agreement.relative_difference):g} "
+            "allows it."
         )
     if max_error is not None and agreement.relative_error > max_error:
         raise ExportError(
@@ -147,11 +193,47 @@ def compare(
             f"{agreement.top1_agreement:.1%} of {agreement.images} images; "
             f"`min_agreement` asks for {min_agreement:.1%}."
         )
-    if quantized and max_error is None and min_agreement is None:
+    given = (tolerance, max_error, min_agreement) != (None, None, None)
+    if quantized and not given:
         for index, pair in enumerate(pairs):
             _check_quantized(index, *pair)
     _warn_of_constants(pairs)
     return agreement
+
+
+def _check_varied(index, ours, theirs):
+    """Checks that an output depends on the image where the model's does."""
+    varied = _variation(theirs)
+    if len(ours) > 1 and varied > _MAY_BE_CONSTANT and _is_constant(ours):
+        raise ExportError(
+            f"The exported network gives the same output {index} for all {len(ours)} "
+            f"images that it was checked on, where the model's differs by {varied:.2g} "
+            "of its range: the file is of no use. Quantise it less, or "
+            "calibrate it on images of the kind that the model is made for."
+        )
+
+
+def _lenient_difference(ours, theirs) -> float:
+    """The relative difference; of a constant, that to the size of its values."""
+    if len(theirs) > 1 and _variation(theirs) <= _CONSTANT:
+        return relative_difference(ours, theirs, of_largest=True)
+    return relative_difference(ours, theirs)
+
+
+def _variation(output) -> float:
+    """How much an output differs over images, as a part of its range and zero.
+
+    That of probabilities is 1, however small they are: int8 has 256 of them.
+    """
+    low, high = min(float(output.min()), 0.0), max(float(output.max()), 0.0)
+    span = max(high - low, 1.0 if low >= 0 and high <= 1 else 1e-30)
+    return float(np.ptp(output, axis=0).max()) / span
+
+
+def _above(value) -> float:
+    """The next number of two digits that is greater."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return (math.floor(value / unit) + 1) * unit
 
 
 def _check_quantized(index, ours, theirs):
@@ -159,7 +241,8 @@ def _check_quantized(index, ours, theirs):
     error, same = relative_error(ours, theirs), top1(ours, theirs)
     scores = theirs.ndim == 2 and is_softmax(theirs)
     span = 1.0 if scores else max(theirs.max(), 0) - min(theirs.min(), 0)
-    if error <= NOTABLE_ERROR or np.abs(ours - theirs).max() <= span / _STEPS:
+    difference = np.abs(ours - theirs).max()
+    if error <= NOTABLE_ERROR or difference <= span / _STEPS:
         return
     if scores and same >= ENOUGH_AGREEMENT:
         return
@@ -167,13 +250,25 @@ def _check_quantized(index, ours, theirs):
     text = (
         f"The exported network's output {index} has a relative squared error of "
         f"{error:.3g}{agree}, compared with the model on {len(theirs)} images. "
+    )
+    if len(theirs) > 1 and np.ptp(theirs, axis=0).max() <= span / _STEPS:
+        warnings.warn(
+            f"{text}The model gives the same output for all of them, or differs by "
+            "less than int8 resolves, so that this comparison tells little: is the "
+            "model trained?",
+            stacklevel=4,
+        )
+        return
+    text += (
         "Calibrate it on images of the kind that the model is made for; if they are, "
         "quantisation loses this much: quantise less"
     )
     if error > MAX_ERROR:
+        tolerance = _above(relative_difference(ours, theirs))
         raise ExportError(
-            f"{text}, or allow it by `max_error` or `min_agreement`; by default, at "
-            f"most {MAX_ERROR:g} is allowed."
+            f"{text}, or allow it by `max_error`, `min_agreement` or `tolerance` "
+            f"(max_error={_above(error):g} or tolerance={tolerance:g} would do); by "
+            f"default, at most {MAX_ERROR:g} is allowed."
         )
     warnings.warn(f"{text}.", stacklevel=4)
 
@@ -182,9 +277,9 @@ def _warn_of_constants(pairs):
     count = len(pairs[0][0])
     if count < 2:
         return
-    if all(_constant(theirs) for _, theirs in pairs):
+    if all(_is_constant(theirs) for _, theirs in pairs):
         whose, found = "model", "so that this comparison tells little"
-    elif all(_constant(ours) for ours, _ in pairs):
+    elif all(_is_constant(ours) for ours, _ in pairs):
         spread = max(float(np.ptp(theirs, axis=0).max()) for _, theirs in pairs)
         whose = "exported network"
         found = f"where the model's outputs differ by {spread:.2g}"
@@ -197,5 +292,5 @@ def _warn_of_constants(pairs):
     )
 
 
-def _constant(output) -> bool:
+def _is_constant(output) -> bool:
     return bool((output == output[:1]).all())

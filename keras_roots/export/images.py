@@ -7,6 +7,7 @@ from keras_roots import graph
 from keras_roots.convolutions import Samples
 from keras_roots.export import signature
 from keras_roots.export.input_range import input_ranges
+from keras_roots.utils import checks
 
 RANDOM_IMAGES = 16
 
@@ -98,6 +99,8 @@ def random_samples(model: keras.Model, count: int = RANDOM_IMAGES) -> Samples:
             normal numbers, or zeros and ones if it takes integers.
         count: Number of samples.
     """
+    checks.integer("count", count)
+    graph.check_built(model)
     rng = np.random.default_rng(0)
     arrays = []
     for expected, tensor in zip(input_ranges(model), model.inputs, strict=True):

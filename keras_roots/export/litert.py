@@ -76,6 +76,7 @@ def export_tflite(
     optimize: str | Sequence[str] | None = None,
     target: str = "avx512",
     latency_table: str | os.PathLike | MeasuredTimes | None = None,
+    tolerance: float | None = None,
     max_error: float | None = None,
     min_agreement: float | None = None,
 ) -> TFLiteReport:
@@ -112,6 +113,9 @@ def export_tflite(
             `"pack_groups"`.
         target: Processor that the file is for: `"avx512"`, `"avx2"` or `"neon"` (Arm).
         latency_table: Times measured on that processor, as for `pack_groups`.
+        tolerance: Largest difference from the model allowed, as a part of the range of
+            the output. By default 1e-3 in float32 and 1e-2 in float16; with int8
+            weights, any.
         max_error: Largest relative squared error of an output allowed: the sum of
             squared differences over the sum of squares of the model's output. By
             default a file with int8 weights may have 0.9, where zeros have 1, since
@@ -119,7 +123,8 @@ def export_tflite(
             by no more than a step of int8 in the output's range (1/255), or names the
             top-1 class for 90 % of the images where the output is class probabilities.
         min_agreement: Smallest part, 0 to 1, of the images on which the file must name
-            the model's top-1 class. With it or `max_error`, that default is off.
+            the model's top-1 class. With it, `max_error` or `tolerance`, the default of
+            `max_error` is off.
 
     Returns:
         A `TFLiteReport`: differences from the model, top-1 agreement, file size,
@@ -128,10 +133,9 @@ def export_tflite(
     Raises:
         ValueError: An argument is impossible; images have the wrong shape; a rewrite
             changes the model's outputs by more than 1e-3 of their range; the file
-            disagrees with the model: by more than 1e-3 of the output's range in
-            float32, 1e-2 in float16, by more than `max_error` or less than
-            `min_agreement`, or with NaN (an `ExportError`); Keras runs on another
-            backend.
+            disagrees with the model: by more than `tolerance` or `max_error`, less than
+            `min_agreement`, with NaN, or with the same output for all images where the
+            model's differ (an `ExportError`); Keras runs on another backend.
         OSError: The file cannot be written.
         ImportError: TensorFlow or ai-edge-litert is not installed.
 
@@ -141,12 +145,12 @@ def export_tflite(
     """
     path = checks.path("path", path, required=True)
     _check_arguments(quantize, io, batch_size, calibration_data)
-    _check_limits(max_error, min_agreement)
+    check.check_limits(tolerance, max_error, min_agreement)
     check.require_tensorflow()
     runner.require_litert()
     images.check_sizes(model)
     names = signature.input_names(model)
-    tolerance, dtype = QUANTIZATIONS[quantize]
+    default, dtype = QUANTIZATIONS[quantize]
     rewrites.names(optimize, dtype)
     if calibration_data is not None:
         calibration_data = images.as_samples(
@@ -182,7 +186,8 @@ def export_tflite(
             tolerance=tolerance,
             max_error=max_error,
             min_agreement=min_agreement,
-            quantized=tolerance is None,
+            default=default,
+            quantized=default is None,
         )
     return TFLiteReport(
         **dataclasses.asdict(agreement),
@@ -250,13 +255,6 @@ def write_for_timing(
     )
     with open(path, "wb") as file:
         file.write(content)
-
-
-def _check_limits(max_error, min_agreement):
-    if max_error is not None:
-        checks.number("max_error", max_error, least=0)
-    if min_agreement is not None:
-        checks.part("min_agreement", min_agreement, zero=True, one=True)
 
 
 def _check_arguments(quantize, io, batch_size, calibration_data):

@@ -8,6 +8,7 @@ import re
 import struct
 
 from keras_roots.export import runner
+from keras_roots.utils import checks
 
 Shape = tuple[int, ...]
 
@@ -94,10 +95,11 @@ def read_operations(file: str | os.PathLike | bytes) -> list[Operation]:
 def _content(file) -> tuple[bytes, str]:
     if isinstance(file, bytes):
         return file, f"{len(file)} bytes"
+    file = checks.path("file", file, required=True)
     if not os.path.isfile(file):
-        raise FileNotFoundError(f"There is no LiteRT file {os.fspath(file)!r}")
+        raise FileNotFoundError(f"`file` is missing: no LiteRT file {file!r}")
     with open(file, "rb") as opened:
-        return opened.read(), repr(os.fspath(file))
+        return opened.read(), repr(file)
 
 
 def _unpack(schema, model):

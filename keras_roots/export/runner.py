@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_roots.export import signature
+from keras_roots.utils import checks
 
 _DELEGATE = "DELEGATE"
 
@@ -57,6 +58,14 @@ class LiteRTModel:
     def __init__(
         self, file, threads=1, *, delegate=True, batch_size=None, image_shape=None
     ):
+        if not isinstance(file, bytes):
+            file = checks.path("file", file, required=True)
+        threads = checks.integer("threads", threads)
+        checks.boolean("delegate", delegate)
+        if batch_size is not None:
+            batch_size = checks.integer("batch_size", batch_size)
+        if image_shape is not None:
+            image_shape = checks.integers("image_shape", image_shape)
         litert = require_litert()
         resolver = (
             litert.OpResolverType.AUTO
@@ -67,16 +76,19 @@ class LiteRTModel:
         if isinstance(file, bytes):
             options["model_content"] = file
         elif os.path.isfile(file):
-            options["model_path"] = os.fspath(file)
+            options["model_path"] = file
         else:
-            raise FileNotFoundError(f"There is no LiteRT file {os.fspath(file)!r}")
+            raise FileNotFoundError(f"`file` is missing: no LiteRT file {file!r}")
         try:
             self._interpreter = litert.Interpreter(**options)
             self._resize(batch_size, image_shape)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            shown = "of these bytes" if isinstance(file, bytes) else repr(str(file))
-            raise ValueError(f"LiteRT cannot load the file {shown}: {error}") from error
+            shown = f"{len(file)} bytes" if isinstance(file, bytes) else repr(file)
+            raise ValueError(
+                f"`file` must be a LiteRT file. Received: file={shown}, and "
+                f"LiteRT says: {checks.quoted(error)}"
+            ) from error
         self._inputs = self._named_inputs()
         self._outputs = self._ordered_outputs()
         shapes = {

@@ -45,6 +45,7 @@ def export_saved_model(
     lowering: str = "auto",
     *,
     check_data=None,
+    tolerance: float | None = None,
 ) -> SavedModelReport:
     """Writes a model as a SavedModel for serving, and checks it against the model.
 
@@ -66,14 +67,17 @@ def export_saved_model(
         check_data: Images to compare on, `(n, height, width, channels)`, or an iterable
             of batches of them; for several inputs, a tuple of arrays in their order or
             a dictionary by name; by default random numbers.
+        tolerance: Largest difference from the model allowed, as a part of the range of
+            the output; by default 1e-3.
 
     Returns:
         A `SavedModelReport`: differences from the model and size. It prints as a table.
 
     Raises:
         ValueError: An argument is impossible; images have the wrong shape; the
-            SavedModel differs from the model by more than 1e-3 of the output's range,
-            or gives NaN (an `ExportError`); Keras runs on another backend.
+            SavedModel differs from the model by more than `tolerance`, gives NaN, or
+            the same output for all images where the model's differ (an `ExportError`);
+            Keras runs on another backend.
         OSError: The folder cannot be written.
         ImportError: TensorFlow is not installed.
 
@@ -82,6 +86,7 @@ def export_saved_model(
     """
     path = checks.path("path", path, required=True)
     checks.choice("lowering", lowering, LOWERINGS)
+    check.check_limits(tolerance)
     check.require_tensorflow()
     images.check_sizes(model)
     signature.input_names(model)
@@ -97,7 +102,9 @@ def export_saved_model(
         write_saved_model(model, temporary, lowering)
         expected = check.reference_outputs(model, check_data)
         agreements = {
-            way: check.compare(outputs, expected, tolerance=_TOLERANCE)
+            way: check.compare(
+                outputs, expected, tolerance=tolerance, default=_TOLERANCE
+            )
             for way, outputs in _outputs(temporary, model, check_data, lowering)
         }
     worst = max(agreements.values(), key=lambda found: found.relative_difference)

@@ -50,7 +50,7 @@ class Selection:
             )
         elif callable(layers):
             self.predicate = layers
-        elif isinstance(layers, Iterable) and not isinstance(layers, str):
+        elif _is_listed(layers):
             self.names = _checked(layers)
         elif layers is not None:
             raise ValueError(
@@ -109,6 +109,12 @@ def _where(model) -> str:
         return f" that can be reached. {how_to_open(closed)}"
     classes = sorted({type(layer).__name__ for _, layer in operations(model)})
     return f". Received: model={model.name!r} with {', '.join(classes)}"
+
+
+def _is_listed(layers) -> bool:
+    # An array of no dimension is an Iterable, and cannot be iterated over.
+    several = isinstance(layers, Iterable) and getattr(layers, "ndim", 1) > 0
+    return several and not isinstance(layers, str | bytes)
 
 
 def _checked(layers) -> set[str]:

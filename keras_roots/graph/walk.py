@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import keras
 
 from keras_roots.graph.program import Program, check_built, is_graph
+from keras_roots.utils import checks
 
 
 def operations(model: keras.Model) -> Iterator[tuple[str, keras.Operation]]:
@@ -132,7 +133,7 @@ def symbolic_inputs(
     """
     own = [tensor.shape[1:] for tensor in model.inputs]
     given = own if input_shape is None else input_shape
-    if not isinstance(given, Iterable):
+    if not isinstance(given, Iterable) or getattr(given, "ndim", 1) < 1:
         given = ()
     elif not any(isinstance(side, Sequence) for side in given):
         given = [given]
@@ -152,7 +153,11 @@ def _fits(given, own) -> bool:
         isinstance(given, Iterable)
         and len(given) == len(own)
         and all(
-            side == known or known is None
+            side == known or (known is None and _is_side(side))
             for side, known in zip(given, own, strict=True)
         )
     )
+
+
+def _is_side(side) -> bool:
+    return side is None or (checks.is_integer(side) and side > 0)

@@ -7,6 +7,8 @@ import zlib
 import keras
 import numpy as np
 
+from keras_roots.utils import checks
+
 
 @keras.saving.register_keras_serializable(package="keras_roots")
 class FixedZeros(keras.constraints.Constraint):
@@ -19,11 +21,17 @@ class FixedZeros(keras.constraints.Constraint):
     Args:
         mask: Array of the kernel's shape, true where weights are kept.
         constraint: Optional constraint that is applied first.
+
+    Raises:
+        ValueError: `mask` holds something else than truth values, or 0 and 1, or is
+            empty; `constraint` is no constraint of Keras.
     """
 
     def __init__(self, mask, constraint=None):
-        self.mask = np.asarray(mask, "bool")
-        self.constraint = keras.constraints.get(constraint)
+        self.mask = _checked_mask(mask)
+        self.constraint = checks.of_keras(
+            "constraint", constraint, keras.constraints.get, "a constraint"
+        )
 
     def __call__(self, w):
         """Returns the weights with zeros where the mask is false."""
@@ -55,3 +63,16 @@ class FixedZeros(keras.constraints.Constraint):
         packed = np.frombuffer(zlib.decompress(base64.b85decode(bits)), "uint8")
         mask = np.unpackbits(packed, count=math.prod(shape)).reshape(shape)
         return cls(mask, config["constraint"])
+
+
+def _checked_mask(mask) -> np.ndarray:
+    array = np.asarray(mask)
+    truths = array.dtype.kind == "b" or (
+        array.dtype.kind in "uif" and np.isin(array, (0, 1)).all()
+    )
+    if not truths or not array.ndim or not array.size:
+        raise ValueError(
+            "`mask` must be an array of truth values, of the kernel's shape. "
+            f"Received: mask of shape {array.shape} and type {array.dtype}"
+        )
+    return array.astype("bool")

@@ -39,8 +39,7 @@ class GroupedConv2D(keras.layers.Conv2D):
         **kwargs: The other arguments of `keras.layers.Conv2D`.
 
     Raises:
-        ValueError: `lowering` is unknown, `groups` is no positive integer, or as
-            `keras.layers.Conv2D` raises.
+        ValueError: An argument is impossible, or as `keras.layers.Conv2D` raises.
 
     Example:
         >>> layer = GroupedConv2D(64, 3, groups=8, padding="same")
@@ -61,6 +60,16 @@ class GroupedConv2D(keras.layers.Conv2D):
     ):
         checks.choice("lowering", lowering, lowerings.LOWERINGS)
         groups = checks.integer("groups", groups)
+        filters = checks.integer("filters", filters)
+        kernel_size = checks.pair("kernel_size", kernel_size)
+        strides = checks.pair("strides", strides)
+        checks.text("padding", padding, empty=False)
+        checks.choice("padding", padding.lower(), ("valid", "same"))
+        if filters % groups:
+            raise ValueError(
+                "`filters` must be a multiple of `groups`. "
+                f"Received: filters={filters}, groups={groups}"
+            )
         super().__init__(
             filters,
             kernel_size,

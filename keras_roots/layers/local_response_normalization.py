@@ -24,7 +24,8 @@ class LocalResponseNormalization(keras.layers.Layer):
         **kwargs: The other arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: `size` is no odd positive integer, or `region` is unknown.
+        ValueError: `size` is no odd positive integer, `alpha` is no number of 0 or
+            more, or `region` is unknown.
 
     Example:
         >>> layer = LocalResponseNormalization(5, 1e-4)
@@ -38,7 +39,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         checks.choice("region", region, REGIONS)
         super().__init__(**kwargs)
         self.size = int(size)
-        self.alpha = alpha
+        self.alpha = checks.number("alpha", alpha, least=0)
         self.region = region
         self.data_format = keras.config.image_data_format()
 

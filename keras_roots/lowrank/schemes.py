@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 
 from keras_roots.convolutions import Convolution, KernelShape, Pair
+from keras_roots.utils import checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,8 +96,12 @@ def theoretical_speedup(kernel_shape: KernelShape, groups: int, rank: int) -> fl
     Example:
         >>> round(theoretical_speedup((3, 3, 256, 384), 1, 184), 2)  # AlexNet conv3
         1.79
+
+    Raises:
+        ValueError: An argument is no such shape or number.
     """
-    *size, filters = kernel_shape
+    *size, filters = checks.kernel_shape(kernel_shape, groups)
+    checks.integer("rank", rank)
     weights = math.prod(size)
     return weights * filters / (rank * (weights + filters / groups))
 
@@ -110,7 +115,10 @@ def break_even_rank(kernel_shape: KernelShape, groups: int) -> int:
     Args:
         kernel_shape: `(height, width, channels / groups, N)`.
         groups: Filter groups.
+
+    Raises:
+        ValueError: An argument is no such shape or number.
     """
-    *size, filters = kernel_shape
+    *size, filters = checks.kernel_shape(kernel_shape, groups)
     weights, per_group = math.prod(size), filters // groups
     return groups * ((weights * per_group - 1) // (weights + per_group))

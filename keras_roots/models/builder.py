@@ -170,6 +170,11 @@ def build_model(
     groups = assign_groups(root, grouped_layers(family.name), topology)
     checks.choice("pooling", pooling, (None, "avg", "max"))
     classes = checks.integer("classes", classes)
+    checks.boolean("include_top", include_top)
+    checks.boolean("include_preprocessing", include_preprocessing)
+    _check_activation(classifier_activation)
+    if name is not None:
+        checks.text("name", name, empty=False)
     network = NetworkName(family.name, root, topology)
     path = weight_files.find(network, weights)
     if path is not None and include_top:
@@ -188,6 +193,12 @@ def build_model(
     if path is not None:
         weight_files.load(model, path)
     return model
+
+
+def _check_activation(activation):
+    checks.of_keras(
+        "classifier_activation", activation, keras.activations.get, "an activation"
+    )
 
 
 def _check_classifier(weights, classes, activation):

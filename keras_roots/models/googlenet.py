@@ -5,6 +5,7 @@ import keras
 from keras_roots.models import builder, predictions
 from keras_roots.models.registry import register
 from keras_roots.models.topology import Grouped
+from keras_roots.utils import checks
 
 FAMILY = builder.Family(
     "root_googlenet", "imagenet", size=224, min_size=32, classes=1000
@@ -80,6 +81,7 @@ def RootGoogLeNet(
     """
     arguments = locals()
     del arguments["aux_heads"]
+    checks.boolean("aux_heads", aux_heads)
     if aux_heads and not include_top:
         raise ValueError(
             "`aux_heads=True` adds classifiers, which needs `include_top=True`. "

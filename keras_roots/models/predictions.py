@@ -58,14 +58,14 @@ def decode_predictions(preds, dataset: str, top: int = 5) -> list[list[tuple]]:
     Raises:
         ValueError: `preds` has another shape, or `top` is not positive.
     """
-    preds = np.asarray(preds)
-    names_of = _NAMES[dataset]
-    if preds.ndim != 2 or preds.shape[1] not in names_of:
-        columns = " or ".join(map(str, names_of))
+    names_of = _NAMES[checks.choice("dataset", dataset, _NAMES)]
+    columns = " or ".join(map(str, names_of))
+    shape = f"(batch, {columns})"
+    preds = checks.array("preds", preds, (None, None), shape)
+    if preds.shape[1] not in names_of:
         raise ValueError(
-            "`decode_predictions` expects a batch of predictions, an array of shape "
-            f"(batch, {columns}), from a model with its classifier. "
-            f"Received: preds of shape {preds.shape}"
+            f"`preds` must be numbers of shape {shape}, predictions of a model with "
+            f"its classifier. Received: preds of shape {preds.shape}"
         )
     top = checks.integer("top", top)
     names = names_of[preds.shape[1]]

@@ -37,7 +37,7 @@ def get_constructor(name: str) -> Callable[..., keras.Model]:
     Raises:
         ValueError: No model has this name.
     """
-    if name not in _CONSTRUCTORS:
+    if not isinstance(name, str) or name not in _CONSTRUCTORS:
         raise ValueError(
             f"`name` must be one of {model_names()}, alone or as name:root or "
             f"name:root:topology, such as root_nin:8. Received: name={name!r}"

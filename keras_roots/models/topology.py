@@ -49,7 +49,8 @@ def groups_per_stage(
             them, or `topology` is unknown.
     """
     checks.choice("topology", topology, sorted(TOPOLOGIES))
-    if isinstance(root, Sequence) and not isinstance(root, str):
+    stages = checks.integer("stages", stages)
+    if isinstance(root, Sequence) and not isinstance(root, str | bytes):
         if len(root) != stages or not all(map(_is_count, root)):
             raise ValueError(
                 f"`root` as a sequence must hold {stages} positive integers, one "

@@ -29,12 +29,24 @@ class RegularizerSum(keras.regularizers.Regularizer):
     """The sum of several regularisers, where a layer takes one.
 
     Args:
-        regularizers: The regularisers; of a `RegularizerSum`, its terms.
+        regularizers: The regularisers, or their names; of a `RegularizerSum`, its
+            terms.
+
+    Raises:
+        ValueError: It is no list or tuple, or holds something else.
     """
 
     def __init__(self, regularizers):
+        checks.instance(
+            "regularizers", regularizers, (list, tuple), "a list of regularisers"
+        )
         self.regularizers = []
-        for regularizer in map(keras.regularizers.get, regularizers):
+        for given in regularizers:
+            regularizer = checks.of_keras(
+                "regularizers", given, keras.regularizers.get, "regularisers"
+            )
+            if regularizer is None:
+                continue
             if isinstance(regularizer, RegularizerSum):
                 self.regularizers += regularizer.regularizers
             else:
@@ -84,6 +96,12 @@ def with_regularizer(
         >>> model = keras_roots.RootConvNet()
         >>> forced = with_regularizer(model, ForceRegularizer(1e-3, norm="l1"))
     """
+    if not isinstance(regularizer, keras.regularizers.Regularizer):
+        if not callable(regularizer):
+            raise ValueError(
+                "`regularizer` must be a keras.regularizers.Regularizer or a "
+                f"function of a layer. Received: regularizer={regularizer!r}"
+            )
     chosen = Selection(layers, _is_convolution, "convolutions")
     model = graph.expand_composites(model)
     names = _paths(model)
@@ -93,12 +111,11 @@ def with_regularizer(
             return None
         own = regularizer
         if not isinstance(own, keras.regularizers.Regularizer):
-            if not callable(own):
-                raise ValueError(
-                    "`regularizer` must be a keras.regularizers.Regularizer or a "
-                    f"function of a layer. Received: regularizer={regularizer!r}"
-                )
             own = own(layer)
+            if own is not None:
+                kind = keras.regularizers.Regularizer
+                wanted = "a function that returns a regulariser or None"
+                checks.instance("regularizer", own, kind, wanted)
         if own is None:
             return None
         if isinstance(own, ForceRegularizer | GroupLasso):
@@ -186,12 +203,22 @@ def relative_force(
         >>> model = with_regularizer(model, force)
     """
     batch_size = checks.integer("batch_size", batch_size)
+    ForceRegularizer(strength, **force)
+    graph.check_built(model)
+    for name, given in (("images", images), ("targets", targets)):
+        if not np.ndim(given):
+            raise ValueError(
+                f"`{name}` must be an array, a row per image. "
+                f"Received: {name} of type {type(given).__name__}"
+            )
+    for each in keras.tree.flatten(loss) or [None]:
+        found = checks.of_keras("loss", each, keras.losses.get, "a loss")
+        checks.function("loss", found)
     if batch_size > len(images) or len(images) != len(targets):
         raise ValueError(
-            "`images` must hold at least a batch, with a target each. Received: "
+            "`images` must hold at least a batch, and `targets` as many. Received: "
             f"{len(images)} images, {len(targets)} targets, batch_size={batch_size}"
         )
-    ForceRegularizer(strength, **force)
     model = graph.expand_composites(model)
     gradients = _gradient_lengths(model, images, targets, loss, batch_size)
     names = _paths(model)

@@ -52,7 +52,7 @@ class ForceRegularizer(keras.regularizers.Regularizer):
         self.strength = checks.number("strength", strength)
         self.norm = checks.choice("norm", norm, NORMS)
         self.groups = checks.integer("groups", groups)
-        self.normalize = bool(normalize)
+        self.normalize = checks.boolean("normalize", normalize)
         self.scale = checks.choice("scale", scale, SCALES)
 
     def __call__(self, x):

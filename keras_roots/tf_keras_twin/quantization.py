@@ -73,6 +73,8 @@ def export_int8(
     check_data,
     *,
     batch_size: int = 1,
+    tolerance: float | None = None,
+    max_error: float | None = None,
     min_agreement: float | None = None,
 ) -> TFLiteReport:
     """Writes a model from quantisation-aware training as an int8 LiteRT file.
@@ -85,6 +87,9 @@ def export_int8(
         path: File to write, `.tflite` by custom.
         check_data: Images to compare on, or batches of them.
         batch_size: Images per call of the file, which LiteRT fixes.
+        tolerance: As for `export_tflite`, like the next two: largest difference from
+            the model allowed, as a part of the range of the output.
+        max_error: Largest relative squared error of an output allowed.
         min_agreement: Smallest part, 0 to 1, of the images on which the file must name
             the model's top-1 class.
 
@@ -99,8 +104,7 @@ def export_int8(
         ImportError: tensorflow-model-optimization or ai-edge-litert is not installed.
     """
     checks.integer("batch_size", batch_size)
-    if min_agreement is not None:
-        checks.part("min_agreement", min_agreement, zero=True, one=True)
+    export.check_limits(tolerance, max_error, min_agreement)
     require_tfmot()
     export.require_litert()
     check_data = export.as_images(check_data, _like(model), "check_data")
@@ -111,6 +115,8 @@ def export_int8(
         agreement = export.compare_outputs(
             exported.predict(check_data),
             export.reference_outputs(model, check_data),
+            tolerance=tolerance,
+            max_error=max_error,
             min_agreement=min_agreement,
             quantized=True,
         )

@@ -5,9 +5,12 @@ import math
 import numbers
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
+
+# Numbers above overflow in products in float32, which networks compute in.
+LARGEST = 1e30
 
 
 def is_integer(value) -> bool:
@@ -16,9 +19,12 @@ def is_integer(value) -> bool:
 
 
 def is_number(value) -> bool:
-    """Returns whether a value is a finite real number, and no truth value."""
+    """Returns whether a value is a finite real number, and no truth value.
+
+    One that float32 can compute with: neither above `LARGEST` nor below its negative.
+    """
     real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
-    return real and math.isfinite(value)
+    return real and -LARGEST <= value <= LARGEST
 
 
 def integer(name: str, value, least: int = 1) -> int:
@@ -57,6 +63,8 @@ def number(
     if not is_number(value) or small:
         bound = f", {least:g} or more" if least > -math.inf else ""
         bound = f" above {above:g}" if above is not None else bound
+        if isinstance(value, float) and math.isfinite(value) and not is_number(value):
+            bound += f", at most {LARGEST:g}"
         raise ValueError(
             f"`{name}` must be a finite number{bound}. Received: {name}={value!r}"
         )
@@ -82,6 +90,64 @@ def part(name: str, value, *, zero: bool = False, one: bool = False) -> float:
             f"`{name}` must be a number {bounds}. Received: {name}={value!r}"
         )
     return float(value)
+
+
+def integers(name: str, values, least: int = 1) -> tuple[int, ...]:
+    """Checks a list or tuple of one or more integers.
+
+    Args:
+        name: Name of the argument.
+        values: What it received.
+        least: The smallest value that is allowed.
+
+    Raises:
+        ValueError: It is no list or tuple, empty, or holds something else.
+    """
+    good = isinstance(values, list | tuple) and len(values) > 0
+    if not good or not all(is_integer(value) and value >= least for value in values):
+        raise ValueError(
+            f"`{name}` must be a tuple of integers, each {least} or more. "
+            f"Received: {name}={values!r}"
+        )
+    return tuple(map(int, values))
+
+
+def pair(name: str, value) -> tuple[int, int]:
+    """Checks a positive integer along height and width, or two of them.
+
+    Args:
+        name: Name of the argument.
+        value: What it received.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    both = integers(name, value if isinstance(value, list | tuple) else (value, value))
+    if len(both) != 2:
+        raise ValueError(
+            f"`{name}` must be an integer or two of them. Received: {name}={value!r}"
+        )
+    return both
+
+
+def kernel_shape(value, groups: int) -> tuple[int, int, int, int]:
+    """Checks the argument `kernel_shape` of a convolution, and its `groups`.
+
+    Raises:
+        ValueError: It is no tuple of four positive integers, or its filters cannot be
+            divided into the groups.
+    """
+    shape = integers("kernel_shape", value)
+    if len(shape) != 4:
+        raise ValueError(
+            "`kernel_shape` must be (height, width, channels / groups, filters). "
+            f"Received: kernel_shape={value!r}"
+        )
+    if shape[-1] % integer("groups", groups):
+        raise ValueError(
+            f"`groups` must divide the {shape[-1]} filters. Received: groups={groups!r}"
+        )
+    return shape
 
 
 def seed(value: int | None) -> int | None:
@@ -129,8 +195,8 @@ def choices(name: str, values, known: Collection) -> tuple:
     Raises:
         ValueError: It is no collection, empty, or holds other values or one twice.
     """
-    listed = isinstance(values, Collection) and not isinstance(values, str)
-    if not listed or not values or not all(_is_one(value, known) for value in values):
+    listed = isinstance(values, Collection) and _is_listed(values) and len(values) > 0
+    if not listed or not all(_is_one(value, known) for value in values):
         raise ValueError(
             f"`{name}` must be of {tuple(known)}, a tuple. Received: {name}={values!r}"
         )
@@ -141,19 +207,44 @@ def choices(name: str, values, known: Collection) -> tuple:
     return tuple(values)
 
 
-def text(name: str, value) -> str:
+def text(name: str, value, *, empty: bool = True) -> str:
     """Checks a text.
 
     Args:
         name: Name of the argument.
         value: What it received.
+        empty: Whether it may be empty.
 
     Raises:
-        ValueError: It is no text.
+        ValueError: It is no text, or empty.
     """
-    if not isinstance(value, str):
-        raise ValueError(f"`{name}` must be a text. Received: {name}={value!r}")
+    if not isinstance(value, str) or not (value or empty):
+        wanted = "a text" if empty else "a text that is not empty"
+        raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
     return value
+
+
+def of_keras(name: str, value, find: Callable, kind: str):
+    """Checks what Keras finds by name or by configuration, or takes as it is.
+
+    Args:
+        name: Name of the argument.
+        value: What it received.
+        find: What finds it: `keras.activations.get` and the like.
+        kind: What it is, for the message: `"an activation"`.
+
+    Returns:
+        What was found.
+
+    Raises:
+        ValueError: Keras does not know it.
+    """
+    try:
+        return find(value)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"`{name}` must be {kind} of Keras, or its name. Received: {name}={value!r}"
+        ) from error
 
 
 def function(name: str, value, *arguments: str):
@@ -201,6 +292,52 @@ def boolean(name: str, value) -> bool:
     return bool(value)
 
 
+def instance(name: str, value, kind: type | tuple[type, ...], wanted: str):
+    """Checks the class of an argument.
+
+    Args:
+        name: Name of the argument.
+        value: What it received.
+        kind: Class or classes that it may be of.
+        wanted: What that is, for the message: `"a list of measurements"`.
+
+    Raises:
+        ValueError: It is of another.
+    """
+    if not isinstance(value, kind):
+        raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
+    return value
+
+
+def collection(
+    name: str, values, wanted: str, kind: type = object, *, empty: bool = False
+) -> tuple:
+    """Checks an iterable of some, but no text and no dictionary.
+
+    Args:
+        name: Name of the argument.
+        values: What it received.
+        wanted: What that is, for the message: `"a list of measurements"`.
+        kind: Class of each.
+        empty: Whether there may be none.
+
+    Raises:
+        ValueError: It is something else, or empty.
+    """
+    listed = isinstance(values, Iterable) and _is_listed(values)
+    found = tuple(values) if listed and not isinstance(values, Mapping) else None
+    if not (found or (empty and found == ())) or not all(
+        isinstance(value, kind) for value in found
+    ):
+        raise ValueError(f"`{name}` must be {wanted}. Received: {name}={values!r}")
+    return found
+
+
+def _is_listed(values) -> bool:
+    """Tells whether what can be iterated over is no text, and no array of one value."""
+    return not isinstance(values, str | bytes) and getattr(values, "ndim", 1) > 0
+
+
 def unused(name: str, value, needs: str) -> None:
     """Checks that an argument is `None`, which would have no effect.
 
@@ -230,7 +367,8 @@ def path(name: str, value, *, required: bool = False) -> str | None:
     Raises:
         ValueError: It is no path.
     """
-    if not isinstance(value, str | os.PathLike | None) or (required and value is None):
+    fits = isinstance(value, str | os.PathLike) and os.fspath(value) != ""
+    if not fits and (required or value is not None):
         wanted = "a path" if required else "a path or None"
         raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
     return None if value is None else os.fspath(value)
@@ -250,19 +388,39 @@ def images(name: str, value, shape: Iterable[int | None]) -> np.ndarray:
     Raises:
         ValueError: It has another shape, no numbers, or values that are not finite.
     """
+    sides = ["any" if side is None else str(side) for side in shape]
+    return array(
+        name, value, (None, *shape), f"({', '.join(['n', *sides])}), one image or more"
+    )
+
+
+def array(
+    name: str, value, shape: Iterable[int | None], shown: str | None = None
+) -> np.ndarray:
+    """Checks an array of finite numbers, none of its sides 0.
+
+    Args:
+        name: Name of the argument.
+        value: What it received: anything that NumPy makes an array of.
+        shape: Its shape; `None` where a side may have any length.
+        shown: What the message says of the shape; `None` for the shape.
+
+    Raises:
+        ValueError: It has another shape, no numbers, or values that are not finite.
+    """
     shape = tuple(shape)
     try:
         array = np.asarray(value)
     except ValueError:  # lists of unequal lengths
         array = np.asarray(None)
-    fits = array.ndim == 1 + len(shape) and all(
-        side in (known, None) or known is None
-        for side, known in zip(array.shape[1:], shape, strict=True)
+    if array.dtype.name == "bfloat16":
+        array = array.astype("float32")
+    fits = array.ndim == len(shape) and all(
+        known in (None, side) for side, known in zip(array.shape, shape, strict=True)
     )
-    if not fits or not len(array) or array.dtype.kind not in "uif":
-        expected = ", ".join("any" if side is None else str(side) for side in shape)
+    if not fits or not array.size or array.dtype.kind not in "uif":
         raise ValueError(
-            f"`{name}` must be numbers of shape (n, {expected}), one image or more. "
+            f"`{name}` must be numbers of shape {shown or shape}. "
             f"Received: {name} of shape {array.shape} and type {array.dtype}"
         )
     if not np.isfinite(array).all():

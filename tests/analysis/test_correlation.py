@@ -194,8 +194,8 @@ def test_block_structure(correlation, groups, want):
         (np.ones((4, 4)), 0, "groups=0"),
         (np.ones((4, 4)), -2, "groups=-2"),
         (np.ones((4, 4)), True, "groups=True"),
-        (np.ones(4), 2, r"`correlation` must be a matrix.*\(4,\)"),
-        (np.ones((0, 4)), 1, r"`correlation` must be a matrix.*\(0, 4\)"),
+        (np.ones(4), 2, r"`correlation` must be numbers of shape.*\(4,\)"),
+        (np.ones((0, 4)), 1, r"`correlation` must be numbers of shape.*\(0, 4\)"),
     ],
 )
 def test_no_blocks(correlation, groups, message):

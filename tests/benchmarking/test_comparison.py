@@ -165,5 +165,5 @@ def test_nothing_to_measure(target):
 
 
 def test_nothing_to_show():
-    with pytest.raises(ValueError, match="`rows` must hold a measurement or more"):
+    with pytest.raises(ValueError, match="`rows` must be a measurement or more"):
         format_latencies([])

@@ -1,4 +1,5 @@
 import os
+import re
 import sys
 
 import helpers
@@ -316,8 +317,9 @@ def _lost_in_int8():
 
 
 def test_int8_that_loses_the_answer_is_an_error(images, occupied):
-    with pytest.raises(ExportError, match="relative squared error of .*max_error"):
-        export_tflite(_lost_in_int8(), occupied, "int8", images())
+    for limits in ({}, {"max_error": 2, "tolerance": 2, "min_agreement": 0}):
+        with pytest.raises(ExportError, match="the same output 0 for all 24 images"):
+            export_tflite(_lost_in_int8(), occupied, "int8", images(), **limits)
 
 
 def test_a_file_that_litert_cannot_run_is_an_error(network, occupied, monkeypatch):
@@ -326,11 +328,16 @@ def test_a_file_that_litert_cannot_run_is_an_error(network, occupied, monkeypatc
         export_tflite(network(), occupied)
 
 
-def test_the_caller_may_allow_more(images, tmp_path):
-    report = export_tflite(
-        _lost_in_int8(), tmp_path / "net", "int8", images(), max_error=2
+def test_the_caller_may_allow_more(network, images, tmp_path, monkeypatch):
+    predict = LiteRTModel.predict
+    monkeypatch.setattr(
+        LiteRTModel, "predict", lambda *args: [-0.2 * predict(*args)[0]]
     )
-    assert 0.9 < report.relative_error < 2
+    path = tmp_path / "net"
+    with pytest.raises(ExportError, match="relative squared error of 1.4.*max_error"):
+        export_tflite(network(), path, "int8", images())
+    report = export_tflite(network(), path, "int8", images(), max_error=2)
+    assert report.relative_error == pytest.approx(1.2**2, rel=0.05)
     assert f"{report.relative_error:.2g}" in str(report)
 
 
@@ -354,6 +361,60 @@ def test_too_little_agreement_is_an_error(network, images, occupied, monkeypatch
     )
     with pytest.raises(ExportError, match="`min_agreement` asks for 90.0%"):
         export_tflite(network(), occupied, "dynamic", images(), min_agreement=0.9)
+
+
+@pytest.mark.parametrize("quantize", PRECISION)
+def test_a_tolerance_that_the_message_names_lets_a_file_pass(
+    quantize, network, images, tmp_path, monkeypatch
+):
+    predict = LiteRTModel.predict
+    monkeypatch.setattr(LiteRTModel, "predict", lambda *args: [-predict(*args)[0]])
+    how = {"quantize": quantize, "calibration_data": images()}
+    with pytest.raises(ExportError, match="tolerance=") as caught:
+        export_tflite(network(), tmp_path / "net", **how)
+    assert os.listdir(tmp_path) == []
+    tolerance = float(re.search(r"tolerance=([0-9.]+)", str(caught.value))[1])
+    report = export_tflite(network(), tmp_path / "net", **how, tolerance=tolerance)
+    want = np.asarray(network()(images()))
+    off = 2 * np.abs(want).max() / np.ptp(want)
+    assert report.relative_difference == pytest.approx(off, rel=0.1)
+    with pytest.raises(ExportError, match="allowed by `tolerance`"):
+        export_tflite(network(), tmp_path / "less", **how, tolerance=off / 2)
+
+
+def _constant(class_, classes=4):
+    """A network that names one class for all images, as untrained ones do."""
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(classes),
+            layers.Softmax(),
+        ]
+    )
+    bias = np.zeros(classes, "float32")
+    bias[class_] = 100
+    model.layers[1].set_weights([np.zeros((3, classes)), bias])
+    return model
+
+
+@pytest.mark.parametrize("quantize", PRECISION)
+def test_a_model_of_constant_outputs_is_exported_with_a_warning(
+    quantize, images, tmp_path, monkeypatch
+):
+    with pytest.warns(UserWarning, match="the same output.*is the model trained"):
+        export_tflite(_constant(1), tmp_path / "net", quantize, images())
+    # In int8, another class is not the file's fault; in float32 it is.
+    predict = LiteRTModel.predict
+    monkeypatch.setattr(
+        LiteRTModel, "predict", lambda *args: [predict(*args)[0][:, ::-1]]
+    )
+    if quantize in ("dynamic", "int8"):
+        with pytest.warns(UserWarning, match="the same output.*is the model trained"):
+            export_tflite(_constant(1), tmp_path / "net", quantize, images())
+    else:
+        with pytest.raises(ExportError, match="is allowed by default"):
+            export_tflite(_constant(1), tmp_path / "net", quantize, images())
 
 
 def _with_mean():

@@ -91,7 +91,7 @@ def test_files_that_are_none(tmp_path):
         LiteRTModel(tmp_path / "missing.tflite")
     path = tmp_path / "broken.tflite"
     path.write_bytes(b"no network, and longer than a flatbuffer's header")
-    with pytest.raises(ValueError, match="cannot load.*broken.tflite"):
+    with pytest.raises(ValueError, match="`file` must be a LiteRT file.*broken.tflite"):
         LiteRTModel(path)
 
 

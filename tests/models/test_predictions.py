@@ -73,7 +73,7 @@ def test_imagenet(page, facts, monkeypatch):
 
 @pytest.mark.parametrize("shape", [(10,), (1, 7), (1, 4, 4, 10), (0,)])
 def test_wrong_shape(page, shape):
-    with pytest.raises(ValueError, match="expects a batch of predictions") as error:
+    with pytest.raises(ValueError, match="`preds` must be numbers of shape") as error:
         page.decode_predictions(np.zeros(shape))
     assert str(shape) in str(error.value)
 

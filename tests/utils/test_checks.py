@@ -2,6 +2,7 @@
 
 import pathlib
 
+import keras
 import numpy as np
 import pytest
 
@@ -28,7 +29,37 @@ TAKEN = [
     (checks.function, (len, "model"), len),
     (checks.function, (max, "student", "teacher"), max),  # has no signature
 ]
+TAKEN += [
+    (checks.integers, ([1, np.int64(2)],), (1, 2)),
+    (checks.pair, (3,), (3, 3)),
+    (checks.pair, ([3, 1],), (3, 1)),
+    (checks.of_keras, ("relu", keras.activations.get, ""), keras.activations.relu),
+    (checks.of_keras, (None, keras.regularizers.get, ""), None),
+    (checks.collection, (iter("ab"), "", str), ("a", "b")),
+    (checks.instance, (3, int, "a number"), 3),
+]
 REFUSED = [
+    (checks.number, (1e300,), "finite number, at most 1e.30"),
+    (checks.number, (-1e31, -2), "finite number, -2 or more, at most 1e.30"),
+    (checks.integers, ((1, True),), "tuple of integers, each 1 or more"),
+    (checks.integers, ((),), "tuple of integers"),
+    (checks.integers, (3,), "tuple of integers"),
+    (checks.pair, ((1, 2, 3),), "an integer or two"),
+    (checks.pair, (0,), "integers, each 1 or more"),
+    (checks.of_keras, ("softmix", keras.activations.get, "an activation"), "an act"),
+    (checks.of_keras, ([3], keras.losses.get, "a loss"), "a loss of Keras, or its"),
+    (checks.collection, ("ab", "a list"), "a list"),
+    (checks.collection, ({"a": 1}, "a list"), "a list"),
+    (checks.collection, ([], "a list"), "a list"),
+    (checks.collection, (np.array(3), "a list"), "a list"),
+    (checks.collection, ([3], "a list of texts", str), "a list of texts"),
+    (checks.instance, (3, str, "a name"), "a name"),
+    (checks.choices, (np.array(3), (3,)), "a tuple"),
+    (checks.path, ("",), "a path or None"),
+    (checks.array, (np.zeros((2, 3)), (2, 2)), r"of shape \(2, 2\)"),
+    (checks.array, ("ab", (None,), "(n,)"), r"numbers of shape \(n,\)"),
+    (checks.array, (np.zeros((0, 3)), (None, 3)), "numbers of shape"),
+    (checks.array, ([1, np.inf], (None,)), "finite"),
     (checks.text, (3,), "text"),
     (checks.text, (None,), "text"),
     (checks.function, ("len",), "function"),
@@ -118,3 +149,35 @@ def test_messages_of_others_are_one_line_without_colours():
     error = ValueError("\x1b[1mInput 0\x1b[0m\n  is   wrong")
     assert checks.quoted(error) == "Input 0 is wrong"
     assert checks.quoted("abcdef", 3) == "abc"
+
+
+@pytest.mark.parametrize("value", ["", None, 3])
+def test_texts_that_may_not_be_empty(value):
+    assert checks.text("size", "") == ""
+    with pytest.raises(ValueError, match="`size` must be a text that is not empty"):
+        checks.text("size", value, empty=False)
+
+
+def test_nothing_where_it_is_allowed():
+    assert checks.collection("size", [], "a list", empty=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups", "words"),
+    [
+        ((3, 3, 4), 1, "`kernel_shape` must be"),
+        ((3, 3, 4, 0), 1, "`kernel_shape` must be"),
+        ((3, 3, 4, 8), 3, "`groups` must divide the 8 filters"),
+        ((3, 3, 4, 8), True, "`groups` must be an integer"),
+    ],
+)
+def test_shapes_of_kernels(shape, groups, words):
+    assert checks.kernel_shape([3, 3, 4, 8], 2) == (3, 3, 4, 8)
+    with pytest.raises(ValueError, match=words):
+        checks.kernel_shape(shape, groups)
+
+
+def test_arrays_are_numbers_that_numpy_knows():
+    bfloat16 = keras.ops.convert_to_tensor([[1.0, 2.0]], "bfloat16")
+    found = checks.array("size", keras.ops.convert_to_numpy(bfloat16), (None, 2))
+    assert found.tolist() == [[1.0, 2.0]]

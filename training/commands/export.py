@@ -36,7 +36,8 @@ from keras_roots.training.networks import Start
 from keras_roots.training.options import limits_of, option, options
 
 _QUANTIZE = {"none": None, "float16": "float16", "dynamic": "dynamic", "int8": "int8"}
-_SAVED_MODEL = ("output", "format", "lowering", "calibration_images", "classes")
+_SAVED_MODEL = ("output", "format", "lowering", "tolerance")
+_SAVED_MODEL += ("calibration_images", "classes")
 
 
 @options
@@ -111,6 +112,12 @@ class Export:
         "one by one (split), or as the host can when it loads it (auto).",
         choices=LOWERINGS,
     )
+    tolerance: float | None = option(
+        None,
+        "Fail if an output differs from the model's by more than this part of its "
+        "range; by default 0.001, with float16 0.01, with int8 weights none.",
+        least=0,
+    )
     max_error: float | None = option(
         None,
         "Fail if an output's squared error is more than this part of its squares; by "
@@ -170,7 +177,11 @@ def export(
     """
     if chosen.format == "saved_model":
         return keras_roots.export_saved_model(
-            model, chosen.output, chosen.lowering, check_data=samples
+            model,
+            chosen.output,
+            chosen.lowering,
+            check_data=samples,
+            tolerance=chosen.tolerance,
         )
     return keras_roots.export_tflite(
         model,
@@ -181,6 +192,7 @@ def export(
         optimize=chosen.optimize,
         target=chosen.target,
         latency_table=chosen.latency_table,
+        tolerance=chosen.tolerance,
         max_error=chosen.max_error,
         min_agreement=chosen.min_agreement,
     )

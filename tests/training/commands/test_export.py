@@ -1,12 +1,11 @@
 import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
+import keras_roots
 from keras_roots.export.runner import LiteRTModel
 from keras_roots.layers.grouped_conv2d import GroupedConv2D
 from keras_roots.training import runs
@@ -67,6 +66,15 @@ def test_a_saved_model_is_written(tmp_path):
     assert (tmp_path / "net" / "saved_model.pb").exists()
 
 
+@pytest.mark.parametrize("format", ["tflite", "saved_model"])
+def test_the_tolerance_is_that_of_the_export(format, tmp_path, monkeypatch):
+    name = f"export_{format}"
+    monkeypatch.setattr(keras_roots, name, lambda *args, **how: how["tolerance"])
+    chosen = export.Export(output=str(tmp_path / "net"), format=format, tolerance=0.25)
+    chosen.check()
+    assert export.export(_network(), chosen) == 0.25
+
+
 @pytest.mark.parametrize(
     ("format", "options", "text"),
     [
@@ -95,22 +103,11 @@ def test_unknown_names_are_refused(option, value):
         export.Export(**{option: value})
 
 
-def _run(*arguments):
-    return subprocess.run(
-        [
-            *(sys.executable, "-c"),
-            "from keras_roots.training.commands import export; export.run()",
-            *arguments,
-        ],
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_the_command_exports(data_set, tmp_path):
+def test_the_command_exports(run_command, data_set, tmp_path):
     _network().save(tmp_path / "net.keras")
     output = tmp_path / "net.tflite"
-    done = _run(
+    done = run_command(
+        export.run,
         f"--from={tmp_path / 'net.keras'}",
         f"--dataset={data_set}",
         "--quantize=int8",
@@ -126,18 +123,25 @@ def test_the_command_exports(data_set, tmp_path):
     assert LiteRTModel(output).dtype == np.uint8
 
 
-def test_the_command_says_what_is_wrong(tmp_path):
+def test_the_command_says_what_is_wrong(run_command, tmp_path):
     output = tmp_path / "missing" / "net.tflite"
-    done = _run("--model=root_nin", "--root=8", "--image_size=8", f"--output={output}")
+    done = run_command(
+        export.run,
+        "--model=root_nin",
+        "--root=8",
+        "--image_size=8",
+        f"--output={output}",
+    )
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: `path` must be in an existing folder")
     assert os.listdir(tmp_path) == []
 
 
-def test_images_for_int8_must_be_named(tmp_path):
+def test_images_for_int8_must_be_named(run_command, tmp_path):
     _network().save(tmp_path / "net.keras")
-    done = _run(
+    done = run_command(
+        export.run,
         f"--from={tmp_path / 'net.keras'}",
         "--quantize=int8",
         f"--output={tmp_path / 'net.tflite'}",
@@ -168,8 +172,15 @@ def test_no_images_are_a_default():
     assert "digits" not in export.Images.__doc__
 
 
-def test_a_file_or_a_model_not_both(tmp_path):
+def test_a_file_or_a_model_not_both(run_command):
     for model in ("--model=root_nin", "--weights=cifar10"):
-        done = _run("--from=net.keras", model, "--quantize=none", "--output=net.tflite")
+        done = run_command(
+            export.run,
+            "--from=net.keras",
+            model,
+            "--quantize=none",
+            "--output=net.tflite",
+        )
+        assert done.returncode == 1
         last = done.stderr.strip().splitlines()[-1]
         assert last == "error: Give --from, or --model with --weights, not both"
