@@ -198,9 +198,9 @@ def _data_columns(row):
 
 
 def _data(trainee, image_size) -> Iterator[tuple]:
-    """Returns the augmented batches that the network is trained on, without end."""
-    return iter(
-        data.train_batches(
+    """Yields the augmented batches that the network is trained on, without end."""
+    with trainee.dataset.reading():
+        yield from data.train_batches(
             trainee.dataset.train,
             augmentation=data.get_augmentation(trainee.recipe.augmentation),
             batch_size=trainee.recipe.batch_size,
@@ -210,7 +210,6 @@ def _data(trainee, image_size) -> Iterator[tuple]:
             seed=0,
             epochs=range(1_000_000),
         )
-    )
 
 
 def _batch(model, batch_size):

@@ -118,11 +118,12 @@ def statistics_images(
         epochs=range(1),
     )
     found, count = [], 0
-    for images, _ in batches:
-        found.append(ops.convert_to_numpy(images))
-        count += len(found[-1])
-        if count >= _STATISTICS:
-            break
+    with dataset.reading():
+        for images, _ in batches:
+            found.append(ops.convert_to_numpy(images))
+            count += len(found[-1])
+            if count >= _STATISTICS:
+                break
     return np.concatenate(found)[:_STATISTICS].astype("float32", copy=False)
 
 
