@@ -18,6 +18,7 @@ SAMPLES = 6  # whose outputs are shown
 _CLASSES = 3  # shown of a softmax
 _LINE = 512  # values shown of a vector, at most
 _LEAST = 4  # height and width of what is shown as a picture
+_ROUNDING = 0.01  # of pixels, which resizing overshoots
 # Of classes, one colour each, again from the start where there are more.
 _COLOURS = np.array(
     [
@@ -307,8 +308,8 @@ def _grey(values, reference=None) -> np.ndarray:
 
 def _rgb(values) -> np.ndarray:
     """Colours: pixels from 0 to 255 as they are, others stretched to their range."""
-    if values.min() >= 0 and 1 < values.max() <= 255:
-        return values.astype("uint8")
+    if values.min() > -_ROUNDING and 1 < values.max() < 255 + _ROUNDING:
+        return np.clip(values, 0, 255).astype("uint8")
     return _bytes(values, values)
 
 

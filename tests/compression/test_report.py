@@ -128,3 +128,15 @@ def test_layers_and_spectra_of_a_plan_are_shown(tmp_path):
     timed = [dataclasses.replace(row, ms=0.5, ms_after=0.25) for row in plan.layers]
     found = page([images(8, 8, 3)], {"scores": np.eye(3)}, timed)
     assert "its convolutions 1.500 ms to 0.750 ms as predicted" in found
+
+
+def test_pixels_that_rounding_overshoots_keep_their_colours(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(report.html, "picture", lambda pixels: drawn.append(pixels))
+    values = np.full((8, 8, 3), 100, "float32")
+    values[0, 0], values[1, 1] = -2e-5, 255 + 2e-5
+    for shown in (values, values.clip(0, 255)):
+        report._input(shown)
+    np.testing.assert_array_equal(*drawn)
+    assert drawn[0][4, 4].tolist() == [100, 100, 100]
+    assert drawn[0][1, 1].tolist() == [255, 255, 255]

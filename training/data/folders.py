@@ -15,6 +15,7 @@ from keras_roots.training.data.splits import (
     check_holdout,
     shuffled,
 )
+from keras_roots.utils import is_installed
 
 _TESTS = ("validation", "val", "test")  # folders to test on, the first there is
 
@@ -33,7 +34,13 @@ def open_folder(folder: str, holdout: int = 0) -> Dataset:
 
     Raises:
         ValueError: Its content is unusable.
+        ImportError: TensorFlow is not installed.
     """
+    if not is_installed("tensorflow"):
+        raise ImportError(
+            f"`dataset` folder {folder!r} would be streamed by TensorFlow: pip install "
+            "'keras_roots[tensorflow]', or save its images in an .npz file"
+        )
     root = Path(folder)
     train_root = root / "train" if (root / "train").is_dir() else root
     test_root = next((root / s for s in _TESTS if (root / s).is_dir()), None)

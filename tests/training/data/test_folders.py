@@ -189,3 +189,9 @@ def test_pngs_that_pillow_reads_and_tensorflow_does_not(folder, refusal):
     path.write_bytes(content)
     Image.open(path).load()
     assert "1 unreadable images" in refusal(folder)
+
+
+def test_without_tensorflow_folders_are_refused(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(ImportError, match="would be streamed by TensorFlow"):
+        datasets.open_dataset(str(folder))
