@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import keras_roots
+from keras_roots.models import googlenet
 from keras_roots.training import trainer
 from keras_roots.training.data import open_dataset
 from keras_roots.training.networks import Zoo
@@ -99,7 +100,9 @@ def test_a_network_that_is_no_classifier_is_refused(context):
     assert not list((context.folder / "trained").iterdir())  # free for another try
 
 
-def test_auxiliary_heads_help_in_training_only(tmp_path):
+def test_auxiliary_heads_help_in_training_only(tmp_path, monkeypatch):
+    read = {name: googlenet.MODULES[name] for name in googlenet.AUXILIARY.values()}
+    monkeypatch.setattr(googlenet, "MODULES", read)
     dataset = open_dataset(helpers.colours(tmp_path / "c.npz", 16, 8, 32))
     context = Context(dataset, tmp_path / "run", say=lambda line: None, verbose=False)
     network = Zoo(model="root_googlenet", root=8, image_size=32)
