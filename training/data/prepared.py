@@ -199,7 +199,7 @@ def _file_name(info, split, index, count) -> str:
 def _features(path) -> dict | None:
     """Returns the features, `None` where a version before 4.5 wrote them."""
     found = _json(path)
-    return None if "content" in found else found["featuresDict"]["features"]
+    return None if "content" in found else {**found["featuresDict"]["features"]}
 
 
 def _lines(path) -> tuple[str, ...]:

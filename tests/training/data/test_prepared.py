@@ -61,6 +61,13 @@ DAMAGES = {
     "format": (INFO, _changed(INFO, b'"tfrecord"', b'"riegeli"'), "'riegeli'"),
     "outside": (INFO, _changed(INFO, b'"toy"', b'"../toy"'), "no name of a file"),
     "classes": (FEATURES, _changed(FEATURES, b'"3"}', b'"4"}'), "3 classes of 4"),
+    "no features": (
+        FEATURES,
+        lambda folder: (folder / FEATURES).write_text(
+            json.dumps({"featuresDict": {"features": ["image", "label"]}})
+        ),
+        "is damaged",
+    ),
     "no shape": (FEATURES, _changed(FEATURES, b"dimens", b"dimenz"), "is damaged"),
     "a name less": (NAMES, _changed(NAMES, b"b\n", b""), "2 classes of 3"),
     "names": (NAMES, _changed(NAMES, b"b", b"\xff"), "is damaged"),
