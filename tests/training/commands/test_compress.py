@@ -205,10 +205,13 @@ def test_flags_that_cannot_be_without_labels(arguments, message):
 
 
 @pytest.mark.slow
-def test_the_whole_way_on_digits(run_command, tmp_path):
-    """Every stage on the embedded digits, then what a user gets wrong."""
+def test_the_whole_way(run_command, tmp_path):
+    """Every stage on a few images, then what a user gets wrong."""
+    images = helpers.colours(tmp_path / "colours.npz", train=480, test=24)
     command = [
         "--model=root_convnet",
+        f"--dataset={images}",
+        "--batch_size=16",
         "--epochs=6",
         "--force_epochs=1",
         "--finetune_epochs=1",
