@@ -173,8 +173,8 @@ def test_a_divergence_stops_with_the_last_good_checkpoint(npz, tmp_path):
         assert all(np.isfinite(weight).all() for weight in weights)
 
 
-# Trains one module of GoogLeNet, which an auxiliary head reads as well. "KILLED" ends it
-# within the second epoch of four steps.
+# Trains one module of GoogLeNet, which an auxiliary head reads as well. "KILLED" ends
+# it within the second epoch of four steps.
 COMMAND = """
 import itertools, os, signal
 from keras_roots.models import googlenet
