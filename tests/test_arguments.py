@@ -96,8 +96,9 @@ WELCOME = {
     "relative_force.strength": _NUMBER,
     "Case.label": {"None", "text"},
     "LatencyTable.path": {"None", "text"},
-    "Planner.latency_table": {"None", "text"},
     "Planner.rank_multiple": {*_COUNT, "None"},
+    "folder": _PATH,
+    "write_saved_model.batch_size": {*_COUNT, "None"},
     "count": _COUNT,
     "image_size": {*_COUNT, "None"},
     "make_cases.models": {"[]", "()"},
@@ -215,6 +216,8 @@ CASES = {
     keras_roots.pack_groups: MODEL,
     keras_roots.export_saved_model: {**MODEL, "path": "model"},
     keras_roots.export_tflite: {**MODEL, "path": "model.tflite"},
+    export.write_for_timing: {**MODEL, "path": "model.tflite"},
+    export.write_saved_model: {**MODEL, "folder": "model", "lowering": "split"},
     export.LiteRTModel: {"file": _content},
     export.read_operations: {"file": _content},
     export.random_images: MODEL,
@@ -285,7 +288,7 @@ INNER = set(
     reference_outputs released_classes released_entry released_index replace_layers
     require_litert require_tensorflow rewrite rewrite_names run_converter save
     sha256 Style style_axes styles to_tf_keras together widen_stem with_responses
-    write_for_timing write_report write_saved_model
+    write_report
     """.split()
 )
 # Networks of other families share the checks of those in `CASES`.
@@ -328,6 +331,41 @@ def _fault(function, arguments, name):
     except Exception as error:
         return f"{type(error).__name__}: {error}"[:150]
     return "accepted"
+
+
+WITHOUT_EFFECT = {
+    "latency_table of multiply-adds": (
+        compression.Planner,
+        {**SAMPLES, "cost": "macs", "latency_table": "ms.csv"},
+    ),
+    "quantize of multiply-adds": (
+        compression.Planner,
+        {**SAMPLES, "cost": "macs", "quantize": "int8"},
+    ),
+    "latency_table of ranks": (
+        keras_roots.plan_decomposition,
+        {**MODEL, "latency_table": "ms.csv"},
+    ),
+    "images of ranks": (keras_roots.plan_decomposition, SAMPLES),
+    "images of groups": (keras_roots.plan_rootify, {**SAMPLES, "root": 2}),
+    "latency_table of 16 channels": (
+        keras_roots.pack_groups,
+        {**MODEL, "channels": 16, "latency_table": "ms.csv"},
+    ),
+    "latency_table of an export": (
+        keras_roots.export_tflite,
+        {**MODEL, "path": "net", "optimize": "widen_stem", "latency_table": "ms.csv"},
+    ),
+    "pooling before a classifier": (keras_roots.RootConvNet, {"pooling": "avg"}),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_EFFECT)
+def test_what_would_have_no_effect_is_refused(case):
+    function, arguments = WITHOUT_EFFECT[case]
+    name = case.partition(" ")[0]
+    with pytest.raises(ValueError, match=f"`{name}` must be None.*have no effect"):
+        function(**_made(arguments))
 
 
 def test_every_public_function_is_here():

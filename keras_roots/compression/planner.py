@@ -82,6 +82,9 @@ class Planner:
         checks.seed(seed)
         if not isinstance(latency_table, LatencyTable):
             checks.path("latency_table", latency_table)
+        if cost != "latency":
+            checks.unused("latency_table", latency_table, "cost='latency'")
+            checks.unused("quantize", quantize, "cost='latency'")
         self.original = graph.expand_composites(model)
         model = graph.take_apart(self.original)
         self.model, self.cost, self.input_shape = model, cost, input_shape

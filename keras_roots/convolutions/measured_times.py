@@ -91,14 +91,13 @@ class MeasuredTimes:
     def _read(self) -> dict[Key, dict]:
         if self.path is None or not os.path.exists(self.path):
             return {}
-        with open(self.path, newline="") as file:
-            text = file.read()
         try:
-            return _rows(text)
+            with open(self.path, newline="") as file:
+                return _rows(file.read())
         except (ValueError, csv.Error) as error:
             raise ValueError(
-                "`path` must be a table of measured times, a CSV file with the columns "
-                f"{', '.join(COLUMNS)}, or not exist yet. "
+                "`path` (or `latency_table`) must be a table of measured times, a CSV "
+                f"file with the columns {', '.join(COLUMNS)}, or not exist yet. "
                 f"Received: {self.path!r}, in which reading failed with: {error}"
             ) from error
 

@@ -151,7 +151,11 @@ def export_tflite(
     images.check_sizes(model)
     names = signature.input_names(model)
     default, dtype = QUANTIZATIONS[quantize]
-    rewrites.names(optimize, dtype)
+    wanted = rewrites.names(optimize, dtype)
+    if not isinstance(latency_table, MeasuredTimes):
+        checks.path("latency_table", latency_table)
+    if "pack_groups" not in wanted:
+        checks.unused("latency_table", latency_table, "optimize='pack_groups'")
     if calibration_data is not None:
         calibration_data = images.as_samples(
             calibration_data, model, "calibration_data"
@@ -246,7 +250,13 @@ def write_for_timing(
         quantize: As for `export_tflite`.
         optimize: As for `export_tflite`.
         batch_size: As for `export_tflite`.
+
+    Raises:
+        ValueError: An argument is impossible.
     """
+    path = checks.path("path", path, required=True)
+    checks.choice("quantize", quantize, QUANTIZATIONS)
+    batch_size = checks.integer("batch_size", batch_size)
     content = convert(
         rewrites.rewrite(model, optimize, QUANTIZATIONS[quantize][1])[0],
         quantize=quantize,

@@ -57,7 +57,10 @@ def pack_groups(
     """
     model = graph.expand_composites(model)
     targets.check(target, dtype)
-    if channels == "auto":
+    automatic = isinstance(channels, str) and channels == "auto"
+    if not automatic:
+        checks.unused("latency_table", latency_table, "channels='auto'")
+    if automatic:
         merge = fastest_merge(
             targets.TARGETS[target][dtype], group_times.read(latency_table, dtype)
         )

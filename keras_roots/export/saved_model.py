@@ -135,8 +135,12 @@ def write_saved_model(
         batch_size: Images per call, `None` for any number.
 
     Raises:
-        ValueError: The model is subclassed.
+        ValueError: The model is subclassed, or another argument is impossible.
     """
+    folder = checks.path("folder", folder, required=True)
+    checks.choice("lowering", lowering, LOWERINGS)
+    if batch_size is not None:
+        batch_size = checks.integer("batch_size", batch_size)
     import tensorflow as tf
 
     def replace(layer):

@@ -171,6 +171,8 @@ def build_model(
     checks.choice("pooling", pooling, (None, "avg", "max"))
     classes = checks.integer("classes", classes)
     checks.boolean("include_top", include_top)
+    if include_top:
+        checks.unused("pooling", pooling, "include_top=False")
     checks.boolean("include_preprocessing", include_preprocessing)
     _check_activation(classifier_activation)
     if name is not None:

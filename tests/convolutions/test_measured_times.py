@@ -85,6 +85,13 @@ def test_damaged_files(tmp_path, text):
     assert path.read_text() == text
 
 
+def test_a_file_that_is_no_text(tmp_path):
+    path = tmp_path / "latency.csv"
+    path.write_bytes(b"\x90\xff")
+    with pytest.raises(ValueError, match="`latency_table`.*Received: .*latency.csv"):
+        MeasuredTimes(path)
+
+
 def test_a_row_that_is_no_convolution(tmp_path):
     path = tmp_path / "latency.csv"
     path.write_text(_csv())
