@@ -50,6 +50,7 @@ def profile_file(
         >>> print(profile_file("root_nin_8.tflite"))
     """
     file = checks.path("file", file, required=True)
+    export.require_litert()
     if not os.path.isfile(file):
         raise FileNotFoundError(f"`file` is missing: no LiteRT file {file!r}")
     name = os.path.basename(file)

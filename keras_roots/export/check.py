@@ -163,6 +163,12 @@ def compare(
         ExportError: Outputs are NaN, have other shapes, are the same for all images
             where the model's are not, or agree less than allowed.
     """
+    check_limits(tolerance, max_error, min_agreement)
+    if default is not None:
+        checks.number("default", default, least=0)
+    checks.boolean("quantized", quantized)
+    exported = checks.collection("exported", exported, "a list of arrays")
+    expected = checks.collection("expected", expected, "a list of arrays")
     agreement = measure(exported, expected)
     pairs = in_pairs(exported, expected)
     for index, pair in enumerate(pairs):
@@ -193,8 +199,7 @@ def compare(
             f"{agreement.top1_agreement:.1%} of {agreement.images} images; "
             f"`min_agreement` asks for {min_agreement:.1%}."
         )
-    given = (tolerance, max_error, min_agreement) != (None, None, None)
-    if quantized and not given:
+    if quantized and (tolerance, max_error, min_agreement) == (None,) * 3:
         for index, pair in enumerate(pairs):
             _check_quantized(index, *pair)
     _warn_of_constants(pairs)
