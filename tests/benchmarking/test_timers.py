@@ -191,5 +191,5 @@ def test_sides_left_open_can_be_given():
 def test_a_damaged_file_is_refused(tmp_path):
     path = tmp_path / "net.tflite"
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match="cannot load"):
+    with pytest.raises(ValueError, match="must be a LiteRT file.*net.tflite"):
         _measure(Case(path))
