@@ -36,7 +36,7 @@ def compress(
     quantize: str | None = _AUTO,
     ways: Sequence[str] = WAYS,
     layers: Layers = None,
-    judge: str = "responses",
+    judge: str = "auto",
     metric: Metric | None = None,
     finetune: Finetune | None = None,
     threads: int = 1,

@@ -52,7 +52,7 @@ def meet_budget(
     quantize: Sequence[str | None] = QUANTIZATIONS,
     ways: Sequence[str] = WAYS,
     layers: Layers = None,
-    judge: str = "responses",
+    judge: str = "auto",
     threads: int = 1,
     target: str = "host",
     latency_table: str | os.PathLike | None = None,

@@ -1,6 +1,7 @@
 """What can take the place of each layer, what that loses and what it costs."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -32,7 +33,9 @@ WAYS = ("groups", "rank")
 JUDGES = ("responses", "outputs", "auto")
 _MOST = 8  # options of a layer, of either way
 _MANY = 64  # ranks of a layer
-_AFFORDABLE = 2e13  # multiply-adds to judge by outputs: minutes on a core
+_TRIED = 4  # of those, by outputs: others lie between
+_LEAST = 1e-12  # change or error that counts
+_AFFORDABLE = 4e13  # multiply-adds to judge by outputs: minutes on two cores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +73,7 @@ def layer_options(
     groups: int = 64,
     rank_multiple: int = 8,
     many_ranks: bool = False,
-    judge: str = "responses",
+    judge: str = "auto",
     seed: int | None = 0,
     input_shape: Sequence | None = None,
 ) -> dict[str, list[Option]]:
@@ -84,7 +87,7 @@ def layer_options(
         layers: Which convolutions and Dense layers may change.
         groups: Most groups of a layer.
         rank_multiple: What ranks per group are multiples of.
-        many_ranks: Whether to return many ranks where judging them costs nothing.
+        many_ranks: Whether to return many ranks of each layer.
         judge: Of `JUDGES`: what options are judged by.
         seed: Seed of the search for channels that belong together.
         input_shape: Shape of one image, where the model's own has unknown sides.
@@ -112,8 +115,7 @@ def layer_options(
         how = (groups, judge, seed, input_shape)
         found.append(_group_options(model, every, described, images, *how))
     if "rank" in ways:
-        many = many_ranks and judge == "responses"
-        how = (rank_multiple, _MANY if many else _MOST, judge, seed)
+        how = (rank_multiple, _MANY if many_ranks else _MOST, judge, seed)
         found.append(_rank_options(model, every, described, images, *how))
     options = {}
     for name, whole in described.items():
@@ -139,7 +141,8 @@ def resolve_judge(judge: str, macs: int, layers: int, ways: Sequence[str]) -> st
     checks.choice("judge", judge, JUDGES)
     if judge != "auto":
         return judge
-    runs = layers * _MOST * len(ways) * SAMPLES
+    tries = {"groups": _MOST, "rank": _TRIED * len(BY_RESPONSES)}
+    runs = layers * sum(tries[way] for way in ways) * SAMPLES
     return "outputs" if runs * macs <= _AFFORDABLE else "responses"
 
 
@@ -239,25 +242,47 @@ def _rank_options(model, every, described, images, multiple, most, judge, seed):
         for each in methods
         if not too_few_answers(described[name], images)
     }
-    tries = {}
-    for candidate in with_responses(model, found, images, seed=seed).values():
-        paying = filter(candidate.pays, candidate.options(multiple))
-        own = [(candidate, rank) for rank in _spread(paying, most)]
-        tries[candidate.name] = tries.get(candidate.name, []) + own
-    if judge == "outputs":
-        losses = rank_changes(model, tries, images)
-    else:
-        losses = {
-            name: [float(log_loss(candidate.error(rank))) for candidate, rank in own]
-            for name, own in tries.items()
-        }
-    return {
-        name: [
-            _rank_option(candidate, rank, loss)
-            for (candidate, rank), loss in zip(own, losses[name], strict=True)
-        ]
-        for name, own in tries.items()
+    found = with_responses(model, found, images, seed=seed)
+    ranks = {}
+    for key, candidate in found.items():
+        paying = list(filter(candidate.pays, candidate.options(multiple)))
+        if paying:
+            ranks[key] = _spread(paying, most)
+    losses = {
+        key: [float(log_loss(found[key].error(rank))) for rank in own]
+        for key, own in ranks.items()
     }
+    if judge == "outputs":
+        losses = _losses_of_outputs(model, found, ranks, images)
+    options = {}
+    for key, own in ranks.items():
+        made = map(functools.partial(_rank_option, found[key]), own, losses[key])
+        options.setdefault(found[key].name, []).extend(made)
+    return options
+
+
+def _losses_of_outputs(model, candidates, ranks, images) -> dict:
+    """How much outputs change with each rank: few are tried, others lie between.
+
+    Between two ranks that are tried, the change is taken for a power of what is lost of
+    the layer's responses, which all ranks tell.
+    """
+    tries = {}
+    for key, own in ranks.items():
+        tried = [(candidates[key], rank) for rank in _spread(own, _TRIED)]
+        tries.setdefault(candidates[key].name, []).extend(tried)
+    points = {}
+    for name, changes in rank_changes(model, tries, images).items():
+        for (candidate, rank), change in zip(tries[name], changes, strict=True):
+            point = candidate.error(rank), change
+            points.setdefault((name, candidate.method_name), []).append(point)
+    losses = {}
+    for key, own in ranks.items():
+        # Errors fall with the rank; interpolation wants them to rise.
+        errors, changes = np.log(np.maximum(points[key][::-1], _LEAST)).T
+        wanted = [max(candidates[key].error(rank), _LEAST) for rank in own]
+        losses[key] = np.exp(np.interp(np.log(wanted), errors, changes)).tolist()
+    return losses
 
 
 def _rank_option(candidate, rank, loss) -> Option:

@@ -45,8 +45,9 @@ class Planner:
         judge: What options are judged by: `"responses"`, the part of the variance of
             the layer's responses that is lost, or `"outputs"`, how much the network's
             outputs change with that option of that layer only: the network is run on
-            200 samples for each, up to 16 times per layer. `"auto"`: outputs where
-            that takes minutes, else responses.
+            64 samples for each number of groups, and for 4 ranks of each form, between
+            which the others are interpolated. `"auto"`: outputs where that takes
+            minutes, else responses.
         seed: Seed of everything random.
         input_shape: Shape of one image, where the model's own has unknown sides.
 
@@ -72,7 +73,7 @@ class Planner:
         layers: Layers = None,
         groups: int = 64,
         rank_multiple: int | None = None,
-        judge: str = "responses",
+        judge: str = "auto",
         seed: int | None = 0,
         input_shape: Sequence | None = None,
     ):

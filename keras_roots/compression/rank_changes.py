@@ -10,7 +10,7 @@ from keras_roots.convolutions import OutputDivergence, Samples
 from keras_roots.lowrank import Candidate, factorise, together
 from keras_roots.utils import progress
 
-SAMPLES = 200  # that the whole network runs on, for each rank
+SAMPLES = 64  # that the whole network runs on, for each rank
 _BATCH = 50
 
 
@@ -27,7 +27,7 @@ def rank_changes(
     Args:
         model: A functional or Sequential model.
         ranks: By name of layer, how it would be decomposed and the rank, for each try.
-        images: Samples of its inputs; the network is run on the first 200.
+        images: Samples of its inputs; the network is run on the first 64.
 
     Returns:
         By name, the divergence of the outputs for each try, as `OutputDivergence` has

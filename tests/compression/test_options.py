@@ -13,9 +13,8 @@ from keras_roots.groups import lost_responses, output_changes
 
 
 def test_options_are_what_saves_multiply_adds_and_the_layer_itself_first():
-    options = layer_options(
-        helpers.spatial_pair(), helpers.normal_images(), rank_multiple=4, groups=8
-    )
+    how = {"rank_multiple": 4, "groups": 8, "judge": "responses"}
+    options = layer_options(helpers.spatial_pair(), helpers.normal_images(), **how)
     assert [(o.way, o.value) for o in options["conv0"]] == [
         (None, 1),
         ("groups", 2),

@@ -1,5 +1,7 @@
 """Changes of outputs with the rank of one layer, against decomposed networks."""
 
+import math
+
 import helpers
 import keras
 import numpy as np
@@ -38,14 +40,26 @@ def test_losses_are_the_changes_of_the_networks_outputs(groups):
     found = {name: Candidate.of("conv", name, layer, whole) for name in methods}
     found = with_responses(model, found, Samples.of(model, images))
     expected = model.predict(images, verbose=0)
-    for option in options:
+
+    def change(option):
         target = found[option.method].target
         factors = factorise(option.method, target, option.value)
-        chosen = {id(layer): (option.method, factors)}
-        small = replace_layers(model, chosen)
+        small = replace_layers(model, {id(layer): (option.method, factors)})
         change = np.square(small.predict(images, verbose=0) - expected).mean()
-        change /= 2 * expected.var(axis=0).mean()
-        assert option.loss == pytest.approx(change, rel=1e-3)
+        return change / (2 * expected.var(axis=0).mean())
+
+    for method in methods:
+        own = [option for option in options if option.method == method]
+        tried = sorted({round(i * (len(own) - 1) / 3) for i in range(4)})
+        changes = {i: change(own[i]) for i in tried}
+        for i, option in enumerate(own):
+            low, high = max(k for k in tried if k <= i), min(k for k in tried if k >= i)
+            wanted = changes[low]
+            if low < i:  # a power of the error, between those that are tried
+                errors = [own[k].error for k in (low, i, high)]
+                part = math.log(errors[1] / errors[0]) / math.log(errors[2] / errors[0])
+                wanted *= (changes[high] / changes[low]) ** part
+            assert option.loss == pytest.approx(wanted, rel=1e-3)
 
 
 def test_groups_and_ranks_are_judged_alike():
