@@ -70,7 +70,7 @@ def test_the_budget_is_met_by_the_whole_network(trained, quantize, half, ways):
 def test_plans_are_corrected_by_what_is_measured(trained):
     """Layers outside of convolutions take a tenth: nobody told the planner."""
     lines = []
-    met = _meet(trained, 0.5, (None,), lines.append)
+    met = _meet(trained, 0.5, (None,), lines.append, judge="responses")
     assert any("a plan for" in line for line in lines)
     assert 0.4 < met.ratio <= 0.5
 
@@ -127,7 +127,7 @@ def test_bad_arguments(trained, arguments, message):
 
 def test_stages_are_measured_and_recalibration_is_kept_if_it_helps(trained):
     lines = []
-    met = _meet(trained, 0.5, (None,), lines.append)
+    met = _meet(trained, 0.5, (None,), lines.append, judge="responses")
     fitted, recalibrated = met.rows
     assert (fitted["name"], recalibrated["name"]) == ("fitted", "recalibrated")
     images = trained[1][:60]
@@ -145,7 +145,7 @@ def test_recalibration_that_does_harm_is_not_kept(trained, monkeypatch):
 
     monkeypatch.setattr("keras_roots.convolutions.recalibrate", recalibrate)
     lines = []
-    met = _meet(trained, 0.5, (None,), lines.append)
+    met = _meet(trained, 0.5, (None,), lines.append, judge="responses")
     assert met.rows[1]["error"] > met.rows[0]["error"]
     assert any(line.startswith("not recalibrated: outputs") for line in lines)
     assert met.fidelity.error == pytest.approx(met.rows[0]["error"], rel=0.01)

@@ -98,7 +98,8 @@ def test_layers_and_spectra_of_a_plan_are_shown(tmp_path):
     )
     helpers.assign_random(model)
     samples = helpers.pixels(20, 12)
-    plan = plan_compression(model, samples, 0.4, cost="macs", ways=("rank",))
+    how = {"cost": "macs", "ways": ("rank",), "judge": "responses"}
+    plan = plan_compression(model, samples, 0.4, **how)
     path = tmp_path / "report.html"
     report.write_report(
         path,

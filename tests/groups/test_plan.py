@@ -145,7 +145,7 @@ def test_responses_need_images():
         ({"carry_over": ["energy"]}, "`carry_over` must be one of"),
         ({"mix": "yes"}, "`mix` must be True or False. Received: mix='yes'"),
         ({"images": 3}, "`images` must be None without carry_over='responses'"),
-        ({"input_shape": (0, 16, 3)}, "`input_shape` must leave"),
+        ({"input_shape": (0, 16, 3)}, "`input_shape` must fill in the unknown sides"),
     ],
 )
 def test_impossible_arguments(argument, message):

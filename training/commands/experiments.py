@@ -21,6 +21,8 @@ rows of a table can be run on several machines, one after the other.
   frontier   groups, forces, low ranks, pruning and int8 together: error against latency
   distillation  what training wins back of a network made cheaper, without labels and
              with them, at several parts of the multiply-adds and of the time
+  force      forces between filters, at several strengths, beside the same training
+             without one, decomposed by kernels and by responses
 
 Networks are trained and measured on CIFAR-10, which TensorFlow Datasets downloads. The
 table of distillation takes any trained networks, and keeps the lines of others:

@@ -77,7 +77,7 @@ def test_files_that_are_no_networks_are_refused(tmp_path):
     for name, message in {
         "nowhere.keras": "does not exist",
         "broken.keras": "`file` must be a whole .keras file",
-        "broken.tflite": "LiteRT cannot load",
+        "broken.tflite": "`file` must be a LiteRT file",
         "notes.txt": "must be a .keras file",
         "folder": "TensorFlow cannot load",
     }.items():
