@@ -248,12 +248,13 @@ def _rank_options(model, every, described, images, multiple, most, judge, seed):
         paying = list(filter(candidate.pays, candidate.options(multiple)))
         if paying:
             ranks[key] = _spread(paying, most)
-    losses = {
-        key: [float(log_loss(found[key].error(rank))) for rank in own]
-        for key, own in ranks.items()
-    }
     if judge == "outputs":
         losses = _losses_of_outputs(model, found, ranks, images)
+    else:
+        losses = {
+            key: [float(log_loss(found[key].error(rank))) for rank in own]
+            for key, own in ranks.items()
+        }
     options = {}
     for key, own in ranks.items():
         made = map(functools.partial(_rank_option, found[key]), own, losses[key])

@@ -1,7 +1,13 @@
 """Utilities of every package: checks of arguments, files, tables of text."""
 
 from keras_roots.utils import checks
-from keras_roots.utils.files import read_csv, replacing, write_csv, write_text
+from keras_roots.utils.files import (
+    print_csv,
+    read_csv,
+    replacing,
+    write_csv,
+    write_text,
+)
 from keras_roots.utils.files import size as file_size
 from keras_roots.utils.kmeans import kmeans, squared_distance
 from keras_roots.utils.loading import load_model, save_model
@@ -27,6 +33,7 @@ __all__ = [
     "load_model",
     "markdown_rows",
     "markdown_table",
+    "print_csv",
     "progress",
     "read_csv",
     "replacing",

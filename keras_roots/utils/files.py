@@ -4,8 +4,9 @@ import contextlib
 import csv
 import os
 import shutil
+import sys
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 
@@ -71,6 +72,25 @@ def write_csv(path: str | os.PathLike, rows: Sequence[dict]) -> None:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def print_csv(rows: Iterable[dict], path: str | os.PathLike | None = None) -> None:
+    """Prints rows as CSV as they come, and writes a file after each one if asked to.
+
+    Args:
+        rows: Values by column, the same columns in all of them.
+        path: File to write as `write_csv` does; `None` for none.
+    """
+    written = []
+    for row in rows:
+        writer = csv.DictWriter(sys.stdout, row, lineterminator="\n")
+        if not written:
+            writer.writeheader()
+        writer.writerow(row)
+        sys.stdout.flush()
+        written.append(row)
+        if path:
+            write_csv(path, written)
 
 
 def read_csv(path: str | os.PathLike, texts: Collection[str] = ()) -> list[dict]:

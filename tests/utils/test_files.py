@@ -94,3 +94,18 @@ def test_names_that_look_like_numbers(tmp_path):
         {"row": "0.70", "part": 0.7, "next": "7"},
         {"row": "", "part": 1, "next": ""},
     ]
+
+
+def test_rows_are_printed_and_written_as_they_come(tmp_path, capsys):
+    path = tmp_path / "rows.csv"
+
+    def rows():
+        yield {"a": 1, "b": "x"}
+        assert capsys.readouterr().out == path.read_text() == "a,b\n1,x\n"
+        yield {"a": 2, "b": None}
+
+    files.print_csv(rows(), path)
+    assert capsys.readouterr().out == "2,\n"
+    assert path.read_text() == "a,b\n1,x\n2,\n"
+    files.print_csv([{"a": 3}])
+    assert capsys.readouterr().out == "a\n3\n"

@@ -9,9 +9,6 @@ product of matrices for all groups, as a dense convolution with a block-diagonal
 and without groups. Prints the rows as CSV, and writes them to --output.
 """
 
-import csv
-import sys
-
 import keras
 
 from keras_roots import utils
@@ -41,16 +38,9 @@ def main(given) -> None:
             "Layers are measured as JAX computes them: set KERAS_BACKEND=jax. "
             f"Received: backend {backend!r}"
         )
-    asked, rows = given[Lowerings], []
-    for row in reports.measure_lowerings(dtype=asked.dtype, turns=asked.turns):
-        writer = csv.DictWriter(sys.stdout, row, lineterminator="\n")
-        if not rows:
-            writer.writeheader()
-        writer.writerow(row)
-        sys.stdout.flush()
-        rows.append(row)
-        if asked.output:
-            utils.write_csv(asked.output, rows)
+    asked = given[Lowerings]
+    rows = reports.measure_lowerings(dtype=asked.dtype, turns=asked.turns)
+    utils.print_csv(rows, asked.output)
 
 
 run = flags.command(main, __doc__, Lowerings)

@@ -18,7 +18,7 @@ Prints the rows as CSV, and writes them to --output after each one. The tables:
          gives it, and in the order of the network from what the layers before it give
          by then (asymmetric reconstruction). Ranks are the same
   judge  chooses ranks by what layers lose of their responses, and by what that does to
-         the outputs of the network, which is run for each rank of each layer
+         the outputs of the network, which is run for a few ranks of each layer
 
 The last two take classifiers: .keras files, and networks of the zoo with the weights
 that were released for --dataset. Nothing is trained. Kernels are fitted to --samples
@@ -26,8 +26,6 @@ training images, and networks compared on the --holdout other training images, o
 test (or validation) images if none are held out.
 """
 
-import csv
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -63,17 +61,9 @@ class Planning:
 
 def main(given) -> None:
     """Measures as the flags say and prints rows."""
-    asked, rows = given[Planning], []
+    asked = given[Planning]
     made = _times(asked) if asked.table == "time" else _compared(asked, given[Source])
-    for row in made:
-        writer = csv.DictWriter(sys.stdout, row, lineterminator="\n")
-        if not rows:
-            writer.writeheader()
-        writer.writerow(row)
-        sys.stdout.flush()
-        rows.append(row)
-        if asked.output:
-            utils.write_csv(asked.output, rows)
+    utils.print_csv(made, asked.output)
 
 
 def _times(asked):

@@ -6,7 +6,7 @@ launches of its kernels, and that one product for all of them would not be.
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 
 from keras_roots.layers import jax_lowering
@@ -31,7 +31,6 @@ def measure_lowerings(
     layers: Sequence[tuple] = LAYERS,
     dtype: str = "bfloat16",
     turns: int = 7,
-    progress: Callable[[str], None] = lambda line: None,
 ) -> Iterator[dict]:
     """Measures layers with filter groups on JAX's device, each form in turns.
 
@@ -40,7 +39,6 @@ def measure_lowerings(
         layers: As `LAYERS`.
         dtype: Name of the dtype of images and kernels.
         turns: Turns of each form.
-        progress: Called with a line of text for each layer.
 
     Yields:
         A row per layer, batch size and form: medians over the turns, in milliseconds,
@@ -56,7 +54,6 @@ def measure_lowerings(
                 for form in jax_lowering.FORMS
             } | {UNGROUPED: (size, size, channels, filters)}
             times = _times(images, kernels, groups, dtype, turns)
-            progress(f"{name}, {batch_size}")
             for form, (forward, training) in times.items():
                 dense = times[UNGROUPED]
                 yield {
