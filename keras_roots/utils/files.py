@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from keras_roots.utils.tables import quote_cells, unquote_cell
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike, *, folder: bool = False) -> Iterator[str]:
@@ -55,23 +57,29 @@ def replacing(path: str | os.PathLike, *, folder: bool = False) -> Iterator[str]
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a text file, whole or not at all."""
+    """Writes a text file in UTF-8, whole or not at all."""
     with replacing(path) as temporary:
-        Path(temporary).write_text(text)
+        Path(temporary).write_text(text, "utf-8")
 
 
 def write_csv(path: str | os.PathLike, rows: Sequence[dict]) -> None:
     """Writes rows as a CSV file with a header, whole or not at all.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe, which
+    `read_csv` takes away again.
 
     Args:
         path: File to write.
         rows: Values by column; a column that a row lacks stays empty there.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as file,
+    ):
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(map(quote_cells, rows))
 
 
 def print_csv(rows: Iterable[dict], path: str | os.PathLike | None = None) -> None:
@@ -86,7 +94,7 @@ def print_csv(rows: Iterable[dict], path: str | os.PathLike | None = None) -> No
         writer = csv.DictWriter(sys.stdout, row, lineterminator="\n")
         if not written:
             writer.writeheader()
-        writer.writerow(row)
+        writer.writerow(quote_cells(row))
         sys.stdout.flush()
         written.append(row)
         if path:
@@ -106,10 +114,10 @@ def read_csv(path: str | os.PathLike, texts: Collection[str] = ()) -> list[dict]
     Raises:
         OSError: It cannot be read.
     """
-    with open(path, newline="") as file:
+    with open(path, encoding="utf-8", newline="") as file:
         return [
             {
-                name: text if name in texts else _value(text)
+                name: unquote_cell(text) if name in texts else _value(text)
                 for name, text in row.items()
             }
             for row in csv.DictReader(file)
@@ -133,7 +141,7 @@ def _value(text):
             return kind(text)
         except ValueError:
             continue
-    return text or None
+    return unquote_cell(text) or None
 
 
 def _move(temporary, path):

@@ -1,6 +1,10 @@
-"""Tables for the terminal."""
+"""Tables of text: for the terminal, in Markdown, and the cells of CSV files."""
 
 from collections.abc import Iterable, Mapping, Sequence
+
+# What spreadsheets take for the start of a formula; the apostrophe makes it a text.
+_FORMULA = "=+-@\t\r"
+_QUOTE = "'"
 
 
 def format_table(
@@ -71,6 +75,46 @@ def markdown_rows(
     header = [heading for heading, _ in columns.values()]
     forms = {name: form for name, (_, form) in columns.items()}
     return markdown_table(header, _cells(rows, forms))
+
+
+def quote_cells(row: Mapping) -> dict:
+    """Returns a row for a CSV file, whose texts no spreadsheet takes for formulas.
+
+    A text that starts as a formula does, and is no number, gets an apostrophe before
+    it; `unquote_cell` takes it away again.
+
+    Args:
+        row: Values by column.
+    """
+    return {name: _quoted(value) for name, value in row.items()}
+
+
+def unquote_cell(text: str) -> str:
+    """Returns the text of a cell as it was before `quote_cells`.
+
+    Args:
+        text: The cell as a CSV file has it.
+    """
+    quoted = text and text[0] == _QUOTE and _is_formula(text[1:])
+    return text[1:] if quoted else text
+
+
+def _quoted(value):
+    named = isinstance(value, str) and not _is_number(value)
+    return _QUOTE + value if named and _is_formula(value) else value
+
+
+def _is_formula(text) -> bool:
+    """Tells whether a text needs an apostrophe; one that has one already too."""
+    return text != "" and text[0] in _FORMULA + _QUOTE
+
+
+def _is_number(text) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _cells(rows, columns) -> list[list[str]]:

@@ -96,6 +96,32 @@ def test_names_that_look_like_numbers(tmp_path):
     ]
 
 
+NAMES = [
+    "=1+1",
+    "+conv",
+    "-conv",
+    "@conv",
+    "\tconv",
+    "'=1+1",
+    "''",
+    "conv-1",
+    "größe",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_no_formulas_of_spreadsheets(name, tmp_path, capsys):
+    path = tmp_path / "rows.csv"
+    rows = [{"name": name, "part": -0.5}]
+    files.write_csv(path, rows)
+    assert path.read_text("utf-8").splitlines()[1][:1] not in tuple("=+-@\t")
+    assert files.read_csv(path, texts=("name",)) == rows
+    assert files.read_csv(path) == [{"name": name or None, "part": -0.5}]
+    files.print_csv(rows)
+    assert capsys.readouterr().out == path.read_text("utf-8")
+
+
 def test_rows_are_printed_and_written_as_they_come(tmp_path, capsys):
     path = tmp_path / "rows.csv"
 

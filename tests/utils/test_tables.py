@@ -1,6 +1,14 @@
 """Tables of text."""
 
-from keras_roots.utils.tables import format_rows, format_table, markdown_rows
+import pytest
+
+from keras_roots.utils.tables import (
+    format_rows,
+    format_table,
+    markdown_rows,
+    quote_cells,
+    unquote_cell,
+)
 
 
 def test_columns_line_up_under_a_rule():
@@ -33,3 +41,23 @@ def test_markdown_shows_the_named_columns_and_leaves_cells_empty():
         "| 1.0 | x |",
         "|  |  |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("-block", "'-block"),
+        ("'+a", "''+a"),
+        ("-0.5", "-0.5"),
+        ("+1e-3", "+1e-3"),
+        (-0.5, -0.5),
+        (None, None),
+        ("conv1", "conv1"),
+        ("it's", "it's"),
+    ],
+)
+def test_cells_that_look_like_formulas_are_quoted(value, cell):
+    assert quote_cells({"a": value}) == {"a": cell}
+    if isinstance(value, str):
+        assert unquote_cell(cell) == value
