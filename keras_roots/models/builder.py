@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import keras
 
 from keras_roots.layers import GroupedConv2D
-from keras_roots.models import released
 from keras_roots.models import weights as weight_files
 from keras_roots.models.name import NetworkName
 from keras_roots.models.registry import grouped_layers
@@ -50,7 +49,8 @@ Args:
     topology: How groups go on from stage to stage: `"root"` halves them, `"column"`
         keeps them, `"tree"` doubles them.
     weights: `None` (random initialisation), the name of a data set with released
-        weights or the path of a weights file.
+        weights or the path of a weights file. Where those are of other classes, the
+        last layer is new and random, and a warning says so.
     include_top: Whether to include the classifier.
     input_tensor: Optional Keras tensor to use as the images.
     input_shape: Shape of one image, `({size}, {size}, 3)` by default; sides of at least
@@ -180,7 +180,7 @@ def build_model(
     network = NetworkName(family.name, root, topology)
     path = weight_files.find(network, weights)
     if path is not None and include_top:
-        _check_classifier(weights, classes, classifier_activation)
+        _check_activation_of_weights(classifier_activation)
     images = _images(family, input_tensor, input_shape, include_top, weights)
     x = _normalise(images, family.dataset) if include_preprocessing else images
     x = features(x, groups)
@@ -193,7 +193,7 @@ def build_model(
     inputs = images if input_tensor is None else keras.utils.get_source_inputs(images)
     model = keras.Model(inputs, x, name=name or network.model_name)
     if path is not None:
-        weight_files.load(model, path)
+        weight_files.load(model, path, include_top)
     return model
 
 
@@ -203,13 +203,7 @@ def _check_activation(activation):
     )
 
 
-def _check_classifier(weights, classes, activation):
-    known = released.classes(weights)
-    if known is not None and classes != known:
-        raise ValueError(
-            f"If using `weights={weights!r}` with `include_top=True`, `classes` should "
-            f"be {known}. Received: classes={classes}"
-        )
+def _check_activation_of_weights(activation):
     if keras.activations.get(activation) not in (
         keras.activations.softmax,
         keras.activations.linear,

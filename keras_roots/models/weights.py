@@ -1,6 +1,7 @@
 """Weights of models: the released ones by data set name, or a file by its path."""
 
 import os
+import warnings
 
 import keras
 
@@ -44,13 +45,15 @@ def find(name: NetworkName, weights) -> str | None:
     )
 
 
-def load(model: keras.Model, path: str) -> None:
+def load(model: keras.Model, path: str, include_top: bool = True) -> None:
     """Loads a weights file into a model.
 
     Args:
         model: A built model of the architecture that the file was saved from, with
             or without its classifier.
         path: A `.weights.h5` or `.keras` file.
+        include_top: Whether the model ends in the classifier. If the file is of other
+            classes, its last layer with weights stays new, and a warning says so.
 
     Raises:
         ValueError: The file is no weights file, is damaged, or is of another model.
@@ -58,9 +61,39 @@ def load(model: keras.Model, path: str) -> None:
     try:
         model.load_weights(path)
     except Exception as error:
+        if include_top and _fits(_without_classifier(model), path):
+            warnings.warn(
+                f"`weights` file {path!r} is of a network of other classes than "
+                f"{model.name!r}: its last layer is new and random.",
+                stacklevel=4,
+            )
+            return
         raise ValueError(
             f"`weights` file {path!r} does not fit the model {model.name!r}. It must "
             "be a whole .weights.h5 or .keras file, saved from the same model with the "
             "same root and classes. Reading it failed with: "
             + str(error).partition("\n")[0][:300]
         ) from error
+
+
+def _without_classifier(model) -> keras.Model:
+    """The same layers up to the last one with weights before each output."""
+    ends = []
+    for tensor in model.outputs:
+        layer = tensor._keras_history.operation
+        while not layer.weights:
+            layer = layer.input._keras_history.operation
+        ends.append(layer.input)
+    return keras.Model(model.inputs, ends)
+
+
+def _fits(model, path) -> bool:
+    """Loads the weights, if they are a model's."""
+    try:
+        with warnings.catch_warnings():
+            # Of containers by depth, which Keras reads by other names as well.
+            warnings.filterwarnings("ignore", "Skipping nested container")
+            model.load_weights(path)
+    except Exception:
+        return False
+    return True

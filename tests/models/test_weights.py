@@ -124,11 +124,30 @@ def test_weights_of_another_root(saved, model_name, facts):
         small(model_name, facts, root=1, weights=path)
 
 
-def test_weights_of_other_classes(tmp_path):
-    path = str(tmp_path / "seven.weights.h5")
-    create_model("root_nin", classes=7).save_weights(path)
-    with pytest.raises(ValueError, match="`weights` file .*same root and classes"):
-        create_model("root_nin", classes=8, weights=path)
+def test_weights_of_other_classes(saved, model_name, facts):
+    """All but the last layer's weights are taken, which a warning says."""
+    trained, path = saved
+    with pytest.warns(UserWarning, match="other classes than .*new and random"):
+        model = small(model_name, facts, root=facts.root, classes=5, weights=path)
+    *body, last = [layer for layer in model.layers if layer.weights]
+    assert last.get_weights()[-1].shape == (5,)
+    for layer in body:
+        theirs = trained.get_layer(layer.name).get_weights()
+        for own, their in zip(layer.get_weights(), theirs, strict=True):
+            np.testing.assert_array_equal(own, their)
+
+
+def test_released_weights_for_other_classes():
+    with pytest.warns(UserWarning, match="other classes than 'root_nin_8'"):
+        model = create_model("root_nin:8", weights="cifar10", classes=3)
+    trained = create_model("root_nin:8", weights="cifar10")
+    for name in ("conv1a", "conv2b_bn", "conv3b"):
+        for own, their in zip(
+            model.get_layer(name).get_weights(),
+            trained.get_layer(name).get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(own, their)
 
 
 def test_a_folder_is_no_weights_file(tmp_path):
@@ -136,14 +155,7 @@ def test_a_folder_is_no_weights_file(tmp_path):
         create_model("root_nin", weights=str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"classes": 7}, "`classes` should be 10. Received: classes=7"),
-        ({"classifier_activation": "relu"}, "Only `None` and `softmax`.*=relu"),
-    ],
-)
-def test_released_weights_and_another_classifier(monkeypatch, arguments, message):
+def test_released_weights_and_another_activation(monkeypatch):
     monkeypatch.setattr(weights, "find", lambda *_: "some.weights.h5")
-    with pytest.raises(ValueError, match=message):
-        create_model("root_nin", weights="cifar10", **arguments)
+    with pytest.raises(ValueError, match="Only `None` and `softmax`.*=relu"):
+        create_model("root_nin", weights="cifar10", classifier_activation="relu")
