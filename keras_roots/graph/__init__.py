@@ -8,7 +8,7 @@ from keras_roots.graph.composite import (
     how_to_open,
     register_composite,
 )
-from keras_roots.graph.connections import Connections
+from keras_roots.graph.connections import Connections, heads
 from keras_roots.graph.copies import configuration, copy_of, merged
 from keras_roots.graph.kinds import is_a, obstacle
 from keras_roots.graph.parts import put_together, take_apart, why_whole
@@ -44,6 +44,7 @@ __all__ = [
     "configuration",
     "copy_of",
     "expand_composites",
+    "heads",
     "how_to_open",
     "is_a",
     "is_graph",

@@ -8,6 +8,33 @@ import keras
 from keras_roots.graph.program import check_built, is_graph
 
 
+def heads(model: keras.Model) -> list[keras.Layer]:
+    """Returns the last layers with a kernel before a model's outputs: the classifiers.
+
+    Args:
+        model: A functional model, or a Sequential one that is built.
+
+    Raises:
+        ValueError: The model has no graph.
+    """
+    connections = Connections(model)
+    found = []
+    pending = _makers(model)
+    while pending:
+        operation = pending.pop(0)
+        if is_graph(operation):
+            pending[:0] = _makers(operation)
+        elif any(len(weight.shape) > 1 for weight in getattr(operation, "weights", ())):
+            found += [operation] * (operation not in found)
+        else:
+            pending[:0] = connections.sources(operation)
+    return found
+
+
+def _makers(model) -> list[keras.Operation]:
+    return [tensor._keras_history.operation for tensor in model.outputs]
+
+
 class Connections:
     """Which operation follows which in a model, and in the models within it.
 

@@ -50,7 +50,7 @@ Args:
         keeps them, `"tree"` doubles them.
     weights: `None` (random initialisation), the name of a data set with released
         weights or the path of a weights file. Where those are of other classes, the
-        last layer is new and random, and a warning says so.
+        classifier is new and random, and a warning says so.
     include_top: Whether to include the classifier.
     input_tensor: Optional Keras tensor to use as the images.
     input_shape: Shape of one image, `({size}, {size}, 3)` by default; sides of at least

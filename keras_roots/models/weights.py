@@ -5,6 +5,7 @@ import warnings
 
 import keras
 
+from keras_roots import graph, utils
 from keras_roots.models import released
 from keras_roots.models.name import NetworkName
 
@@ -53,18 +54,22 @@ def load(model: keras.Model, path: str, include_top: bool = True) -> None:
             or without its classifier.
         path: A `.weights.h5` or `.keras` file.
         include_top: Whether the model ends in the classifier. If the file is of other
-            classes, its last layer with weights stays new, and a warning says so.
+            classes, its classifier stays new, and a warning says so.
 
     Raises:
         ValueError: The file is no weights file, is damaged, or is of another model.
     """
+    try:
+        utils.verify_checksum(path)
+    except ValueError as error:
+        raise ValueError(f"`weights` file {path!r} is damaged: {error}") from error
     try:
         model.load_weights(path)
     except Exception as error:
         if include_top and _fits(_without_classifier(model), path):
             warnings.warn(
                 f"`weights` file {path!r} is of a network of other classes than "
-                f"{model.name!r}: its last layer is new and random.",
+                f"{model.name!r}: its classifier is new and random.",
                 stacklevel=4,
             )
             return
@@ -77,14 +82,7 @@ def load(model: keras.Model, path: str, include_top: bool = True) -> None:
 
 
 def _without_classifier(model) -> keras.Model:
-    """The same layers up to the last one with weights before each output."""
-    ends = []
-    for tensor in model.outputs:
-        layer = tensor._keras_history.operation
-        while not layer.weights:
-            layer = layer.input._keras_history.operation
-        ends.append(layer.input)
-    return keras.Model(model.inputs, ends)
+    return keras.Model(model.inputs, [layer.input for layer in graph.heads(model)])
 
 
 def _fits(model, path) -> bool:

@@ -5,7 +5,7 @@ import pytest
 from helpers import Subclassed
 from keras import layers
 
-from keras_roots.graph import Connections
+from keras_roots.graph import Connections, heads
 
 
 def _model():
@@ -115,3 +115,20 @@ def test_a_path_of_operations_that_follow_each_other_alone():
     assert Connections(branches).path(one, "three") == []
     joined = keras.Model(inputs, three(layers.Add(name="sum")([two(inputs), inputs])))
     assert Connections(joined).path(two, "three") == []
+
+
+def test_heads_are_the_last_kernels_before_the_outputs():
+    inputs = keras.Input((8, 8, 3))
+    body, one, two = (layers.Conv2D(4, 1, name=name) for name in ("body", "one", "two"))
+    x = body(inputs)
+    first = layers.Softmax()(layers.GlobalAveragePooling2D()(one(x)))
+    second = layers.BatchNormalization()(two(layers.ReLU()(x)))
+    model = keras.Model(inputs, {"first": first, "second": second})
+    assert heads(model) == [one, two]
+    outer = keras.Sequential([keras.Input((8, 8, 3)), layers.Rescaling(2.0), model])
+    assert heads(keras.Model(outer.inputs, outer.outputs)) == [one, two]
+    assert heads(keras.Model(inputs, [first, layers.Add()([x, two(x)])])) == [
+        one,
+        body,
+        two,
+    ]

@@ -89,6 +89,7 @@ def open_folder(folder: str, holdout: int = 0) -> Dataset:
             len(files),
             functools.partial(_file_stream, files, decoded),
             functools.partial(_decoded, folder, [path for path, _ in files]),
+            np.array([label for _, label in files]),
         )
         for files in (train, evaluation, test)
     )

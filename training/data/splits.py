@@ -31,6 +31,10 @@ class Arrays:
         """Number of images."""
         return len(self.labels)
 
+    def class_counts(self, classes: int) -> np.ndarray:
+        """Returns the number of images of each class, integers `(classes,)`."""
+        return np.bincount(self.labels, minlength=classes)
+
     def reading(self) -> contextlib.AbstractContextManager:
         """Does nothing: nothing is read any more. As `Photographs.reading`."""
         return contextlib.nullcontext()
@@ -60,11 +64,22 @@ class Photographs:
             image, label).
         check: Function that reads all files, and raises a ValueError that names the
             first that is missing or damaged.
+        labels: int64, `(count,)`, where they are known without reading the files.
     """
 
     count: int
     stream: Callable
     check: Callable
+    labels: np.ndarray | None = None
+
+    def class_counts(self, classes: int) -> np.ndarray:
+        """Returns the number of images of each class, integers `(classes,)`."""
+        labels = self.labels
+        if labels is None:
+            stream = self.stream(None).map(lambda _, label: label)
+            with self.reading():
+                labels = np.fromiter(stream.as_numpy_iterator(), "int64")
+        return np.bincount(labels, minlength=classes)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:

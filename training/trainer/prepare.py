@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_roots import graph, layers
+from keras_roots.training.trainer.optimizer import SGD
 from keras_roots.training.trainer.recipes import Recipe
 from keras_roots.training.trainer.schedules import make_schedule
 
@@ -134,24 +135,39 @@ def _to_logits(layer) -> dict:
     return {"activation": "linear"} if activation == "softmax" else {}
 
 
-def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
+def compile_model(
+    model: keras.Model,
+    recipe: Recipe,
+    steps: int,
+    class_counts: np.ndarray | None = None,
+) -> None:
     """Compiles a model with a recipe's loss and optimiser.
 
     Args:
         model: Model whose outputs are logits: the main one, then auxiliary ones.
         recipe: The recipe.
         steps: Steps of the whole run.
+        class_counts: Training images of each class, for weights of classes.
     """
-    optimizer = keras.optimizers.SGD(
-        make_schedule(recipe, steps),
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        use_ema=recipe.ema > 0,
-        ema_momentum=recipe.ema or 0.99,
-    )
-    loss = keras.losses.CategoricalCrossentropy(
-        from_logits=True, label_smoothing=recipe.label_smoothing
-    )
+    how = {
+        "momentum": recipe.momentum,
+        "nesterov": recipe.nesterov,
+        "use_ema": recipe.ema > 0,
+        "ema_momentum": recipe.ema or 0.99,
+    }
+    rate = make_schedule(recipe, steps)
+    if recipe.body_rate is None and recipe.frozen_epochs is None:
+        optimizer = keras.optimizers.SGD(rate, **how)
+    else:
+        how["heads"] = [layer.name for layer in graph.heads(model)]
+        how["frozen_steps"] = (recipe.frozen_epochs or 0) * steps // recipe.epochs
+        if recipe.body_rate is not None:
+            how["body_rate"] = recipe.body_rate
+        optimizer = SGD(rate, **how)
+    of_loss = {"from_logits": True, "label_smoothing": recipe.label_smoothing}
+    loss = keras.losses.CategoricalCrossentropy(**of_loss)
+    if recipe.class_weight == "balanced":
+        loss = _Weighted(_balanced(class_counts), **of_loss)
     auxiliary = len(model.outputs) - 1
     if auxiliary:
         model.compile(
@@ -163,6 +179,25 @@ def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
     else:
         model.compile(optimizer, loss=loss, metrics=["accuracy"])
     optimizer.build(model.trainable_variables)
+
+
+class _Weighted(keras.losses.CategoricalCrossentropy):
+    """Cross entropy that weighs images by their class."""
+
+    def __init__(self, weights, **how):
+        super().__init__(**how)
+        self._weights = weights
+
+    def call(self, y_true, y_pred):
+        weights = keras.ops.matmul(y_true, self._weights)
+        return super().call(y_true, y_pred) * weights
+
+
+def _balanced(counts) -> np.ndarray:
+    """Weights of the classes, whose mean over the images is 1."""
+    present = counts > 0
+    weights = counts.sum() / (present.sum() * np.maximum(counts, 1))
+    return np.where(present, weights, 0.0).astype("float32")
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:

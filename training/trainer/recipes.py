@@ -11,6 +11,7 @@ from keras_roots.training.options import REQUIRED, changes_of, option, options
 from keras_roots.utils import checks
 
 SCHEDULES = ("one_cycle", "step")
+CLASS_WEIGHTS = ("balanced",)
 PRECISIONS = ("float32", "conv_bfloat16", "mixed_bfloat16")
 
 
@@ -78,6 +79,24 @@ class Recipe:
         "or mixed_bfloat16, the fastest on a CPU with bfloat16 instructions.",
         choices=PRECISIONS,
     )
+    frozen_epochs: int | None = option(
+        None,
+        "First epochs, in which only the classifier is trained: the last layer with a "
+        "kernel, a new one perhaps.",
+        least=1,
+    )
+    body_rate: float | None = option(
+        None,
+        "Learning rate of all layers but the classifier, as a part of the learning "
+        "rate, 0 to 1.",
+        least=0,
+    )
+    class_weight: str | None = option(
+        None,
+        "Weight of an image in the loss: balanced (all classes weigh the same, however "
+        "many images they have). By default all images do.",
+        choices=CLASS_WEIGHTS,
+    )
     # Weight of the losses of auxiliary heads.
     auxiliary_weight: float = 0.3
 
@@ -87,6 +106,13 @@ class Recipe:
         for name in ("warmup", "label_smoothing", "momentum", "ema"):
             checks.part(name, getattr(self, name), zero=True)
         checks.part("initial_part", self.initial_part)
+        if self.body_rate is not None:
+            checks.part("body_rate", self.body_rate, zero=True)
+        if self.frozen_epochs is not None and self.frozen_epochs > self.epochs:
+            raise ValueError(
+                f"`frozen_epochs` must be at most the {self.epochs} epochs. "
+                f"Received: frozen_epochs={self.frozen_epochs}"
+            )
         if self.initial_size is not None:
             checks.integer("initial_size", self.initial_size)
         get_augmentation(self.augmentation, self.flip)

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 import keras_roots
-from keras_roots.training.trainer.prepare import mean_colour, output_layers, prepare
+from keras_roots.training.trainer.prepare import (
+    compile_model,
+    mean_colour,
+    output_layers,
+    prepare,
+)
 from keras_roots.training.trainer.recipes import Recipe
 
 RECIPE = Recipe(3, 8, 0.02)
@@ -145,3 +150,26 @@ def test_a_network_of_one_size_has_no_initial_one(layers, size, reason):
     ) as error:
         prepare(_ending_in(*layers), recipe)
     assert f"initial_size={size}" in str(error.value)
+
+
+def test_classes_weigh_the_same_however_many_images_they_have():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    recipe = dataclasses.replace(RECIPE, class_weight="balanced")
+    compile_model(model, recipe, 10, np.array([6, 2, 0]))
+    random = np.random.default_rng(0)
+    logits, labels = random.normal(size=(8, 3)), np.array([0] * 6 + [1] * 2)
+    losses = -np.log(np.exp(logits) / np.exp(logits).sum(1, keepdims=True))
+    losses = losses[np.arange(8), labels]
+    want = (losses[:6].mean() + losses[6:].mean()) / 2
+    assert float(model.loss(np.eye(3)[labels], logits)) == pytest.approx(want, 1e-5)
+
+
+def test_the_body_may_be_slower_than_the_classifier():
+    model = helpers.convolutions()
+    recipe = dataclasses.replace(RECIPE, body_rate=0.1, frozen_epochs=1)
+    compile_model(prepare(model, recipe), recipe, 30)
+    compiled = prepare(model, recipe)
+    compile_model(compiled, recipe, 30)
+    optimizer = compiled.optimizer
+    assert (optimizer.body_rate, optimizer.frozen_steps) == (0.1, 10)
+    assert optimizer.heads == [model.layers[-1].name]
