@@ -64,7 +64,7 @@ def load(model: keras.Model, path: str, include_top: bool = True) -> None:
     except ValueError as error:
         raise ValueError(f"`weights` file {path!r} is damaged: {error}") from error
     try:
-        model.load_weights(path)
+        _read(model, path)
     except Exception as error:
         if include_top and _fits(_without_classifier(model), path):
             warnings.warn(
@@ -88,10 +88,14 @@ def _without_classifier(model) -> keras.Model:
 def _fits(model, path) -> bool:
     """Loads the weights, if they are a model's."""
     try:
-        with warnings.catch_warnings():
-            # Of containers by depth, which Keras reads by other names as well.
-            warnings.filterwarnings("ignore", "Skipping nested container")
-            model.load_weights(path)
+        _read(model, path)
     except Exception:
         return False
     return True
+
+
+def _read(model, path):
+    with warnings.catch_warnings():
+        # Of containers by depth, whose layers Keras reads by other names as well.
+        warnings.filterwarnings("ignore", "Skipping nested container")
+        model.load_weights(path)

@@ -78,22 +78,21 @@ def open_folder(folder: str, holdout: int = 0) -> Dataset:
     skipped.tell("dataset", folder)
     paths = [path for path, _ in train + test]
     decoded = _decoded(folder, paths)
-    evaluation = test
-    if holdout:
-        check_holdout(holdout, len(train))
-        order = np.random.default_rng(0).permutation(len(train))
-        evaluation = [train[i] for i in order[:holdout]]
-        train = [train[i] for i in order[holdout:]]
-    splits = (
-        Photographs(
+    def split(files):
+        return Photographs(
             len(files),
             functools.partial(_file_stream, files, decoded),
             functools.partial(_decoded, folder, [path for path, _ in files]),
             np.array([label for _, label in files]),
         )
-        for files in (train, evaluation, test)
-    )
-    return Dataset(folder, names, *splits)
+
+    test = split(test)
+    if not holdout:
+        return Dataset(folder, names, split(train), test, test)
+    check_holdout(holdout, len(train))
+    order = np.random.default_rng(0).permutation(len(train))
+    held, kept = ([train[i] for i in part] for part in np.split(order, [holdout]))
+    return Dataset(folder, names, split(kept), split(held), test)
 
 
 def _classes(root, skipped) -> dict[str, list[str]]:

@@ -15,6 +15,8 @@ def test_folder_without_splits_keeps_a_fifth_for_testing(folder, read_all):
     opened = datasets.open_dataset(str(folder))
     assert opened.class_names == ("blue", "red")
     assert (opened.train.count, opened.test.count) == (16, 4)
+    assert opened.evaluation is opened.test
+    assert opened.train.class_counts(2).sum() == 16
     images, labels = read_all(opened.train)
     assert images.shape == (16, 8, 8, 3)
     colours = np.where(labels[:, None] == 1, (255, 0, 0), (0, 0, 255))
