@@ -41,6 +41,8 @@ class Case:
             its speed does not depend on.
         optimize: Rewrites of a Keras model for LiteRT, as for `export_tflite`.
         label: Name for the results, if not that given to `compare`.
+        trust: Whether a SavedModel may have operations that write files, use the
+            network or call other code.
     """
 
     target: keras.Model | str | os.PathLike
@@ -51,6 +53,7 @@ class Case:
     quantize: str | None = None
     optimize: str | Sequence[str] | None = None
     label: str | None = None
+    trust: bool = False
 
     @property
     def rewrites(self) -> str | None:
@@ -70,6 +73,7 @@ def make_cases(
     batch_sizes: Sequence[int] = (1,),
     optimize: Sequence[str | None] = (None,),
     image_size: int | None = None,
+    trust: bool = False,
 ) -> dict[str, Case]:
     """Returns every combination that can be measured, by a name of its own.
 
@@ -88,6 +92,7 @@ def make_cases(
         optimize: Rewrites of models and `.keras` files on LiteRT, one for each case.
         image_size: Height and width of the images, of three channels where a file does
             not tell; what has another size is refused when it is measured.
+        trust: As for `Case`.
 
     Raises:
         ValueError: A target, runtime or quantisation is none.
@@ -98,6 +103,7 @@ def make_cases(
     batch_sizes = checks.integers("batch_sizes", batch_sizes)
     if image_size is not None:
         image_size = checks.integer("image_size", image_size)
+    checks.boolean("trust", trust)
     optimize = checks.collection("optimize", optimize, "a tuple of rewrites")
     for rewrite in optimize:
         export.rewrite_names(rewrite, "float32")
@@ -110,8 +116,9 @@ def make_cases(
     targets = [(model.name, model) for model in models]
     targets += [(os.path.basename(os.path.normpath(path)), path) for path in paths]
     cases = [
-        Case(target, threads=count, batch_size=size, label=label, **shape, **way)
+        Case(target, threads=count, batch_size=size, **named, **shape, **way)
         for label, target in targets
+        for named in [{"label": label, "trust": trust}]
         for shape in [_input_shape(target, image_size)]
         for way in _ways(target, runtimes, quantize, optimize)
         for count in threads
@@ -195,6 +202,7 @@ def check_case(case: Case) -> None:
         )
     checks.integer("threads", case.threads)
     checks.integer("batch_size", case.batch_size)
+    checks.boolean("trust", case.trust)
     if case.label is not None:
         checks.text("label", case.label, empty=False)
     converts = kind in _KERAS

@@ -85,6 +85,7 @@ def benchmark(
     quantize: str | None = None,
     optimize: str | None = None,
     memory: bool = False,
+    trust: bool = False,
 ) -> Latency:
     """Measures the latency of a model or an exported file.
 
@@ -102,6 +103,7 @@ def benchmark(
         quantize: As for `Case`.
         optimize: As for `Case`.
         memory: As for `compare`.
+        trust: As for `Case`.
 
     Returns:
         A `Latency`; prints as a table.
@@ -114,7 +116,16 @@ def benchmark(
     Example:
         >>> benchmark(keras_roots.RootNiN(root=8), quantize="int8").median_ms
     """
-    case = Case(target, runtime, threads, batch_size, input_shape, quantize, optimize)
+    case = Case(
+        target,
+        runtime,
+        threads,
+        batch_size,
+        input_shape,
+        quantize,
+        optimize,
+        trust=trust,
+    )
     check_case(case)
     name = getattr(target, "name", None) or os.path.basename(os.path.normpath(target))
     return compare({name: case}, warmup=warmup, runs=runs, memory=memory)[0]

@@ -86,7 +86,7 @@ def _file(case, model, folder) -> tuple[str, dict[str, tuple[int, ...]] | None]:
         path = os.fspath(case.target)
         if case.runtime == "litert":
             return path, None
-        return path, _batches(_saved_model_shapes(path, case.input_shape), case)
+        return path, _batches(_saved_model_shapes(path, case), case)
     if case.runtime in other_runtimes.RUNTIMES:
         return other_runtimes.write(
             model, folder, case.runtime, case.quantize, case.batch_size
@@ -181,17 +181,21 @@ class _LiteRTTimer(_Timer):
         """Does nothing: no process is at work."""
 
 
-def _saved_model_shapes(path, given) -> dict[str, tuple[int, ...]]:
-    """The shape of one sample of each input; sides that are open get those given."""
+def _saved_model_shapes(path, case) -> dict[str, tuple[int, ...]]:
+    """The shape of one sample of each input; sides that are open get those given.
+
+    What has unsafe operations is refused here, before another process loads it.
+    """
     import tensorflow as tf
 
-    try:
-        signature = tf.saved_model.load(path).signatures["serving_default"]
-        specs = signature.structured_input_signature[1]
-    except (OSError, KeyError, ValueError) as error:
+    signatures = utils.load_saved_model(path, "`target`", case.trust).signatures
+    if "serving_default" not in signatures:
         raise ValueError(
-            f"{path!r} is no SavedModel with a signature 'serving_default': {error}"
-        ) from error
+            "`target` must be a SavedModel with a signature 'serving_default'. "
+            f"Received: {path!r} with {sorted(signatures)}"
+        )
+    specs = signatures["serving_default"].structured_input_signature[1]
+    given = case.input_shape
     shapes = {}
     for name, spec in specs.items():
         known = tf.TensorShape(spec.shape)

@@ -9,10 +9,12 @@ from keras_roots.utils.files import (
     write_text,
 )
 from keras_roots.utils.files import size as file_size
+from keras_roots.utils.json_files import parse_json, read_json
 from keras_roots.utils.kmeans import kmeans, squared_distance
 from keras_roots.utils.loading import load_model, save_model
 from keras_roots.utils.packages import is_installed
 from keras_roots.utils.progress import progress
+from keras_roots.utils.saved_models import load_saved_model
 from keras_roots.utils.tables import (
     format_rows,
     format_table,
@@ -31,11 +33,14 @@ __all__ = [
     "is_installed",
     "kmeans",
     "load_model",
+    "load_saved_model",
     "markdown_rows",
     "markdown_table",
+    "parse_json",
     "print_csv",
     "progress",
     "read_csv",
+    "read_json",
     "replacing",
     "save_model",
     "squared_distance",

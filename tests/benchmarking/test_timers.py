@@ -4,6 +4,7 @@ import sys
 import helpers
 import keras
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from keras_roots.benchmarking import other_runtimes, timers
@@ -169,8 +170,30 @@ def test_a_process_that_fails_says_why(tmp_path, monkeypatch):
 
 
 def test_a_saved_model_must_be_one(tmp_path):
-    with pytest.raises(ValueError, match="is no SavedModel with a signature"):
-        _measure(Case(tmp_path, "tensorflow"))
+    case = Case(tmp_path, "tensorflow")
+    with pytest.raises(ValueError, match="`target` must be the folder of a whole Save"):
+        _measure(case)
+    tf.saved_model.save(tf.Module(), tmp_path)
+    with pytest.raises(ValueError, match="must be a SavedModel with a signature 'serv"):
+        _measure(case)
+
+
+def test_a_saved_model_that_writes_files_needs_trust(tmp_path):
+    path, written = str(tmp_path / "saved"), tmp_path / "written"
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 4))])
+    def serve(x):
+        tf.io.write_file(str(written), "text")
+        return {"y": 2 * x}
+
+    module.serve = serve
+    tf.saved_model.save(module, path, serve)
+    with pytest.raises(ValueError, match="`trust` must be True.* WriteFile"):
+        _measure(Case(path, "tensorflow"))
+    assert not written.exists()
+    _measure(Case(path, "tensorflow", trust=True))
+    assert written.exists()
 
 
 def test_sides_that_a_saved_model_leaves_open_must_be_given(tmp_path):

@@ -67,7 +67,14 @@ class Targets:
         least=0,
         most=1,
     )
-    files: tuple[str, ...] = option((), "LiteRT files, Keras files and SavedModels.")
+    files: tuple[str, ...] = option(
+        (), "LiteRT files, Keras files and SavedModels, which are programs that run."
+    )
+    trust: bool = option(
+        False,
+        "Run SavedModels even if their operations may write files, use the network or "
+        "call other code.",
+    )
     image_size: int | None = option(
         None,
         "Height and width of the images, in pixels; by default the model's own. Of "
@@ -137,6 +144,7 @@ class Ways:
             batch_sizes=self.batch_sizes or (1,),
             optimize=[None if name == "none" else name for name in self.optimize],
             image_size=targets.image_size,
+            trust=targets.trust,
         )
 
     def _report_left_out(self):

@@ -26,7 +26,14 @@ class Evaluation:
     """What is evaluated, and how."""
 
     file: str | None = option(
-        None, "A .keras or .tflite file, or the folder of a SavedModel."
+        None,
+        "A .keras or .tflite file, or the folder of a SavedModel, which is a program "
+        "that evaluating runs.",
+    )
+    trust: bool = option(
+        False,
+        "Run a SavedModel even if its operations may write files, use the network or "
+        "call other code.",
     )
     split: str = option(
         "test",
@@ -48,7 +55,7 @@ def evaluate_file(chosen: Evaluation, dataset: data.Dataset) -> dict:
     Raises:
         ValueError: There is no such file, or it has other classes than the data set.
     """
-    predictor = evaluation.load_predictor(chosen.file, chosen.threads)
+    predictor = evaluation.load_predictor(chosen.file, chosen.threads, chosen.trust)
     score = evaluation.evaluate_on(predictor, dataset, chosen.split, chosen.batch_size)
     described = {"dataset": dataset.name, "split": chosen.split}
     return {"evaluated": chosen.file, **described, **dataclasses.asdict(score)}

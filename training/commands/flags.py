@@ -1,9 +1,11 @@
 """The flags of a binary, from the options of the dataclasses that it runs."""
 
+import io
 import shlex
 import sys
 import types
 import typing
+import warnings
 from collections.abc import Callable
 
 from absl import app, flags
@@ -205,8 +207,18 @@ def _guarded(main, given, binary, argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
     runs.quiet()
+    warnings.formatwarning = _one_line
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names may have any characters
+            stream.reconfigure(errors="backslashreplace")
     try:
         runs.record_command(given.command(binary))
         main(given)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         sys.exit(f"error: {error}")
+
+
+def _one_line(message, *where):
+    """Formats a warning as errors are: where in the code it was raised helps nobody."""
+    del where
+    return f"warning: {message}\n"

@@ -10,7 +10,7 @@ import numpy as np
 from keras_roots import compression, export
 from keras_roots.export import LiteRTModel
 from keras_roots.training import data
-from keras_roots.utils import checks, load_model
+from keras_roots.utils import checks, load_model, load_saved_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,20 +184,22 @@ def headline(result: Mapping) -> str:
     return f"{text}, the class is the same for {result['agreement']:.2%}"
 
 
-def load_predictor(path: str, threads: int = 1) -> Predictor:
+def load_predictor(path: str, threads: int = 1, trust: bool = False) -> Predictor:
     """Loads a Keras file, a SavedModel or a LiteRT file.
 
     Args:
         path: A `.keras` or `.tflite` file, or the folder of a SavedModel.
         threads: Threads for a LiteRT file.
+        trust: Whether a SavedModel may have operations that write files, use the
+            network or call other code.
 
     Raises:
-        ValueError: There is no such file, or it cannot be loaded.
+        ValueError: There is no such file, it cannot be loaded, or it needs trust.
     """
     if not os.path.exists(path):
         raise ValueError(f"`file` does not exist: {path!r}")
     if os.path.isdir(path):
-        return _saved_model(path)
+        return _saved_model(path, trust)
     for suffix, load in ((".tflite", _litert), (".keras", _keras)):
         if path.endswith(suffix):
             return load(path, threads)
@@ -233,15 +235,16 @@ def _litert(path, threads):
     )
 
 
-def _saved_model(path):
+def _saved_model(path, trust):
     import tensorflow as tf
 
-    try:
-        serve = tf.saved_model.load(path).signatures["serving_default"]
-    except Exception as error:
+    signatures = load_saved_model(path, "`file`", trust).signatures
+    if "serving_default" not in signatures:
         raise ValueError(
-            f"TensorFlow cannot load the SavedModel {path!r}: {error}"
-        ) from error
+            "`file` must be a SavedModel with a signature 'serving_default'. "
+            f"Received: {path!r} with {sorted(signatures)}"
+        )
+    serve = signatures["serving_default"]
     ((argument, spec),) = serve.structured_input_signature[1].items()
     first = export.in_order(serve.structured_outputs)[0]
 

@@ -87,6 +87,7 @@ def measure(
     runs: int = 200,
     timed_threads: int = 1,
     against: str = "first",
+    trust: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, dict[str, Measured]]:
     """Measures networks, each in one or more formats.
@@ -105,6 +106,7 @@ def measure(
         against: What `ratio` compares with: `"first"` for the first file of all, which
             are measured in turns; or `"format"` for the first of the same format, which
             are measured in turns format by format.
+        trust: As for `load_predictor`.
         say: Called with a line of text after each network.
 
     Returns:
@@ -132,7 +134,7 @@ def measure(
         found = {name: {} for name in networks}
         for (name, form), target in targets.items():
             ranks = accuracy.rank_labels_on(
-                _predictor(target, threads), dataset, split, batch_size
+                _predictor(target, threads, trust), dataset, split, batch_size
             )
             found[name][form] = Measured(name, form, ranks, **_size(target))
         for name, forms in found.items():
@@ -180,10 +182,10 @@ def measure_files(
     }
 
 
-def _predictor(target, threads) -> accuracy.Predictor:
+def _predictor(target, threads, trust) -> accuracy.Predictor:
     if isinstance(target, keras.Model):
         return accuracy.model_predictor(target)
-    return accuracy.load_predictor(os.fspath(target), threads)
+    return accuracy.load_predictor(os.fspath(target), threads, trust)
 
 
 def _size(target) -> dict[str, int]:

@@ -20,6 +20,7 @@ from keras_roots.utils.checks.numeric import (
     pair,
     part,
     seed,
+    unpacked,
 )
 from keras_roots.utils.checks.objects import (
     boolean,
@@ -55,5 +56,6 @@ __all__ = [
     "quoted",
     "seed",
     "text",
+    "unpacked",
     "unused",
 ]

@@ -7,6 +7,10 @@ import numpy as np
 
 # Numbers above overflow in products in float32, which networks compute in.
 LARGEST = 1e30
+# Bytes that content may unpack to for each byte of its file: deflate packs zeros 1,030
+# times, and networks that were pruned less than 100 times.
+MOST_UNPACKED = 100
+_FEW_BYTES = 2**26  # which need not be compared
 
 
 def is_integer(value) -> bool:
@@ -153,3 +157,22 @@ def seed(value: int | None) -> int | None:
         ValueError: It is no integer, or negative.
     """
     return None if value is None else integer("seed", value, least=0)
+
+
+def unpacked(what: str, declared: int, size: int, most: int = MOST_UNPACKED) -> None:
+    """Checks what content would take in memory, before anything is read.
+
+    Args:
+        what: The content, for the message.
+        declared: The bytes that it would take.
+        size: The bytes that its file has.
+        most: How many times as many it may take.
+
+    Raises:
+        ValueError: It would take more.
+    """
+    if declared > max(_FEW_BYTES, most * size):
+        raise ValueError(
+            f"{what} would take {declared:,} bytes, where the file has {size:,}: at "
+            f"most {most} times as many are read"
+        )

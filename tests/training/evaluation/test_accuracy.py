@@ -1,3 +1,4 @@
+import helpers
 import keras
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import keras_roots
 from keras_roots.training.data import datasets, open_unlabelled
 from keras_roots.training.evaluation import accuracy
 from keras_roots.training.evaluation.accuracy import evaluate_on
+from keras_roots.training.evaluation.measure import measure
 
 
 def test_score_counts_as_numpy_sorts():
@@ -79,10 +81,53 @@ def test_files_that_are_no_networks_are_refused(tmp_path):
         "broken.keras": "`file` must be a whole .keras file",
         "broken.tflite": "`file` must be a LiteRT file",
         "notes.txt": "must be a .keras file",
-        "folder": "TensorFlow cannot load",
+        "folder": "`file` must be the folder of a whole SavedModel",
     }.items():
         with pytest.raises(ValueError, match=message):
             accuracy.load_predictor(str(tmp_path / name))
+
+
+def _writing(folder):
+    """A SavedModel that writes a file when it is called."""
+    import tensorflow as tf
+
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 32, 32, 3))])
+    def serve(images):
+        tf.io.write_file(str(folder / "written"), "text")
+        return {"scores": tf.reduce_sum(images, (1, 2))}
+
+    module.serve = serve
+    tf.saved_model.save(module, str(folder / "saved"), serve)
+    return str(folder / "saved")
+
+
+def test_a_saved_model_that_writes_files_needs_trust(tmp_path):
+    path = _writing(tmp_path)
+    with pytest.raises(ValueError, match="`trust` must be True.* WriteFile"):
+        accuracy.load_predictor(path)
+    noise = helpers.noise(side=32)
+    networks = {"net": {"saved": path}}
+    with pytest.raises(ValueError, match="`trust` must be True"):
+        measure(networks, noise, runs=0)
+    assert not (tmp_path / "written").exists()
+    predictor = accuracy.load_predictor(path, trust=True)
+    expected = noise.test.images.sum((1, 2)).argmax(1) == noise.test.labels
+    assert evaluate_on(predictor, noise).top1 == pytest.approx(expected.mean())
+    found = measure(networks, noise, runs=0, trust=True)["net"]["saved"]
+    np.testing.assert_array_equal(found.correct, expected)
+    assert (tmp_path / "written").exists()
+
+
+def test_a_saved_model_without_a_signature(tmp_path):
+    import tensorflow as tf
+
+    tf.saved_model.save(tf.Module(), str(tmp_path))
+    with pytest.raises(
+        ValueError, match="with a signature 'serving_default'"
+    ):
+        accuracy.load_predictor(str(tmp_path))
 
 
 def test_other_classes_than_the_data_set_are_refused():

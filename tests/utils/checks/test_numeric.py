@@ -90,3 +90,16 @@ def test_shapes_of_kernels(shape, groups, words):
     assert checks.kernel_shape([3, 3, 4, 8], 2) == (3, 3, 4, 8)
     with pytest.raises(ValueError, match=words):
         checks.kernel_shape(shape, groups)
+
+
+@pytest.mark.parametrize(
+    ("declared", "size", "most", "fits"),
+    [(2**26, 1, 1, True), (2**26 + 1, 1, 1, False), (10**10, 10**8, 100, True)]
+    + [(10**10 + 1, 10**8, 100, False), (10**30, 10**8, 100, False)],
+)
+def test_what_unpacks_to_far_more_than_its_file(declared, size, most, fits):
+    if fits:
+        checks.unpacked("it", declared, size, most)
+    else:
+        with pytest.raises(ValueError, match="^it would take .* bytes, where the file"):
+            checks.unpacked("it", declared, size, most)
