@@ -144,7 +144,8 @@ def plan_decomposition(
         budget: Instead of `error`, the part of the model's `cost` that it may keep,
             between 0 and 1 (of its multiply-adds with `None`). Ranks are chosen for the
             largest product of the energies, `1 - error`, that layers keep (Zhang et
-            al., TPAMI 2016, section 3.3).
+            al., TPAMI 2016, section 3.3). `plan_compression(ways=("rank",))` chooses
+            them by what they do to the model's outputs, which keeps more.
         layers: Which convolutions and Dense layers to consider: names, a function of
             the layer, `"pointwise"` (the 1x1 convolutions, which filter groups leave
             whole), `"spatial"`. `None` means all convolutions, as in the papers, Dense
