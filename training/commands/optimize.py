@@ -12,7 +12,7 @@ Examples, of a released network and of a file:
   keras-roots-optimize --method=qat --model=root_nin --root=8 --weights=cifar10 \
       --dataset=cifar10 --output_dir=runs/nin-qat
   keras-roots-optimize --method=prune --sparsity=0.8 --epochs=10 \
-      --from=runs/mine/model.keras --dataset=photographs --output_dir=runs/mine-pruned
+      --from=runs/mine/model.keras --dataset=./photographs --output_dir=runs/mine-pruned
 
 Prints a table, before and after, of accuracy on the test split, bytes as they are and
 compressed by zlib, weights that are not zero, different values in a kernel, and latency

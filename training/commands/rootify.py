@@ -4,7 +4,7 @@ Examples, of a released network and of a file:
 
   keras-roots-rootify --model=root_nin --weights=cifar10 --dataset=cifar10 \
       --groups=8 --epochs=10 --output_dir=runs/nin-rootified
-  keras-roots-rootify --from=runs/mine/model.keras --dataset=photographs \
+  keras-roots-rootify --from=runs/mine/model.keras --dataset=./photographs \
       --groups=16 --mix --output_dir=runs/mine-rootified
 
 Prints which layers get how many groups, the accuracy before, right after (BatchNorm's

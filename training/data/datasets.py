@@ -12,6 +12,9 @@ from keras_roots.training.data.splits import Arrays, Dataset, in_memory
 from keras_roots.training.options import option, options
 from keras_roots.utils import checks
 
+# Data sets that documents and recipes name: no folder takes their place.
+_NAMES = (*embedded.DATASETS, "cifar10", "imagenette", "imagenet2012")
+
 
 @options
 class Location:
@@ -20,8 +23,8 @@ class Location:
     dataset: str = option(
         "digits",
         "digits, cifar10-sample (embedded), cifar10, imagenette/160px-v2, imagenet2012 "
-        "(TensorFlow Datasets), an .npz file, or a folder with a folder of images per "
-        "class, optionally under train/ and validation/.",
+        "(TensorFlow Datasets), an .npz file, or a folder, ./NAME, with a folder of "
+        "images per class, optionally under train/ and validation/.",
     )
     data_dir: str | None = option(
         None, "Where TensorFlow Datasets keeps its data sets."
@@ -56,7 +59,8 @@ def open_dataset(name: str, data_dir: str | None = None, holdout: int = 0) -> Da
             `"imagenette/160px-v2"`, which is downloaded if it is not prepared; an
             `.npz` file with `x_train`, `y_train`, `x_test` and `y_test`; or a folder
             with a folder of images per class, optionally under `train` and
-            `validation` (else every fifth image is for testing).
+            `validation` (else every fifth image is for testing). A folder is a path
+            with a separator, `"./flowers"`, so that none has the name of a data set.
         data_dir: Where TensorFlow Datasets keeps its data sets; by default its own
             default.
         holdout: Number of training images to hold out and evaluate on instead of the
@@ -71,13 +75,32 @@ def open_dataset(name: str, data_dir: str | None = None, holdout: int = 0) -> Da
         return in_memory(name, names, *(Arrays(*split) for split in splits), holdout)
     if name.endswith(".npz"):
         return npz.open_npz(name, holdout)
-    if os.path.isdir(name):
+    if _is_folder(name, data_dir):
         return folders.open_folder(name, holdout)
-    if os.sep in name and name.split("/")[0] in ("", ".", "..", "~"):
-        raise ValueError(f"`dataset` is a path that does not exist: {name!r}")
     if name == "cifar10":
         return tfds.open_cifar10(data_dir, holdout)
     return tfds.open_photographs(name, data_dir, holdout)
+
+
+def _is_folder(name, data_dir) -> bool:
+    """Tells whether a data set is a folder, and not the name of one.
+
+    Raises:
+        ValueError: It is a path that does not exist, or the path of a folder as a name.
+    """
+    exists = os.path.isdir(name)
+    if os.path.isabs(name) or name.split("/")[0] in (".", "..", "~", ""):
+        if not exists:
+            raise ValueError(f"`dataset` is a path that does not exist: {name!r}")
+        return True
+    if not exists or name.split("/")[0] in _NAMES or tfds.is_prepared(name, data_dir):
+        return False
+    if "/" not in name:
+        raise ValueError(
+            "`dataset` must be the name of a data set, or a path with a separator. "
+            f"Received: {name!r}; write './{name}' for the folder of that name"
+        )
+    return True
 
 
 def model_arguments(dataset: Dataset, image_size: int | None = None) -> dict:

@@ -78,6 +78,7 @@ def open_folder(folder: str, holdout: int = 0) -> Dataset:
     skipped.tell("dataset", folder)
     paths = [path for path, _ in train + test]
     decoded = _decoded(folder, paths)
+
     def split(files):
         return Photographs(
             len(files),

@@ -84,9 +84,23 @@ def open_photographs(
     )
 
 
+def is_prepared(name: str, data_dir: str | None = None) -> bool:
+    """Tells whether a data set is prepared.
+
+    Args:
+        name: As for `open_dataset`.
+        data_dir: As for `open_dataset`.
+    """
+    return prepared_version(_where(data_dir), name) is not None
+
+
+def _where(data_dir) -> str:
+    return os.path.expanduser(data_dir or "~/tensorflow_datasets")
+
+
 def _prepare(name, data_dir) -> Prepared:
     """Returns what is prepared, after TensorFlow Datasets prepared it if need be."""
-    where = os.path.expanduser(data_dir or "~/tensorflow_datasets")
+    where = _where(data_dir)
     folder = prepared_version(where, name)
     if folder is None:
         folder = Path(_builder(name, where).data_dir)

@@ -71,3 +71,58 @@ def test_unknown_names_are_refused(refusal, tmp_path):
     assert "Received: dataset='no_such_set'" in refusal(
         "no_such_set", data_dir=str(tmp_path)
     )
+
+
+def test_folders_have_a_separator(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    expected = datasets.open_dataset(str(folder))
+    (folder.parent / "of").mkdir()
+    folder.rename(folder.parent / "of" / "cifar10")
+    for name in ("of/cifar10", "./of/cifar10", str(folder.parent / "of" / "cifar10")):
+        found = datasets.open_dataset(name)
+        assert (found.name, found.class_names) == (name, expected.class_names)
+
+
+@pytest.mark.parametrize("name", ["digits", "cifar10-sample"])
+def test_no_folder_or_file_takes_the_place_of_an_embedded_data_set(
+    name, folder, monkeypatch
+):
+    monkeypatch.chdir(folder.parent)
+    expected = datasets.open_dataset(name)
+    folder.rename(folder.parent / name)
+    assert datasets.open_dataset(name).class_names == expected.class_names
+    assert datasets.open_dataset(f"./{name}").class_names == ("blue", "red")
+
+
+@pytest.mark.parametrize(
+    "name", ["cifar10", "imagenette/160px-v2", "imagenet2012", "toy", "toy/config"]
+)
+def test_no_folder_takes_the_place_of_a_named_data_set(
+    name, folder, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(folder.parent)
+    place = folder.parent / name
+    place.parent.mkdir(exist_ok=True)
+    folder.rename(place)
+    opened = []
+    for opener in ("open_cifar10", "open_photographs"):
+        monkeypatch.setattr(datasets.tfds, opener, lambda *given: opened.append(given))
+    prepared = tmp_path / "data"
+    if name.startswith("toy"):  # as TensorFlow Datasets leaves it
+        (prepared / name / "1.0.0").mkdir(parents=True)
+        (prepared / name / "1.0.0" / "dataset_info.json").write_text("{}")
+    datasets.open_dataset(name, str(prepared))
+    assert len(opened) == 1
+    found = datasets.open_dataset(f"./{name}", str(prepared))
+    assert found.class_names == ("blue", "red")
+    assert len(opened) == 1
+
+
+def test_a_folder_without_a_separator_is_told_how_to_be_written(
+    folder, refusal, monkeypatch
+):
+    monkeypatch.chdir(folder.parent)
+    message = refusal("photos", data_dir="nowhere")
+    assert message.endswith("write './photos' for the folder of that name")
+    assert "does not exist" in refusal("./nowhere")
+    assert "does not exist" in refusal("../nowhere/photos")
