@@ -1,11 +1,13 @@
 """A run's output directory, which is never mixed, and where its result comes from."""
 
 import collections
+import contextlib
 import dataclasses
 import datetime
 import json
 import logging
 import os
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -19,6 +21,7 @@ CONFIG = "config.json"
 MODEL = "model.keras"
 RESULT = "result.json"
 PLAN = "plan.csv"
+LOCK = "run.lock"
 # Columns of a plan's rows that are numbers, always or perhaps.
 _COUNTS = ("groups", "macs", "macs_after", "params", "params_after")
 _PERHAPS = {
@@ -29,6 +32,49 @@ _PERHAPS = {
     "ms_after": float,
 }
 _COMMAND: list[str | None] = [None]  # of the binary that runs, if one does
+
+
+@contextlib.contextmanager
+def hold_directory(directory: str | os.PathLike) -> Iterator[None]:
+    """Keeps other processes from working in a run's folder while a block runs.
+
+    Blocks within it, of the same process, share the folder; readers are not kept out.
+    A folder that is missing is made, and removed again if nothing is left in it.
+
+    Args:
+        directory: The output directory.
+
+    Raises:
+        ValueError: Another process works in it, or it is a file.
+        OSError: It cannot be made.
+    """
+    directory = check_directory(directory)
+    made = [path for path in (directory, *directory.parents) if not path.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        stack.callback(_remove_empty, made)
+        try:
+            stack.enter_context(utils.lock_file(directory / LOCK))
+        except BlockingIOError as holder:
+            raise ValueError(
+                f"`output_dir` {str(directory)!r} is in use by {holder}: wait until "
+                "that has ended, or choose another directory"
+            ) from None
+        yield
+
+
+def contents(directory: str | os.PathLike) -> list[Path]:
+    """Returns what a folder holds apart from the lock and what killed processes left.
+
+    Args:
+        directory: The folder; one that is missing holds nothing.
+    """
+    directory = Path(directory)
+    return [
+        path
+        for path in (directory.iterdir() if directory.is_dir() else ())
+        if path.name != LOCK and not utils.is_leftover(path.name)
+    ]
 
 
 def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
@@ -66,7 +112,7 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
                 )
             )
         return True
-    if directory.exists() and any(directory.iterdir()):
+    if contents(directory):
         raise ValueError(
             f"`output_dir` {str(directory)!r} is not empty and holds no run; choose "
             "another directory"
@@ -138,13 +184,19 @@ def release_directory(directory: str | os.PathLike) -> None:
     Args:
         directory: An output directory that was claimed.
     """
-    paths = list(Path(directory).iterdir())
+    paths = contents(directory)
     folders = [path for path in paths if path.is_dir()]
     left = any(path.name != CONFIG for path in paths if path not in folders)
-    if not left and not any(any(folder.iterdir()) for folder in folders):
+    if not left and not any(map(contents, folders)):
         for folder in folders:
             folder.rmdir()
         Path(directory, CONFIG).unlink(missing_ok=True)
+
+
+def _remove_empty(folders):
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _flat(config: dict, prefix: str = "") -> dict:

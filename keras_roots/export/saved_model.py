@@ -136,6 +136,7 @@ def write_saved_model(
 
     Raises:
         ValueError: The model is subclassed, or another argument is impossible.
+        OSError: The folder cannot be written.
     """
     folder = checks.path("folder", folder, required=True)
     checks.choice("lowering", lowering, LOWERINGS)
@@ -181,7 +182,14 @@ def write_saved_model(
         for name, tensor in zip(signature.input_names(model), model.inputs, strict=True)
     ]
     saved.serve = tf.function(serve, specifications, autograph=False)
-    tf.saved_model.save(saved, folder, saved.serve)
+    serving = saved.serve.get_concrete_function()
+    try:
+        tf.saved_model.save(saved, folder, serving)
+    except tf.errors.OpError as error:
+        raise OSError(
+            f"`folder` cannot be written. Received: folder={folder!r}; TensorFlow "
+            f"failed with: {error.message}"
+        ) from error
 
 
 def in_float32(model: keras.Model) -> keras.Model:

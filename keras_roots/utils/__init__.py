@@ -1,10 +1,10 @@
 """Utilities of every package: checks of arguments, files, tables of text."""
 
 from keras_roots.utils import checks
+from keras_roots.utils.checksums import append_checksum, verify_checksum
 from keras_roots.utils.files import (
     print_csv,
     read_csv,
-    replacing,
     write_csv,
     write_text,
 )
@@ -12,8 +12,10 @@ from keras_roots.utils.files import size as file_size
 from keras_roots.utils.json_files import parse_json, read_json
 from keras_roots.utils.kmeans import kmeans, squared_distance
 from keras_roots.utils.loading import load_model, save_model
+from keras_roots.utils.locks import lock_file
 from keras_roots.utils.packages import is_installed
 from keras_roots.utils.progress import progress
+from keras_roots.utils.replacement import buffered, copy, is_leftover, replacing
 from keras_roots.utils.saved_models import load_saved_model
 from keras_roots.utils.tables import (
     format_rows,
@@ -26,14 +28,19 @@ from keras_roots.utils.worker import ProcessEndedError, Worker
 __all__ = [
     "ProcessEndedError",
     "Worker",
+    "append_checksum",
+    "buffered",
     "checks",
+    "copy",
     "file_size",
     "format_rows",
     "format_table",
     "is_installed",
+    "is_leftover",
     "kmeans",
     "load_model",
     "load_saved_model",
+    "lock_file",
     "markdown_rows",
     "markdown_table",
     "parse_json",
@@ -44,6 +51,7 @@ __all__ = [
     "replacing",
     "save_model",
     "squared_distance",
+    "verify_checksum",
     "write_csv",
     "write_text",
 ]

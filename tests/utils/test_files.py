@@ -1,79 +1,8 @@
-"""Files: written whole or not at all, and read back."""
-
-import os
+"""Files: texts and tables, written and read back."""
 
 import pytest
 
 from keras_roots.utils import files
-
-
-def test_a_file_appears_at_the_end(tmp_path):
-    path = tmp_path / "out"
-    with files.replacing(path) as temporary:
-        with open(temporary, "w") as file:
-            file.write("new")
-        assert not path.exists()
-    assert path.read_text() == "new"
-    assert os.listdir(tmp_path) == ["out"]
-
-
-def test_a_failure_leaves_what_was_there(tmp_path):
-    path = tmp_path / "out"
-    path.write_text("old")
-    with pytest.raises(KeyError), files.replacing(path) as temporary:
-        with open(temporary, "w") as file:
-            file.write("half")
-        raise KeyError
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["out"]
-
-
-def test_a_folder_replaces_a_folder(tmp_path):
-    path = tmp_path / "out"
-    path.mkdir()
-    (path / "old").write_text("old")
-    with files.replacing(path, folder=True) as temporary:
-        with open(os.path.join(temporary, "new"), "w") as file:
-            file.write("123")
-    assert os.listdir(path) == ["new"]
-    assert os.listdir(tmp_path) == ["out"]
-    assert files.size(path) == files.size(path / "new") == 3
-
-
-def test_a_failed_folder_is_removed(tmp_path):
-    with pytest.raises(KeyError), files.replacing(tmp_path / "out", folder=True) as new:
-        open(os.path.join(new, "half"), "w").close()
-        raise KeyError
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "folder", "error", "text"),
-    [
-        ("missing/out", False, FileNotFoundError, "existing folder"),
-        ("file/out", False, FileNotFoundError, "existing folder"),
-        ("folder", False, FileExistsError, "must not be an existing folder"),
-        ("file", True, FileExistsError, "must not be an existing file"),
-    ],
-)
-def test_an_impossible_path_is_refused_before_the_work(
-    tmp_path, name, folder, error, text
-):
-    (tmp_path / "file").write_text("")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(error, match=text):
-        with files.replacing(tmp_path / name, folder=folder):
-            pytest.fail("the work began")
-
-
-def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
-    def refuse(*args):
-        raise PermissionError("not allowed")
-
-    monkeypatch.setattr(files.os, "mkdir", refuse)
-    with pytest.raises(PermissionError, match="`path` must be in a folder that can be"):
-        with files.replacing(tmp_path / "out", folder=True):
-            pytest.fail("the work began")
 
 
 def test_rows_are_read_back_as_they_were(tmp_path):

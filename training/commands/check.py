@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 
 from keras_roots import utils
-from keras_roots.training import reports
+from keras_roots.training import reports, runs
 from keras_roots.training.commands import flags
 from keras_roots.training.data import Location
 from keras_roots.training.options import option, options
@@ -70,7 +70,12 @@ def main(given) -> None:
     dataset = given[Location].open()
     photographs = dataset.train.sample(asked.samples, dataset.image_size, 0)
     folder = Path(asked.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    with runs.hold_directory(folder):
+        print(_check(asked, photographs, folder))
+
+
+def _check(asked, photographs, folder):
+    """Checks the networks, writes a table after each, and returns the last."""
     csv = folder / "networks.csv"
     kept = utils.read_csv(csv) if csv.exists() else []
     rows = [row for row in kept if row["network"] not in asked.networks]
@@ -85,7 +90,7 @@ def main(given) -> None:
         utils.write_csv(csv, rows)
         table = reports.render_sweep(rows, asked.budget)
         utils.write_text(folder / "networks.md", table)
-    print(table)
+    return table
 
 
 run = flags.command(main, __doc__, Sweep, Location)

@@ -55,7 +55,7 @@ images held out of the training split (--holdout), by their accuracy in result.j
 import dataclasses
 import functools
 
-from keras_roots.training import reports, stages
+from keras_roots.training import reports, runs, stages
 from keras_roots.training.commands import flags
 from keras_roots.training.data import Source, WithoutLabels
 from keras_roots.training.networks import Start, has_new_head, is_application
@@ -145,9 +145,16 @@ def main(given) -> None:
     if given[WithoutLabels].images is not None:
         _without_labels(given)
         return
-    start, source, course = given[Start], given[Source], given[Course]
+    source = given[Source]
     made = plan(given)
     context = given[TrainingRun].context(source.open())
+    with runs.hold_directory(context.folder):
+        _with_labels(given, made, context)
+
+
+def _with_labels(given, made, context):
+    """Runs the stages in a folder that is held, and reports them."""
+    start, course = given[Start], given[Course]
     run = functools.partial(
         stages.run,
         made,
@@ -180,17 +187,18 @@ def _without_labels(given):
     original = start.build()
     samples = given[WithoutLabels].open(original, run.seed)
     context = run.context(samples)
-    outcome = stages.run(
-        made,
-        context,
-        lambda: original,
-        {"start": start.describe()},
-        [stage.name for stage in made if stage.name in course.stage],
-    )
-    if "export" in course.stage:
-        threads = given[Budget].threads
-        rows = reports.deliver_unlabelled(outcome, context, threads)
-        print(f"\n{reports.render_unlabelled(rows)}")
+    with runs.hold_directory(context.folder):
+        outcome = stages.run(
+            made,
+            context,
+            lambda: original,
+            {"start": start.describe()},
+            [stage.name for stage in made if stage.name in course.stage],
+        )
+        if "export" in course.stage:
+            threads = given[Budget].threads
+            rows = reports.deliver_unlabelled(outcome, context, threads)
+            print(f"\n{reports.render_unlabelled(rows)}")
 
 
 run = flags.command(

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from keras_roots import utils
-from keras_roots.training import data
+from keras_roots.training import data, runs
 from keras_roots.training.experiments.rows import Row, refusal, run_row
 from keras_roots.training.stages import Context, Outcome
 from keras_roots.utils import markdown_rows
@@ -199,6 +199,9 @@ def measure(table: Table, context: Context, again: bool = False) -> None:
             done.
         context: Where they were run.
         again: Whether to measure what has been measured already.
+
+    Raises:
+        ValueError: Another process measures them.
     """
     if table.measure is None:
         return
@@ -210,10 +213,11 @@ def measure(table: Table, context: Context, again: bool = False) -> None:
     known = measured(folder)
     if not done or (not again and set(done) <= set(known)):
         return
-    context.say(f"measuring {len(done)} networks in turns")
-    models = {name: o.model(o.names[-1]) for name, o in done.items()}
-    found = known | dict(table.measure(models, context.dataset))
-    utils.write_text(folder / _MEASURED, json.dumps(found, indent=2) + "\n")
+    with runs.hold_directory(folder):
+        context.say(f"measuring {len(done)} networks in turns")
+        models = {name: o.model(o.names[-1]) for name, o in done.items()}
+        found = measured(folder) | dict(table.measure(models, context.dataset))
+        utils.write_text(folder / _MEASURED, json.dumps(found, indent=2) + "\n")
 
 
 def measured(folder: str | os.PathLike) -> dict[str, dict]:

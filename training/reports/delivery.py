@@ -1,6 +1,5 @@
 """The file that a compression within a budget leaves, beside those of the original."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 
 import keras_roots
@@ -173,8 +172,8 @@ def deliver_unlabelled(
         row |= {"quantize": quantize or "none", "bytes": len(content)}
         row |= {"ms": round(latency.median_ms, 4), "ratio": round(latency.ratio, 4)}
         rows.append(row)
-    shutil.copy(outcome.folder / last / runs.MODEL, outcome.folder / runs.MODEL)
-    shutil.copy(cases["compressed"].target, outcome.folder / FILE)
+    utils.copy(outcome.folder / last / runs.MODEL, outcome.folder / runs.MODEL)
+    utils.copy(cases["compressed"].target, outcome.folder / FILE)
     flat = [compression.flat(row) | runs.describe() for row in rows]
     columns = dict.fromkeys(name for row in flat for name in row)
     flat = [{name: row.get(name) for name in columns} for row in flat]

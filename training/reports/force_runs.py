@@ -14,7 +14,7 @@ from keras_roots.training.reports.compression import analyse
 from keras_roots.training.reports.coordinating_filters import paper_rows, rank_columns
 from keras_roots.training.runs import CONFIG, MODEL, RESULT
 from keras_roots.training.trainer import read_log
-from keras_roots.utils import format_rows, load_model
+from keras_roots.utils import format_rows, is_leftover, load_model
 
 STAGES = ("baseline", "force", "decompose", "finetune")
 CLUSTERS = 4  # of the filters in the plane
@@ -39,7 +39,7 @@ def find_runs(folder: str | os.PathLike) -> list[Path]:
         ValueError: There is none.
     """
     results = sorted(Path(folder).rglob(f"baseline/{RESULT}"))
-    found = [path.parent.parent for path in results]
+    found = [p.parent.parent for p in results if not is_leftover(p)]
     if not found:
         raise ValueError(
             "`runs` must be a folder with output directories of keras-roots-compress. "

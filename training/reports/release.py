@@ -222,7 +222,8 @@ def _save(network, path):
     if path.endswith(".keras"):
         utils.save_model(network, path)
     else:
-        network.save_weights(path)
+        with utils.buffered(path) as file:
+            network.save_weights(file)
 
 
 def _key(entry) -> tuple:

@@ -128,8 +128,8 @@ class FineTune(Train):
     def _save_shrunk(self, model, trainee, folder):
         """Shrinks the network and its training state alike, from the same weights."""
         error = self.settings.shrink_error
-        with utils.replacing(folder / "shrunk.weights.h5") as name:
-            lowrank.shrink(trainee, error).save_weights(name)
+        shrunk = lowrank.shrink(trainee, error)
+        trainer.save_checkpoint(folder / "shrunk.weights.h5", shrunk.save_weights)
         with utils.replacing(folder / "shrunk.keras") as name:
             lowrank.shrink(model, error).save(name)
 

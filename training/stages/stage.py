@@ -7,7 +7,6 @@ its log. A stage that is done is not run again; one that was stopped goes on.
 import dataclasses
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -105,8 +104,15 @@ def run(
     for stage in stages:
         stage.check()
     outcome = Outcome(Path(context.folder), names)
-    config = _described(config, context)
     _check_folder(outcome)
+    with runs.hold_directory(outcome.folder):
+        _run_all(stages, context, start, _described(config, context), only, outcome)
+    return outcome
+
+
+def _run_all(stages, context, start, config, only, outcome):
+    """Runs the stages of a folder that is held."""
+    names = outcome.names
     wanted = [name for name in names if only is None or name in only]
     last = names.index(wanted[-1]) if wanted else -1
     own = wanted[-1:] == [""] and len(names) > 1
@@ -135,7 +141,6 @@ def run(
                     runs.release_directory(outcome.folder)
                 raise
         before = stage.name
-    return outcome
 
 
 def describe(stage: Stage) -> dict:
@@ -185,10 +190,9 @@ def _run(stage, folder, context, config, make, earlier):
     if folder.exists():
         runs.claim_directory(folder, config)
     shared = context.shared and done_elsewhere(stage.name, config, context.shared)
-    if shared:
-        runs.claim_directory(folder, config)
+    if shared and stage.name:
         context.say(f"{_title(stage)}done already, for {shared.parent.name}")
-        _take_over(shared, folder)
+        utils.copy(shared, folder)
         return
     # What cannot be built leaves no folder.
     trainer.set_seed(context.seed, context.deterministic)
@@ -241,17 +245,10 @@ def finish(
     return result
 
 
-def _take_over(other, folder):
-    """Copies what a stage has left; that it is done, last of all."""
-    late = shutil.ignore_patterns(RESULT)
-    shutil.copytree(other, folder, ignore=late, dirs_exist_ok=True)
-    shutil.copy(other / RESULT, folder)
-
-
 def _check_folder(outcome):
     """Refuses a folder with other things in it, before any stage runs."""
     folder, own = outcome.folder, set(filter(None, outcome.names))
-    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    held = {path.name for path in runs.contents(folder)}
     if held and own and "" not in outcome.names and not held & own:
         raise ValueError(
             f"`output_dir` {str(folder)!r} is not empty and holds no run; choose "

@@ -8,7 +8,6 @@ import h5py
 import keras
 import tf_keras
 
-from keras_roots import utils
 from keras_roots.training import data, trainer
 from keras_roots.training.data import get_augmentation
 from keras_roots.training.trainer import Recipe
@@ -59,6 +58,7 @@ def fit(
         monitor="val_accuracy",
         echo=not verbose,
     )
+    checkpoint.log = log
     batches = {
         "batch_size": recipe.batch_size,
         "image_size": plain.input_shape[1],
@@ -164,7 +164,12 @@ class _Checkpoint(tf_keras.callbacks.Callback):
     Args:
         twin: The twin, compiled.
         path: File of the checkpoint.
+
+    Attributes:
+        log: The run's log.
     """
+
+    log: trainer.Log
 
     def __init__(self, twin, path):
         super().__init__()
@@ -175,14 +180,20 @@ class _Checkpoint(tf_keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Saves the state."""
-        with utils.replacing(self.path) as name, h5py.File(name, "w") as file:
-            for index, variable in enumerate(self.variables):
-                file[str(index)] = variable.numpy()
+        trainer.save_checkpoint(self.path, self._save, trainer.log_text(self.log.rows))
 
     def load(self) -> int:
         """Loads the state, if it was saved; returns the training steps done."""
         if self.path.exists():
-            with h5py.File(self.path) as file:
-                for index, variable in enumerate(self.variables):
-                    variable.assign(file[str(index)][()])
+            trainer.load_checkpoint(self.path, self._load)
         return int(self.iterations)
+
+    def _save(self, buffer):
+        with h5py.File(buffer, "w") as file:
+            for index, variable in enumerate(self.variables):
+                file[str(index)] = variable.numpy()
+
+    def _load(self, path):
+        with h5py.File(path) as file:
+            for index, variable in enumerate(self.variables):
+                variable.assign(file[str(index)][()])

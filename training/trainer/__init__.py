@@ -1,10 +1,12 @@
 """Training of a given model by a recipe, resumably."""
 
-from keras_roots.training.trainer.callbacks import (
+from keras_roots.training.trainer.callbacks import Log, StopAtNaN
+from keras_roots.training.trainer.checkpoints import (
     LAST,
-    Log,
-    StopAtNaN,
+    load_checkpoint,
+    log_text,
     read_log,
+    save_checkpoint,
 )
 from keras_roots.training.trainer.distillation import statistics_images, with_teacher
 from keras_roots.training.trainer.distiller import distiller
@@ -51,10 +53,13 @@ __all__ = [
     "finetuner",
     "fit",
     "get_recipe",
+    "load_checkpoint",
+    "log_text",
     "logits",
     "output_layers",
     "prepare",
     "read_log",
+    "save_checkpoint",
     "seconds",
     "set_seed",
     "statistics_images",

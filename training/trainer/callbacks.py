@@ -1,9 +1,7 @@
 """Callbacks of the trainer: log, checkpoints, random states, and the stop at a NaN."""
 
 import contextlib
-import csv
 import math
-import os
 import time
 from pathlib import Path
 
@@ -11,21 +9,17 @@ import keras
 import numpy as np
 
 from keras_roots import utils
+from keras_roots.training.trainer.checkpoints import (
+    BEST,
+    LAST,
+    LOG,
+    log_text,
+    resumed_log,
+    save_checkpoint,
+)
 from keras_roots.training.trainer.prepare import copy_weights
 
-LOG = "log.csv"
-LAST = "last.weights.h5"
-BEST = "best.weights.h5"
 SAVING = 0.01  # part of the time that saving may take
-
-
-def read_log(directory: str | os.PathLike) -> list[dict]:
-    """Returns the rows of a run's `log.csv`, none if there is no such file."""
-    path = Path(directory, LOG)
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 class Log(keras.callbacks.Callback):
@@ -35,11 +29,16 @@ class Log(keras.callbacks.Callback):
         directory: Output directory of the run.
         first_epoch: Epochs that are done; later rows of an existing log, of an epoch
             that was not finished, are dropped.
+        begin: Epochs that were done before those of the log; `None` if that is not
+            known.
         images: Training images per epoch.
         monitor: Metric that tells the best epoch.
         echo: Whether to print the line.
         epochs: Epochs of the run, for the line; by default those of the call of `fit`.
         figures: Function of the network that returns further columns, by name.
+
+    Raises:
+        ValueError: The log is damaged, or lacks an epoch that is done.
     """
 
     def __init__(
@@ -50,6 +49,7 @@ class Log(keras.callbacks.Callback):
         images,
         monitor,
         echo,
+        begin=0,
         epochs=None,
         figures=lambda model: {},
     ):
@@ -60,9 +60,8 @@ class Log(keras.callbacks.Callback):
         self.echo = echo
         self.epochs = epochs
         self.figures = figures
-        self.rows = [
-            row for row in read_log(directory) if int(row["epoch"]) <= first_epoch
-        ]
+        first = None if begin is None else begin + 1
+        self.rows = resumed_log(directory, first_epoch, monitor, first)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Starts the clock."""
@@ -153,11 +152,10 @@ class Checkpoint(keras.callbacks.Callback):
         start = self.clock()
         # In this order, a run that is killed in between does the epochs again.
         if self._is_new:
-            with utils.replacing(self.directory / BEST) as name:
-                self.plain.save_weights(name)
+            save_checkpoint(self.directory / BEST, self.plain.save_weights)
             self._is_new = False
-        with utils.replacing(self.directory / LAST) as name:
-            self.model.save_weights(name)
+        save = self.model.save_weights
+        save_checkpoint(self.directory / LAST, save, log_text(self.log.rows))
         self._saved = self.clock()
         self._took = self._saved - start
 

@@ -10,7 +10,7 @@ import keras
 from keras_roots.training import data
 from keras_roots.training.data import get_augmentation
 from keras_roots.training.trainer import callbacks as cb
-from keras_roots.training.trainer import prepare
+from keras_roots.training.trainer import checkpoints, prepare
 from keras_roots.training.trainer.distribution import scope
 from keras_roots.training.trainer.recipes import Recipe
 from keras_roots.utils import checks, is_installed
@@ -61,8 +61,8 @@ def fit(
         The network as it was trained, compiled, with its optimiser's state.
 
     Raises:
-        ValueError: The data set or the recipe does not fit the model, or an argument
-            is impossible.
+        ValueError: The data set or the recipe does not fit the model, an argument is
+            impossible, or a checkpoint or the log is damaged.
         OSError: The directory cannot be written.
         FloatingPointError: Training diverged; the last good checkpoint is kept.
     """
@@ -84,7 +84,7 @@ def fit(
         averaged.set_model(trainee)
     print(f"augmentation: {recipe.augmentation}", flush=True)
     verbose = sys.stdout.isatty() if verbose is None else verbose
-    checkpoint = Path(output_dir, cb.LAST)
+    checkpoint = Path(output_dir, checkpoints.LAST)
     batches = {
         "batch_size": recipe.batch_size,
         "image_size": plain.input_shape[1],
@@ -93,13 +93,14 @@ def fit(
     }
     for phase, size in recipe.phases():
         # Each starts from the checkpoint of the one before, as a resumed run does.
-        done = _resume(trainee, checkpoint, state, steps)
+        done, begin = _resume(trainee, checkpoint, state, steps)
         epochs = range(max(done, phase.start), min(phase.stop, until))
         if not epochs:
             continue
         log = cb.Log(
             output_dir,
             first_epoch=done,
+            begin=begin,
             images=steps * recipe.batch_size,
             monitor=_monitor(trainee),
             echo=not verbose,
@@ -142,7 +143,9 @@ def fit(
 
 def seconds(output_dir: str | os.PathLike) -> float:
     """Returns the seconds that the epochs in a run's log took."""
-    return round(sum(float(row["seconds"]) for row in cb.read_log(output_dir)), 1)
+    return round(
+        sum(float(row["seconds"]) for row in checkpoints.read_log(output_dir)), 1
+    )
 
 
 def set_seed(seed: int, deterministic: bool = False) -> None:
@@ -178,10 +181,16 @@ def _monitor(model) -> str:
     return f"val_{model.output_names[0]}_accuracy"
 
 
-def _resume(model, checkpoint, state, steps) -> int:
-    """Loads the last checkpoint, if there is one; returns the epochs done."""
+def _resume(model, checkpoint, state, steps) -> tuple[int, int | None]:
+    """Loads the last checkpoint, if there is one.
+
+    Returns the epochs done, and those before this folder's, `None` if not known.
+    """
     start = checkpoint if checkpoint.exists() else state
     if start is None:
-        return 0
-    model.load_weights(start)
-    return int(model.optimizer.iterations) // steps
+        return 0, 0
+    checkpoints.load_checkpoint(start, model.load_weights)
+    done = int(model.optimizer.iterations) // steps
+    if start is checkpoint:
+        return done, 0 if state is None else None
+    return done, done

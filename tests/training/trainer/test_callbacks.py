@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 
 from keras_roots.training.trainer.callbacks import (
-    BEST,
-    LAST,
     Checkpoint,
     Log,
     Reseed,
     StopAtNaN,
-    read_log,
 )
+from keras_roots.training.trainer.checkpoints import BEST, LAST, read_log
 
 X = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
 Y = X @ np.ones((4, 1), "float32")

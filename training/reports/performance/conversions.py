@@ -106,7 +106,7 @@ def keep_only(folder: str | os.PathLike, trials: Iterable[Trial]) -> None:
     index = read_index(folder).items()
     kept = {os.path.basename(file.path) for key, file in index if key in needed}
     for path in Path(folder).iterdir():
-        if path.name not in kept | {INDEX}:
+        if path.name not in kept | {INDEX} and not utils.is_leftover(path.name):
             path.unlink()
 
 
