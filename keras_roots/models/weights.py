@@ -15,14 +15,15 @@ def find(name: NetworkName, weights) -> str | None:
 
     Args:
         name: Name of the network.
-        weights: `None`, the name of a data set with released weights, or a path.
+        weights: `None`, the name of a data set with released weights, or a path, which
+            has a separator or a suffix.
 
     Raises:
         ValueError: There are no such weights, or a released file is damaged.
     """
     if weights is None:
         return None
-    if isinstance(weights, str | os.PathLike) and os.path.isfile(weights):
+    if _exists(weights) and not utils.checks.is_bare(weights):
         return os.fspath(weights)
     if released.is_network(weights):
         raise ValueError(
@@ -43,7 +44,12 @@ def find(name: NetworkName, weights) -> str | None:
         "weights, or the path of an existing weights file. "
         f"Received: weights={weights!r} for {name.model} with groups "
         f"{name.groups}. Released for {name.model}: {', '.join(available) or 'none'}"
+        + (f"; write './{weights}' for the file" if _exists(weights) else "")
     )
+
+
+def _exists(weights) -> bool:
+    return isinstance(weights, str | os.PathLike) and os.path.isfile(weights)
 
 
 def load(model: keras.Model, path: str, include_top: bool = True) -> None:
@@ -95,6 +101,7 @@ def _fits(model, path) -> bool:
 
 
 def _read(model, path):
+    utils.check_weights_file(path)
     with warnings.catch_warnings():
         # Of containers by depth, whose layers Keras reads by other names as well.
         warnings.filterwarnings("ignore", "Skipping nested container")

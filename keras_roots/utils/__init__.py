@@ -11,11 +11,17 @@ from keras_roots.utils.files import (
 from keras_roots.utils.files import size as file_size
 from keras_roots.utils.json_files import parse_json, read_json
 from keras_roots.utils.kmeans import kmeans, squared_distance
-from keras_roots.utils.loading import load_model, save_model
+from keras_roots.utils.loading import check_weights_file, load_model, save_model
 from keras_roots.utils.locks import lock_file
 from keras_roots.utils.packages import is_installed
 from keras_roots.utils.progress import progress
-from keras_roots.utils.replacement import buffered, copy, is_leftover, replacing
+from keras_roots.utils.replacement import (
+    buffered,
+    copy,
+    is_leftover,
+    remove_leftovers,
+    replacing,
+)
 from keras_roots.utils.saved_models import load_saved_model
 from keras_roots.utils.tables import (
     format_rows,
@@ -30,6 +36,7 @@ __all__ = [
     "Worker",
     "append_checksum",
     "buffered",
+    "check_weights_file",
     "checks",
     "copy",
     "file_size",
@@ -48,6 +55,7 @@ __all__ = [
     "progress",
     "read_csv",
     "read_json",
+    "remove_leftovers",
     "replacing",
     "save_model",
     "squared_distance",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from keras_roots.utils.checks import quoted
 
-_LARGEST = 2**26  # bytes
+LARGEST = 2**26  # bytes of a text
 _DEEPEST = 200  # lists and dictionaries in each other; networks have about 20
 
 
@@ -57,8 +57,8 @@ def parse_json(content: str | bytes):
 
 
 def _check_size(size: int) -> None:
-    if size > _LARGEST:
-        raise ValueError(f"JSON must have at most {_LARGEST:,} bytes, not {size:,}")
+    if size > LARGEST:
+        raise ValueError(f"JSON must have at most {LARGEST:,} bytes, not {size:,}")
 
 
 def _inner(value) -> Iterable:

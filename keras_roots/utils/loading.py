@@ -1,40 +1,79 @@
 """Keras files, which other versions of Keras can read."""
 
+import contextlib
+import functools
 import json
+import math
 import os
+import threading
 import zipfile
+from collections.abc import Iterator
 
+import h5py
 import keras
 
+from keras_roots.utils import checks
 from keras_roots.utils.configuration import without_defaults
+from keras_roots.utils.json_files import LARGEST as LARGEST_JSON
+from keras_roots.utils.json_files import parse_json
 
+_SUFFIX = ".keras"
 _CONFIGURATION = "config.json"
 _METADATA = "metadata.json"
+_WEIGHTS = "model.weights.h5"
+# Layers that load what is no configuration, also in versions of Keras that let them.
+_FOREIGN = {
+    "TFSMLayer": "loads a SavedModel, which is a program",
+    "TorchModuleWrapper": "unpickles a module of PyTorch",
+}
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def load_model(path: str | os.PathLike, argument: str = "`path`") -> keras.Model:
     """Loads a Keras file, without what it was compiled with.
+
+    What it would take in memory is compared with the size of the file before anything
+    is built.
 
     Args:
         path: The `.keras` file.
         argument: What the path was given as, for the message.
 
     Raises:
-        ValueError: There is no such file, or it is damaged, no Keras file, or of a
-            newer version of Keras.
+        ValueError: There is no such file, or it is damaged, no Keras file, of a newer
+            version of Keras, would be far larger in memory, or loads other code.
     """
     path = os.fspath(path)
-    if not os.path.isfile(path):
+    if not os.path.isfile(path) or not path.endswith(_SUFFIX):
         raise ValueError(
             f"{argument} must be an existing .keras file. Received: {path!r}"
         )
     try:
-        return keras.saving.load_model(path, compile=False)
+        stored = _check_members(path)
+        with _layers_up_to(stored):
+            return keras.saving.load_model(path, compile=False)
     except Exception as error:
         raise ValueError(
             f"{argument} must be a whole .keras file. Received: {path!r}"
             f"{_newer(path)}; reading it failed with: {error}"
         ) from error
+
+
+def check_weights_file(path: str | os.PathLike) -> None:
+    """Checks what a file of weights would take in memory, before it is read.
+
+    Args:
+        path: A `.weights.h5` or `.keras` file.
+
+    Raises:
+        ValueError: It would take far more than the file has, or it is no such file.
+        OSError: It is none.
+    """
+    path = os.fspath(path)
+    if path.endswith(_SUFFIX):
+        _check_members(path)
+    else:
+        _check_arrays(path, os.path.getsize(path))
 
 
 def save_model(model: keras.Model, path: str | os.PathLike) -> None:
@@ -56,7 +95,7 @@ def save_model(model: keras.Model, path: str | os.PathLike) -> None:
     model.save(path)
     with zipfile.ZipFile(path) as file:
         members = {name: file.read(name) for name in file.namelist()}
-    configuration = without_defaults(json.loads(members[_CONFIGURATION]))
+    configuration = without_defaults(parse_json(members[_CONFIGURATION]))
     members[_CONFIGURATION] = json.dumps(configuration).encode()
     with zipfile.ZipFile(path, "w") as file:
         for name, content in members.items():
@@ -67,7 +106,7 @@ def _newer(path) -> str:
     """Returns what a message adds where another version of Keras wrote a file."""
     try:
         with zipfile.ZipFile(path) as file:
-            written = json.loads(file.read(_METADATA))["keras_version"]
+            written = parse_json(_start(file, _METADATA))["keras_version"]
     except Exception:  # what is wrong with the file is reported already
         return ""
     if written == keras.version():
@@ -76,3 +115,84 @@ def _newer(path) -> str:
         f", written by Keras {written} (this is {keras.version()}): where that is "
         "newer, save it there again with keras_roots.utils.save_model"
     )
+
+
+def _check_members(path) -> int:
+    """Checks the members of a Keras file; returns the bytes of its arrays.
+
+    Raises:
+        ValueError: They would be far larger than the file, or load other code.
+    """
+    with zipfile.ZipFile(path) as file:
+        declared = sum(member.file_size for member in file.infolist())
+        checks.unpacked("its members", declared, os.path.getsize(path))
+        missing = {_CONFIGURATION, _WEIGHTS} - {*file.namelist()}
+        if missing:
+            raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
+        _check_classes(parse_json(_start(file, _CONFIGURATION)))
+        with file.open(_WEIGHTS) as member:
+            return _check_arrays(member, file.getinfo(_WEIGHTS).file_size)
+
+
+def _start(file, name) -> bytes:
+    """Returns a member's content, no more of it than JSON may have."""
+    with file.open(name) as member:
+        return member.read(LARGEST_JSON + 1)
+
+
+def _check_classes(configuration) -> None:
+    """Checks that no part of a configuration is a layer that loads other code."""
+    pending = [configuration]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            if part.get("class_name") in _FOREIGN:
+                raise ValueError(
+                    f"its layer {part['class_name']} {_FOREIGN[part['class_name']]}"
+                )
+            pending += part.values()
+        elif isinstance(part, list):
+            pending += part
+
+
+def _check_arrays(file, size) -> int:
+    """Checks the arrays of an HDF5 file of so many bytes; returns the arrays' bytes."""
+    declared = 0
+
+    def count(_, item):
+        nonlocal declared
+        if isinstance(item, h5py.Dataset):
+            declared += item.size * item.dtype.itemsize
+
+    with h5py.File(file, "r") as content:
+        content.visititems(count)
+    checks.unpacked("its arrays", declared, size)
+    return declared
+
+
+@contextlib.contextmanager
+def _layers_up_to(stored) -> Iterator[None]:
+    """Within the block, layers may have weights of as many bytes as a file stores.
+
+    Keras fills the weights of a layer with random numbers before it reads them.
+
+    Args:
+        stored: The bytes; of a layer that is quantised they may be eight times fewer.
+    """
+    with _ONE_AT_A_TIME:
+        add, thread, declared = keras.layers.Layer.add_weight, threading.get_ident(), 0
+
+        @functools.wraps(add)
+        def counted(layer, shape=None, *args, **kwargs):
+            nonlocal declared
+            if threading.get_ident() == thread:
+                sides = shape if isinstance(shape, list | tuple) else ()
+                declared += 4 * math.prod(sides)
+                checks.unpacked("the weights of its layers", declared, stored, most=8)
+            return add(layer, shape, *args, **kwargs)
+
+        keras.layers.Layer.add_weight = counted
+        try:
+            yield
+        finally:
+            keras.layers.Layer.add_weight = add

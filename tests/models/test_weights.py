@@ -3,6 +3,7 @@
 import importlib
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -99,6 +100,26 @@ def test_truncated_file(saved, model_name, facts, tmp_path):
     with pytest.raises(ValueError, match="`weights` file .*whole .weights.h5") as error:
         small(model_name, facts, root=facts.root, weights=str(path))
     assert str(path) in str(error.value)
+
+
+def test_no_file_takes_the_place_of_released_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    released = create_model("root_convnet", weights="cifar10")
+    (tmp_path / "cifar10").write_bytes(b"of somebody else")
+    found = create_model("root_convnet", weights="cifar10")
+    for ours, theirs in zip(found.weights, released.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    (tmp_path / "own").write_bytes(b"")
+    with pytest.raises(ValueError, match="; write './own' for the file$"):
+        create_model("root_convnet", weights="own")
+
+
+def test_weights_far_larger_than_their_file(tmp_path):
+    path = tmp_path / "large.weights.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", (2**40,), "float32", chunks=(2**20,))
+    with pytest.raises(ValueError, match="`weights` file .* its arrays would take"):
+        create_model("root_convnet", weights=str(path))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a weights file at all"])

@@ -60,7 +60,8 @@ class Choice:
     networks: tuple[str, ...] = option(
         (),
         "Networks of the table of distillation, in place of its own: released for "
-        "--dataset, .keras files, or folders of trainings; separated by commas.",
+        "--dataset, .keras files, or folders of trainings (./NAME); separated by "
+        "commas.",
     )
     only: str | None = option(
         None, "Regular expression for the whole names of the rows to run."

@@ -93,9 +93,10 @@ def _is_folder(name, data_dir) -> bool:
         if not exists:
             raise ValueError(f"`dataset` is a path that does not exist: {name!r}")
         return True
-    if not exists or name.split("/")[0] in _NAMES or tfds.is_prepared(name, data_dir):
+    known = name.split("/")[0].partition(":")[0] in _NAMES
+    if not exists or known or tfds.is_prepared(name, data_dir):
         return False
-    if "/" not in name:
+    if checks.is_bare(name):
         raise ValueError(
             "`dataset` must be the name of a data set, or a path with a separator. "
             f"Received: {name!r}; write './{name}' for the folder of that name"

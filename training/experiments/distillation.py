@@ -34,6 +34,7 @@ from keras_roots.training.stages import (
     MeetBudget,
     Outcome,
 )
+from keras_roots.utils import checks
 
 NETWORKS = ("root_nin:1", "root_resnet20:1")
 COSTS = ("macs", "latency")
@@ -91,7 +92,7 @@ def _rows_of(text, dataset) -> list[Row]:
 def _find(text, dataset) -> tuple[str, str | None, str, str]:
     """A network's file or registry name, its weights, label and family."""
     path = Path(text)
-    if path.is_dir():
+    if path.is_dir() and not checks.is_bare(text):
         path /= runs.MODEL
     if path.suffix == ".keras":
         if not path.is_file():
@@ -108,6 +109,7 @@ def _find(text, dataset) -> tuple[str, str | None, str, str]:
         raise ValueError(
             "`networks` must name .keras files, folders of trainings, or networks that "
             f"are released for {weights}: {', '.join(released)}. Received: {text!r}"
+            + (f"; write './{text}' for the folder" if path.is_dir() else "")
         )
     return str(name), weights, str(name), name.model
 

@@ -33,7 +33,7 @@ _SIZES = {
 
 def is_application(text: str | None) -> bool:
     """Returns whether a text names a network of keras.applications."""
-    return text is not None and text.startswith(PREFIX)
+    return text is not None and text.startswith(PREFIX) and not text.endswith(".keras")
 
 
 def names() -> list[str]:

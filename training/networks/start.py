@@ -28,7 +28,8 @@ class Zoo:
     )
     weights: str | None = option(
         None,
-        "Weights to start from: the data set of released weights (cifar10) or a file.",
+        "Weights to start from: the data set of released weights (cifar10), or a file "
+        "(NAME.weights.h5, ./NAME).",
     )
     image_size: int | None = option(
         None,

@@ -146,6 +146,19 @@ def path(name: str, value, *, required: bool = False) -> str | None:
     return None if value is None else os.fspath(value)
 
 
+def is_bare(value) -> bool:
+    """Tells whether a text is a name, no path: it has neither separator nor suffix.
+
+    Where names and paths are taken, what lies in the working directory so never takes
+    the place of what has the name.
+
+    Args:
+        value: What an argument received.
+    """
+    is_name = isinstance(value, str) and os.path.basename(value) == value
+    return is_name and not os.path.splitext(value)[1] and value not in (".", "..")
+
+
 def quoted(error: Exception | str, most: int = 300) -> str:
     """Returns what another package's exception says, to be part of a message.
 

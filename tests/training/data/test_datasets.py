@@ -95,7 +95,7 @@ def test_no_folder_or_file_takes_the_place_of_an_embedded_data_set(
 
 
 @pytest.mark.parametrize(
-    "name", ["cifar10", "imagenette/160px-v2", "imagenet2012", "toy", "toy/config"]
+    "name", ["cifar10", "imagenette/160px-v2", "cifar10:3.0.2", "toy", "toy/config"]
 )
 def test_no_folder_takes_the_place_of_a_named_data_set(
     name, folder, monkeypatch, tmp_path

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import helpers
 import keras
@@ -69,6 +70,19 @@ def test_networks_that_are_not_there(name, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=message):
         distillation.table([name])
+
+
+def test_no_folder_takes_the_place_of_a_released_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    expected = distillation.table(["root_nin:1"])
+    for name in ("root_nin:1", "mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.keras").write_bytes(b"of somebody else")
+    assert distillation.table(["root_nin:1"]) == expected
+    with pytest.raises(ValueError, match="'mine'; write './mine' for the folder$"):
+        distillation.table(["mine"])
+    rows = distillation.table(["./mine"]).rows
+    assert {row.network for row in rows} == {str(Path("mine", "model.keras"))}
 
 
 def test_nothing_released_for_a_data_set():

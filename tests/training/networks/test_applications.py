@@ -75,6 +75,15 @@ def test_pixels_are_prepared_as_the_family_does(mode):
     np.testing.assert_allclose(ours, theirs[..., order], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("text", "applied"),
+    [("keras.applications.VGG16", True), ("keras.applications.keras", False)]
+    + [("keras.applications.VGG16.keras", False), ("VGG16", False), (None, False)],
+)
+def test_files_are_told_from_names(text, applied):
+    assert applications.is_application(text) is applied
+
+
 def test_every_family_prepares_pixels_colour_by_colour():
     for name in applications.names():
         constructor = getattr(keras.applications, name)

@@ -65,3 +65,13 @@ def test_texts_that_may_not_be_empty(value):
     assert checks.text("size", "") == ""
     with pytest.raises(ValueError, match="`size` must be a text that is not empty"):
         checks.text("size", value, empty=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "bare"),
+    [("cifar10", True), ("root_nin:8", True), ("./cifar10", False), ("a/b", False)]
+    + [("net.keras", False), ("/tmp", False), (".", False), ("..", False)]
+    + [(pathlib.Path("cifar10"), False), (None, False)],
+)
+def test_names_are_told_from_paths(value, bare):
+    assert checks.is_bare(value) is bare
