@@ -13,6 +13,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 gc.set_threshold(10_000, 10, 10)
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--faults",
+        type=int,
+        default=32,
+        help="random faults of each kind that tests/faults tries",
+    )
+
+
 @pytest.fixture(autouse=True, scope="session")
 def lasting_objects():
     """Takes what is imported for good out of the collections of garbage."""

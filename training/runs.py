@@ -92,6 +92,7 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
         OSError: It cannot be made or written.
     """
     directory = check_directory(directory)
+    utils.remove_leftovers(directory)
     config = json.loads(json.dumps(config))
     file = directory / CONFIG
     if file.exists():

@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from keras_roots import utils
@@ -113,12 +113,12 @@ def resumed_log(
     return rows
 
 
-def log_text(rows: Iterable[Mapping]) -> str:
+def log_text(rows: Sequence[Mapping]) -> str:
     """Returns the text that a checkpoint notes of the rows of a log."""
-    return "\n".join(
-        ",".join("" if value is None else str(value) for value in row.values())
-        for row in rows
-    )
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[row.get(name) for name in columns] for row in rows]
+    lines = [["" if cell is None else str(cell) for cell in line] for line in cells]
+    return "\n".join(map(",".join, [columns, *lines]))
 
 
 def _check_rows(rows, columns):
