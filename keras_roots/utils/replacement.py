@@ -11,19 +11,16 @@ import errno
 import functools
 import io
 import os
-import re
 import shutil
 import stat
 import sys
-import traceback
 import uuid
 from collections.abc import Iterator
 
-from keras_roots.utils import locks
+from keras_roots.utils import full_disks, locks
 
 _PREFIX = ".keras_roots-"
 _ASIDE = "~"  # behind the name of what was there, where folders cannot be exchanged
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _KINDS = (
     (stat.S_ISREG, "file"),
     (stat.S_ISDIR, "folder"),
@@ -80,10 +77,10 @@ def replacing(path: str | os.PathLike, *, folder: bool = False) -> Iterator[str]
             _move(temporary, place)
             _sync(parent)
         except Exception as error:
-            if (code := _full(error)) is None:
+            full = full_disks.as_error(error, path, os.path.dirname(temporary))
+            if full is None:
                 raise
-            _drop_files(error)
-            raise _cannot_write(path, temporary, code, error) from error
+            raise full from error
 
 
 def copy(source: str | os.PathLike, path: str | os.PathLike) -> None:
@@ -278,41 +275,3 @@ def _renameat2():
         text, number = ctypes.c_char_p, ctypes.c_int
         function.argtypes = [number, text, number, text, ctypes.c_uint]
     return function
-
-
-def _full(error) -> int | None:
-    """The number of the error if it tells of a full disk, in any library's words."""
-    while error is not None:
-        found = re.search(r"errno = (\d+)", str(error))  # HDF5
-        number = int(found[1]) if found else getattr(error, "errno", None)
-        said = "" if isinstance(error, ValueError) else str(error)
-        for code in _FULL:
-            if number == code or os.strerror(code) in said:
-                return code
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def _cannot_write(path, temporary, code, error):
-    """Returns the error of a full disk, in one line; says which, if it is another."""
-    text = f"`path` cannot be written: {os.strerror(code)}. Received: path={path!r}"
-    line = str(error).partition("\n")[0][:300]
-    if os.sep in line and os.path.dirname(temporary) not in line:
-        text += f"; {line}"
-    found = OSError(text)
-    found.errno = code
-    return found
-
-
-def _drop_files(error):
-    """Lets go of the files that an error holds, without what they say of it.
-
-    They close as they are collected, fail once more, and have Python print that.
-    """
-    hook, sys.unraisablehook = sys.unraisablehook, lambda unraisable: None
-    try:
-        while error is not None:
-            traceback.clear_frames(error.__traceback__)
-            error = error.__cause__ or error.__context__
-    finally:
-        sys.unraisablehook = hook
