@@ -2,8 +2,12 @@
 
 import importlib
 
+from keras_roots import terminal
+
+terminal.hush_scripts()  # before TensorFlow is imported
+
 # Keras finds the classes of these by their registered names.
-from keras_roots import layers, models, regularizers
+from keras_roots import layers, models, regularizers  # noqa: E402
 
 _MODELS = "keras_roots.models"
 _REGULARIZERS = "keras_roots.regularizers"

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 # From the bottom to the top; those of one line never import each other.
 LIBRARY = (
+    "terminal",
     "utils",
     "layers",
     "graph",

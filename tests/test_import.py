@@ -103,7 +103,7 @@ print(*sorted({".".join(name.split(".")[:2]) for name in new if "roots." in name
     )
     others, ours = loaded.splitlines()
     assert others.split() == ["keras_roots"]
-    packages = "graph layers models regularizers utils".split()
+    packages = "graph layers models regularizers terminal utils".split()
     assert ours.split() == [f"keras_roots.{name}" for name in packages]
 
 

@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 from absl import app, flags
 
+from keras_roots import terminal
 from keras_roots.training import options, runs
 
 # Differs from machine to machine, and decides nothing.
 _LOCAL = ("data_dir",)
+_VERBOSE = "Whether to show the notes that TensorFlow, its converter and LiteRT write."
 
 
 class Given:
@@ -66,7 +68,9 @@ def command(main: Callable, doc: str, *classes: type) -> Callable[[], None]:
 
     def run():
         define(classes)
-        for name in names(classes):
+        if terminal.VERBOSE not in flags.FLAGS:
+            flags.DEFINE_bool(terminal.VERBOSE, False, _VERBOSE)
+        for name in [*names(classes), terminal.VERBOSE]:
             flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
         sys.modules["__main__"].__doc__ = doc
         binary = main.__module__.rpartition(".")[2].replace("_", "-")
@@ -216,6 +220,9 @@ def _guarded(main, given, binary, argv):
         main(given)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         sys.exit(f"error: {error}")
+    except Exception:
+        terminal.tell()
+        raise
 
 
 def _one_line(message, *where):
