@@ -35,7 +35,9 @@ _COMMAND: list[str | None] = [None]  # of the binary that runs, if one does
 
 
 @contextlib.contextmanager
-def hold_directory(directory: str | os.PathLike) -> Iterator[None]:
+def hold_directory(
+    directory: str | os.PathLike, argument: str = "`output_dir`"
+) -> Iterator[None]:
     """Keeps other processes from working in a run's folder while a block runs.
 
     Blocks within it, of the same process, share the folder; readers are not kept out.
@@ -43,12 +45,13 @@ def hold_directory(directory: str | os.PathLike) -> Iterator[None]:
 
     Args:
         directory: The output directory.
+        argument: What it was given as, for the message.
 
     Raises:
         ValueError: Another process works in it, or it is a file.
         OSError: It cannot be made.
     """
-    directory = check_directory(directory)
+    directory = check_directory(directory, argument)
     made = [path for path in (directory, *directory.parents) if not path.exists()]
     directory.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -57,7 +60,7 @@ def hold_directory(directory: str | os.PathLike) -> Iterator[None]:
             stack.enter_context(utils.lock_file(directory / LOCK))
         except BlockingIOError as holder:
             raise ValueError(
-                f"`output_dir` {str(directory)!r} is in use by {holder}: wait until "
+                f"{argument} {str(directory)!r} is in use by {holder}: wait until "
                 "that has ended, or choose another directory"
             ) from None
         yield
@@ -98,7 +101,10 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
     if file.exists():
         found = read_config(directory)
         if found is None:
-            raise ValueError(f"`output_dir` has a damaged {str(file)!r}")
+            raise ValueError(
+                f"`output_dir` has a damaged {str(file)!r}: put a whole copy in its "
+                "place, or choose another directory"
+            )
         found, config = _flat(found), _flat(config)
         different = sorted(
             key for key in {*found, *config} if found.get(key) != config.get(key)
@@ -123,8 +129,14 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
     return False
 
 
-def check_directory(directory: str | os.PathLike) -> Path:
+def check_directory(
+    directory: str | os.PathLike, argument: str = "`output_dir`"
+) -> Path:
     """Checks that an output directory is one, or can be made.
+
+    Args:
+        directory: The output directory.
+        argument: What it was given as, for the message.
 
     Raises:
         ValueError: It is a file, or would lie in one.
@@ -132,7 +144,7 @@ def check_directory(directory: str | os.PathLike) -> Path:
     for path in (Path(directory), *Path(directory).parents):
         if path.is_file():
             raise ValueError(
-                "`output_dir` must be a folder, which need not exist. "
+                f"{argument} must be a folder, which need not exist. "
                 f"Received: {str(directory)!r}, where {str(path)!r} is a file"
             )
     return Path(directory)
@@ -152,7 +164,7 @@ def read_config(directory: str | os.PathLike) -> dict | None:
     """
     file = Path(directory, CONFIG)
     try:
-        found = json.loads(file.read_text()) if file.exists() else None
+        found = utils.read_json(file) if file.exists() else None
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
@@ -190,6 +202,7 @@ def release_directory(directory: str | os.PathLike) -> None:
     left = any(path.name != CONFIG for path in paths if path not in folders)
     if not left and not any(map(contents, folders)):
         for folder in folders:
+            utils.remove_leftovers(folder)
             folder.rmdir()
         Path(directory, CONFIG).unlink(missing_ok=True)
 

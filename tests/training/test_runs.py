@@ -1,8 +1,10 @@
 import dataclasses
 import datetime
 import os
+import signal
 import types
 
+import children
 import keras
 import pytest
 
@@ -60,6 +62,61 @@ def test_a_run_that_left_nothing_makes_room(tmp_path):
     assert not runs.claim_directory(tmp_path, {"root": 4})
 
 
+def leave(folder):
+    """What a killed process leaves of an output."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".keras_roots-0a1b2c3d").mkdir()
+    (folder / ".keras_roots-0a1b2c3d" / "config.json").write_text('{"roo')
+
+
+def test_a_directory_whose_first_file_was_being_written(tmp_path):
+    leave(tmp_path / "run")
+    (tmp_path / "run" / "run.lock").write_text("process 1 on 'host' since then")
+    assert runs.contents(tmp_path / "run") == []
+    with runs.hold_directory(tmp_path / "run"):
+        assert not runs.claim_directory(tmp_path / "run", {"root": 8})
+    assert os.listdir(tmp_path / "run") == ["config.json"]
+    leave(tmp_path / "run")
+    assert runs.claim_directory(tmp_path / "run", {"root": 8})
+    assert os.listdir(tmp_path / "run") == ["config.json"]
+    leave(tmp_path / "run" / "stage")
+    runs.release_directory(tmp_path / "run")
+    assert os.listdir(tmp_path / "run") == []
+
+
+def test_a_directory_is_held_by_one_process(tmp_path):
+    folder = tmp_path / "a" / "run"
+
+    def hold():
+        with runs.hold_directory(folder):
+            print("held")
+            signal.pause()
+
+    with children.started(hold) as (child, output):
+        assert output.readline() == "held\n"
+        for argument in ("`output_dir`", "`zoo`"):
+            text = f"{argument} '.*run' is in use by process {child} on .*: wait until"
+            with pytest.raises(ValueError, match=text):
+                with runs.hold_directory(folder, argument):
+                    pytest.fail("it is held")
+        assert runs.read_config(folder) is None
+    with runs.hold_directory(folder):
+        pass
+    assert os.listdir(folder) == []
+
+
+def test_a_held_directory_without_anything_in_it_is_not_left(tmp_path):
+    with runs.hold_directory(tmp_path / "a" / "b"):
+        assert (tmp_path / "a" / "b").is_dir()
+    assert os.listdir(tmp_path) == []
+    with runs.hold_directory(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "file").write_text("")
+    assert os.listdir(tmp_path / "a") == ["file"]
+    with pytest.raises(ValueError, match="`zoo` must be a folder"):
+        with runs.hold_directory(tmp_path / "a" / "file", "`zoo`"):
+            pytest.fail("it is a file")
+
+
 def test_plans_are_written_layer_by_layer(tmp_path):
     plan = types.SimpleNamespace(layers=[Layer("conv1", 8), Layer("conv2")])
     runs.write_plan(tmp_path, plan)
@@ -105,3 +162,12 @@ def test_a_file_of_a_run_knows_its_data_set(tmp_path):
         ("missing", None),
     ):
         assert runs.data_set_of(tmp_path / folder / runs.MODEL) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "[" * 100_000, '{"a":' * 300 + "1" + "}" * 300]
+)
+def test_a_configuration_that_is_none(text, tmp_path):
+    (tmp_path / runs.CONFIG).write_text(text)
+    assert runs.read_config(tmp_path) is None
+    assert runs.data_set_of(tmp_path / runs.MODEL) is None

@@ -18,9 +18,10 @@ takes about 20 minutes for all suites, while nothing else should run. Converting
 as long again on two cores, but can be done before, with --convert_only.
 """
 
-import os
+import contextlib
 import sys
 
+from keras_roots.training import runs
 from keras_roots.training.commands import flags
 from keras_roots.training.options import option, options
 from keras_roots.training.reports import performance
@@ -65,8 +66,15 @@ def main(given) -> None:
     if asked.plot_only:
         performance.show(suites, asked.output_dir)
         return
-    for folder in filter(None, (asked.output_dir, asked.files_dir)):
-        os.makedirs(folder, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(runs.hold_directory(asked.output_dir))
+        if asked.files_dir:
+            stack.enter_context(runs.hold_directory(asked.files_dir, "`files_dir`"))
+        _measure(asked, suites)
+
+
+def _measure(asked, suites):
+    """Converts and measures, in folders that are held."""
     if asked.quick:
         suites = {name: suite.quick() for name, suite in suites.items()}
     suites = {name: performance.possible(s, _progress) for name, s in suites.items()}

@@ -46,8 +46,8 @@ def read_run(folder: str | os.PathLike) -> Run:
     """
     folder = Path(folder)
     try:
-        dataset = json.loads((folder / runs.CONFIG).read_text())["dataset"]
-        result = json.loads((folder / runs.RESULT).read_text())
+        dataset = utils.read_json(folder / runs.CONFIG)["dataset"]
+        result = utils.read_json(folder / runs.RESULT)
         network = load_model(folder / runs.MODEL)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
@@ -86,8 +86,9 @@ def release(
         The entry in the index.
 
     Raises:
-        ValueError: The run or the name is unusable, or a LiteRT file does not agree
-            with the network; nothing is written then.
+        ValueError: The run or the name is unusable, another process releases into the
+            zoo, or a LiteRT file does not agree with the network; nothing is written
+            then.
         OSError: The zoo cannot be written.
         ImportError: TensorFlow, LiteRT or the data set's package is not installed.
     """
@@ -95,13 +96,19 @@ def release(
     name = name or _weights_name(found.dataset)
     _check_name(name, found)
     read_index(zoo)  # a damaged index is refused before the work
-    dataset = data.open_dataset(found.dataset, data_dir)
-    entry = _entry(found, name, dataset, threads)
+    with runs.hold_directory(zoo, "`zoo`"):
+        dataset = data.open_dataset(found.dataset, data_dir)
+        entry = _entry(found, name, dataset, threads)
+        return _write(found.network, entry, zoo)
+
+
+def _write(network, entry, zoo) -> dict:
+    """Writes weights, index and cards; returns the entry, with size and digest."""
     folder = Path(zoo, WEIGHTS)
     folder.mkdir(exist_ok=True)
     path = folder / entry["file"]
     with utils.replacing(path) as temporary:
-        _save(found.network, temporary)
+        _save(network, temporary)
         entry |= {
             "bytes": utils.file_size(temporary),
             "sha256": models.sha256(temporary),
@@ -124,7 +131,7 @@ def read_index(zoo: str | os.PathLike) -> list[dict]:
     if not path.exists():
         return []
     try:
-        return json.loads(path.read_text())["released"]
+        return utils.read_json(path)["released"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"The index {os.fspath(path)!r} is damaged: {error}"

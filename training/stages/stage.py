@@ -106,6 +106,8 @@ def run(
     outcome = Outcome(Path(context.folder), names)
     _check_folder(outcome)
     with runs.hold_directory(outcome.folder):
+        for folder, _, _ in os.walk(outcome.folder):
+            utils.remove_leftovers(folder)
         _run_all(stages, context, start, _described(config, context), only, outcome)
     return outcome
 

@@ -80,6 +80,15 @@ def test_what_is_done_is_not_run_again(context, said):
     assert biases(outcome.model("second")) == [6, 6]
 
 
+def test_what_killed_processes_left_is_removed_also_of_stages_that_are_done(context):
+    run(context, 1.0)
+    inner = context.folder / "first" / "segment0"
+    for folder in (context.folder, context.folder / "first", inner):
+        (folder / ".keras_roots-12345678").mkdir(parents=True)
+    run(context, 1.0)
+    assert not [*context.folder.rglob(".keras_roots-*")]
+
+
 def test_other_settings_of_a_stage_are_refused_by_name(context):
     run(context, 1.0, 2.0)
     with pytest.raises(
@@ -170,6 +179,8 @@ def test_runs_share_what_they_have_in_common(context, tmp_path, said):
     assert "run first" not in said
     assert biases(outcome.model("second")) == [8, 8]
     assert outcome.result("first") == first.result("first")
+    copied, own = outcome.folder / "first", first.folder / "first"
+    assert {p.name for p in copied.iterdir()} == {p.name for p in own.iterdir()}
 
 
 @dataclasses.dataclass(frozen=True)
