@@ -92,7 +92,7 @@ class MeasuredTimes:
         if self.path is None or not os.path.exists(self.path):
             return {}
         try:
-            with open(self.path, newline="") as file:
+            with open(self.path, encoding="utf-8", newline="") as file:
                 return _rows(file.read())
         except (ValueError, csv.Error) as error:
             raise ValueError(

@@ -24,7 +24,7 @@ def index() -> list[dict]:
     was trained and how accurate it is.
     """
     path = resources.files("keras_roots.zoo") / "index.json"
-    return json.loads(path.read_text())["released"]
+    return json.loads(path.read_text("utf-8"))["released"]
 
 
 def names(weights: str) -> list[str]:

@@ -103,7 +103,7 @@ def main(given) -> None:
             else:
                 experiments.run(table, context, choice.only, choice.epochs)
         written = experiments.write(name, table, folder, run_.output_dir)
-        print(f"\n{written[1].read_text()}")
+        print(f"\n{written[1].read_text('utf-8')}")
         for line in experiments.missing(table, folder):
             print(f"missing: {line}")
         for path in written:

@@ -10,10 +10,7 @@ import numpy as np
 from keras_roots.training.data.splits import Arrays, Dataset, check_classes, in_memory
 from keras_roots.utils import checks
 
-# Bytes that an array may have for each byte of the file. Deflate packs zeros 1,030
-# times; grey drawings on white about 20 times.
-_MOST_PACKED = 200
-_LEAST_BOMB = 2**26  # bytes of an array that need not be compared
+_REMEDY = "; save it with numpy.savez, not compressed, if that is meant"
 
 
 def open_npz(path: str, holdout: int = 0) -> Dataset:
@@ -80,7 +77,8 @@ def read_npz(argument: str, path: str, names: Sequence[str]) -> dict[str, np.nda
         if missing:
             raise ValueError(f"it has no {', '.join(missing)}, only {[*members]}")
         for name in names:
-            _check_size(name, members[name].file_size, os.path.getsize(path))
+            declared, size = members[name].file_size, os.path.getsize(path)
+            checks.unpacked(name, declared, size, remedy=_REMEDY)
         return {name: _read(archive, members[name], name) for name in names}
 
 
@@ -104,14 +102,6 @@ def _opened(argument, path, content) -> Iterator[tuple]:
             f"`{argument}` file {path!r} must be a NumPy .npz file with "
             f"{content}. Reading it failed with: {checks.quoted(error)}"
         ) from error
-
-
-def _check_size(name, declared, size) -> None:
-    if declared > max(_LEAST_BOMB, _MOST_PACKED * size):
-        raise ValueError(
-            f"{name} would be {declared:,} bytes, {declared // size:,} times the file: "
-            "save it with numpy.savez, not compressed, if that is meant"
-        )
 
 
 def _read(archive, member, name) -> np.ndarray:

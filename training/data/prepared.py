@@ -1,11 +1,11 @@
 """Data sets that TensorFlow Datasets prepared: their files, as their metadata say."""
 
 import dataclasses
-import json
 import re
 from pathlib import Path
 
 from keras_roots.training.data.splits import check_classes
+from keras_roots.utils import read_json
 
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 _FORMAT = "tfrecord"
@@ -159,7 +159,7 @@ def _of_file(path, read):
 
 
 def _json(path):
-    return json.loads(path.read_text("utf-8"))
+    return read_json(path)
 
 
 def _shards(path) -> dict[str, tuple[Shard, ...]]:

@@ -96,7 +96,7 @@ def refusal(folder: Path) -> str | None:
         folder: Folder of the row.
     """
     path = folder / _REFUSED
-    return path.read_text().strip() if path.exists() else None
+    return path.read_text("utf-8").strip() if path.exists() else None
 
 
 def error_of(result: Mapping) -> float | None:

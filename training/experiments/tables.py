@@ -227,7 +227,7 @@ def measured(folder: str | os.PathLike) -> dict[str, dict]:
         folder: Folder of the rows.
     """
     path = Path(folder, _MEASURED)
-    return json.loads(path.read_text()) if path.exists() else {}
+    return utils.read_json(path) if path.exists() else {}
 
 
 def _outcomes(table, folder) -> list[Outcome]:

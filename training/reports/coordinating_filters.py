@@ -36,7 +36,7 @@ _SHOWN = {
 def paper_rows() -> list[dict]:
     """Returns Table 1 of the paper, as the zoo's `force_paper.json` holds it."""
     file = resources.files("keras_roots.zoo") / "force_paper.json"
-    return json.loads(file.read_text())
+    return json.loads(file.read_text("utf-8"))
 
 
 def rank_columns(ranks: RankAnalysis) -> dict:

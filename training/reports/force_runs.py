@@ -1,6 +1,5 @@
 """Compressions with forces between filters, as tables and pictures of their paper."""
 
-import json
 import os
 import statistics
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from keras_roots.training.reports.compression import analyse
 from keras_roots.training.reports.coordinating_filters import paper_rows, rank_columns
 from keras_roots.training.runs import CONFIG, MODEL, RESULT
 from keras_roots.training.trainer import read_log
-from keras_roots.utils import format_rows, is_leftover, load_model
+from keras_roots.utils import format_rows, is_leftover, load_model, read_json
 
 STAGES = ("baseline", "force", "decompose", "finetune")
 CLUSTERS = 4  # of the filters in the plane
@@ -164,7 +163,7 @@ def _settings(run) -> dict[str, dict]:
     Those of the network and the forces are under `force`, those of the stages after it
     under their names.
     """
-    config = json.loads((run / _done(run)[-1] / CONFIG).read_text())
+    config = read_json(run / _done(run)[-1] / CONFIG)
     start, stages = config["start"], config["stages"]
     force = stages.get("force", {"forces": {"norm": "none", "strength": 0.0}})
     settings = {
@@ -235,7 +234,7 @@ def _done(run) -> list[str]:
 
 
 def _result(run, stage) -> dict:
-    return json.loads((run / stage / RESULT).read_text())
+    return read_json(run / stage / RESULT)
 
 
 def _load(run, stage) -> keras.Model:

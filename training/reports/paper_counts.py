@@ -19,7 +19,9 @@ _PUBLISHED = ("top1", "top5", "cpu_ms", "gpu_ms")
 @functools.cache
 def tables() -> dict[str, dict]:
     """Returns the papers' tables by name, as the zoo's `papers.json` holds them."""
-    return json.loads((resources.files("keras_roots.zoo") / "papers.json").read_text())
+    return json.loads(
+        (resources.files("keras_roots.zoo") / "papers.json").read_text("utf-8")
+    )
 
 
 def compute(table: str) -> list[dict]:

@@ -1,7 +1,6 @@
 """What the stages of a run have left in their folders."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import keras
@@ -36,7 +35,7 @@ class Outcome:
     def result(self, stage: str) -> dict:
         """Returns what a stage's `result.json` holds; empty if it is not done."""
         path = self.folder / stage / RESULT
-        return json.loads(path.read_text()) if path.exists() else {}
+        return utils.read_json(path) if path.exists() else {}
 
     def log(self, stage: str) -> list[dict]:
         """Returns the rows of a stage's `log.csv`; none if it has not trained."""

@@ -159,7 +159,9 @@ def seed(value: int | None) -> int | None:
     return None if value is None else integer("seed", value, least=0)
 
 
-def unpacked(what: str, declared: int, size: int, most: int = MOST_UNPACKED) -> None:
+def unpacked(
+    what: str, declared: int, size: int, most: int = MOST_UNPACKED, remedy: str = ""
+) -> None:
     """Checks what content would take in memory, before anything is read.
 
     Args:
@@ -167,6 +169,7 @@ def unpacked(what: str, declared: int, size: int, most: int = MOST_UNPACKED) -> 
         declared: The bytes that it would take.
         size: The bytes that its file has.
         most: How many times as many it may take.
+        remedy: What the message ends with.
 
     Raises:
         ValueError: It would take more.
@@ -174,5 +177,5 @@ def unpacked(what: str, declared: int, size: int, most: int = MOST_UNPACKED) -> 
     if declared > max(_FEW_BYTES, most * size):
         raise ValueError(
             f"{what} would take {declared:,} bytes, where the file has {size:,}: at "
-            f"most {most} times as many are read"
+            f"most {most} times as many are read{remedy}"
         )

@@ -113,7 +113,7 @@ def test_arrays_that_are_far_larger_than_the_file(npz, tmp_path, refusal):
     zeros = np.zeros((30_000, 64, 64, 3), "uint8")
     np.savez_compressed(tmp_path / "bomb.npz", **{**npz[1], "x_train": zeros})
     message = refusal(tmp_path / "bomb.npz")
-    assert "x_train would be 368,640,128 bytes" in message
+    assert "x_train would take 368,640,128 bytes" in message
     assert "numpy.savez, not compressed" in message
 
 

@@ -144,7 +144,7 @@ def test_what_cannot_be_released(network, tmp_path):
         release(run, tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+@pytest.mark.parametrize("text", ["{", "{}", "[]", "[" * 100_000])
 def test_a_damaged_index(tmp_path, text):
     (tmp_path / "index.json").write_text(text)
     with pytest.raises(ValueError, match="index.json' is damaged"):

@@ -90,7 +90,7 @@ def convert(
 def read_index(folder: str | os.PathLike) -> dict[Trial, Converted]:
     """Returns the files that a folder holds, by conversion."""
     path = Path(folder, INDEX)
-    entries = json.loads(path.read_text()) if path.exists() else []
+    entries = utils.read_json(path) if path.exists() else []
     index = {}
     for entry in entries:
         file = Path(folder, entry["file"]["path"])
