@@ -49,8 +49,8 @@ class Train(Stage):
             adapt=lambda trainee: self.adapt(trainee, context),
             figures=self.figures,
         )
-        seconds = trainer.seconds(folder)
-        return model, {"epochs": self.recipe.epochs, "seconds": seconds}
+        epochs = len(trainer.read_log(folder))
+        return model, {"epochs": epochs, "seconds": trainer.seconds(folder)}
 
     def adapt(self, trainee: keras.Model, context) -> keras.Model:
         """Returns what is trained in place of the network, as for `trainer.fit`.
@@ -94,7 +94,7 @@ def train(network: networks.Zoo, recipe: Recipe, context: Context) -> dict:
         FloatingPointError: Training diverged; the last good checkpoint is kept.
     """
     dataset = context.dataset
-    data.steps_per_epoch(dataset.train, recipe.batch_size)
+    trainer.warn_of_few(dataset, recipe)
     if "aux_heads" in inspect.signature(get_constructor(network.model)).parameters:
         bare = dataclasses.replace(network, weights=None)
         context = dataclasses.replace(
@@ -102,7 +102,9 @@ def train(network: networks.Zoo, recipe: Recipe, context: Context) -> dict:
         )
     stage = Train("", recipe=recipe)
     start = functools.partial(network.start, dataset)
-    return run([stage], context, start, {"start": network.describe()}).result("")
+    result = run([stage], context, start, {"start": network.describe()}).result("")
+    trainer.warn_of_chance(result, dataset)
+    return result
 
 
 @options

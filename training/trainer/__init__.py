@@ -1,6 +1,7 @@
 """Training of a given model by a recipe, resumably."""
 
 from keras_roots.training.trainer.callbacks import Log, StopAtNaN
+from keras_roots.training.trainer.cautions import warn_of_chance, warn_of_few
 from keras_roots.training.trainer.checkpoints import (
     LAST,
     load_checkpoint,
@@ -63,5 +64,7 @@ __all__ = [
     "seconds",
     "set_seed",
     "statistics_images",
+    "warn_of_chance",
+    "warn_of_few",
     "with_teacher",
 ]

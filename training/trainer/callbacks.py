@@ -96,12 +96,40 @@ class Log(keras.callbacks.Callback):
         *before, now = (float(row[self.monitor]) for row in self.rows)
         return all(now > earlier for earlier in before)
 
+    def since_best(self) -> int:
+        """Returns the number of rows after the best one."""
+        values = [float(row[self.monitor]) for row in self.rows]
+        return len(values) - 1 - int(np.argmax(values)) if values else 0
+
+
+class Patience(keras.callbacks.Callback):
+    """Ends the training when it does not get better any more.
+
+    Args:
+        log: The run's log, which comes before this in the list of callbacks.
+        epochs: Epochs to wait for a better one; `None` for any number.
+    """
+
+    def __init__(self, log, epochs):
+        super().__init__()
+        self.log = log
+        self.epochs = epochs
+
+    def is_over(self) -> bool:
+        """Tells whether as many epochs were no better."""
+        return self.epochs is not None and self.log.since_best() >= self.epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Ends the training if it is time to."""
+        if self.is_over():
+            self.model.stop_training = True
+
 
 class Checkpoint(keras.callbacks.Callback):
     """Saves the last state with the optimiser's, and the best weights without.
 
     It does so after some epochs, the last among them: a run that is stopped does those
-    since then again.
+    since then again. A callback that ends the training comes before this one.
 
     Args:
         directory: Output directory of the run.
@@ -138,7 +166,8 @@ class Checkpoint(keras.callbacks.Callback):
             with averaged_weights(self.averaged):
                 copy_weights(self.model, self.plain)
             self._is_new = True
-        if epoch + 1 == self.params["epochs"] or self._is_time(epoch):
+        is_last = epoch + 1 == self.params["epochs"] or self.model.stop_training
+        if is_last or self._is_time(epoch):
             self._save()
 
     def _is_time(self, epoch):

@@ -69,6 +69,12 @@ def fit(
     check_layout()
     if save_every is not None:
         checks.integer("save_every", save_every)
+    if recipe.patience and dataset.evaluation is dataset.test:
+        raise ValueError(
+            "`patience` needs images that are held out of the training images: the "
+            "best epoch by the test images would be theirs. Give `holdout`. "
+            f"Received: patience={recipe.patience}, holdout=0"
+        )
     augmentation = get_augmentation(recipe.augmentation, recipe.flip)
     steps = data.steps_per_epoch(dataset.train, recipe.batch_size)
     until = recipe.epochs if until is None else until
@@ -76,7 +82,10 @@ def fit(
         trainee = prepare.prepare(network or plain, recipe, synchronized=replicas > 1)
         prepare.copy_weights(plain, trainee)
         trainee = adapt(trainee)
-        prepare.compile_model(trainee, recipe, steps * recipe.epochs)
+        counts = None
+        if recipe.class_weight:
+            counts = dataset.train.class_counts(len(dataset.class_names))
+        prepare.compile_model(trainee, recipe, steps * recipe.epochs, counts)
 
     averaged = None
     if recipe.ema:
@@ -107,6 +116,9 @@ def fit(
             epochs=until,
             figures=figures,
         )
+        patience = cb.Patience(log, recipe.patience)
+        if patience.is_over():  # before the run was stopped
+            break
         saving = cb.Checkpoint(output_dir, log, plain, averaged, save_every)
         trainee.make_train_function(force=True)  # for images of this size
         with dataset.reading():
@@ -131,6 +143,7 @@ def fit(
                     cb.StopAtNaN(output_dir),
                     *([averaged] if averaged else []),
                     log,
+                    patience,
                     saving,
                     *_board(output_dir),
                 ],
@@ -138,6 +151,9 @@ def fit(
             )
     with cb.averaged_weights(averaged):
         prepare.copy_weights(trainee, plain)
+    best = Path(output_dir, checkpoints.BEST)
+    if recipe.patience and best.exists():
+        checkpoints.load_checkpoint(best, plain.load_weights)
     return trainee
 
 

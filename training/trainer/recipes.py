@@ -97,6 +97,12 @@ class Recipe:
         "many images they have). By default all images do.",
         choices=CLASS_WEIGHTS,
     )
+    patience: int | None = option(
+        None,
+        "Epochs without a better one, by the images held out, after which training "
+        "ends; the result has the weights of the best epoch.",
+        least=1,
+    )
     # Weight of the losses of auxiliary heads.
     auxiliary_weight: float = 0.3
 

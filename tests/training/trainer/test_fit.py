@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_roots.training.data import open_dataset
-from keras_roots.training.trainer import callbacks
+from keras_roots.training.trainer import callbacks, checkpoints
 from keras_roots.training.trainer.fit import (
     _board,
     check_layout,
@@ -217,3 +217,26 @@ def test_tensorboard_needs_tensorflow_too(package, monkeypatch):
     there = {"tensorboard", "tensorflow"} - {package}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in there)
     assert _board("folder") == []
+
+
+def test_patience_ends_the_training_and_gives_the_best_epoch(tmp_path):
+    held = open_dataset(helpers.colours(tmp_path / "colours.npz"), holdout=8)
+    # So high a rate that the network is at chance from some epoch on.
+    recipe = dataclasses.replace(RECIPE, epochs=12, learning_rate=0.3, patience=2)
+    model, _ = run(held, tmp_path / "run", recipe)
+    rows = checkpoints.read_log(tmp_path / "run")
+    accuracy = [float(row["val_accuracy"]) for row in rows]
+    best = int(np.argmax(accuracy))
+    assert len(rows) == best + 3 < 12
+    images, labels = next(held.evaluation.batches(8, 8))
+    found = np.argmax(model.predict(images, verbose=0), -1)
+    assert np.mean(found == labels) == pytest.approx(accuracy[best])
+    again, _ = run(held, tmp_path / "run", recipe)
+    assert len(checkpoints.read_log(tmp_path / "run")) == len(rows)
+    for one, two in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_patience_needs_images_held_out(dataset, tmp_path):
+    with pytest.raises(ValueError, match="`patience` needs .*`holdout`"):
+        run(dataset, tmp_path / "run", dataclasses.replace(RECIPE, patience=1))
