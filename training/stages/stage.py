@@ -189,7 +189,7 @@ def _before(start, before, outcome, stage) -> Callable[[], keras.Model]:
 
 
 def _run(stage, folder, context, config, make, earlier):
-    if folder.exists():
+    if runs.contents(folder):
         runs.claim_directory(folder, config)
     shared = context.shared and done_elsewhere(stage.name, config, context.shared)
     if shared and stage.name:
