@@ -115,11 +115,11 @@ def buffered(temporary: str) -> Iterator[io.BytesIO]:
     Yields:
         A file for `h5py.File` or `keras.Model.save_weights`.
     """
-    with _Buffer() as buffer:
-        buffer.name = temporary
-        yield buffer
-        with open(temporary, "wb") as file:
-            file.write(buffer.getbuffer())
+    buffer = _Buffer()
+    buffer.name = temporary
+    yield buffer
+    with open(temporary, "wb") as file:
+        file.write(buffer.getbuffer())
 
 
 class _Buffer(io.BytesIO):

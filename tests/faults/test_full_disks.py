@@ -5,7 +5,13 @@ import os
 import subprocess
 import sys
 
+import helpers
 import pytest
+from small_stages import Biased
+
+from keras_roots import utils
+from keras_roots.training import stages
+from keras_roots.training.stages import Context
 
 # Everything that a user can have written, on a disk that holds none of it.
 SCRIPT = """
@@ -84,3 +90,24 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(small_disk, count):
     assert sorted(os.listdir(small_disk)) == ["run", "table.csv"]
     assert os.listdir(small_disk / "run") == []
     count("outputs on a full disk", len(found))
+
+
+def test_a_read_only_disk_is_read(small_disk, tmp_path, count):
+    """A run that is done is found; what is to be written names file and cause."""
+    said = []
+    context = Context(helpers.noise(6, 4, 2), small_disk / "run", say=said.append)
+
+    def run(*course):
+        start = {"network": "small"}
+        return stages.run(course, context, helpers.scores, start)
+
+    run(Biased("first", 1.0))
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    said.clear()
+    assert run(Biased("first", 1.0)).done == ["first"]
+    assert said[0].startswith("first: done already")
+    with pytest.raises(OSError, match="Read-only file system: '.*second'"):
+        run(Biased("first", 1.0), Biased("second", 1.0))
+    with pytest.raises(OSError, match="`path` must be in a folder.*page.*Read-only"):
+        utils.write_text(small_disk / "page.html", "text")
+    count("outputs on a read-only disk", 2)
