@@ -41,7 +41,8 @@ def load_model(path: str | os.PathLike, argument: str = "`path`") -> keras.Model
 
     Raises:
         ValueError: There is no such file, or it is damaged, no Keras file, of a newer
-            version of Keras, would be far larger in memory, or loads other code.
+            version of Keras, would be far larger in memory, or loads other code; or
+            its images are of another `keras.config.image_data_format()`.
     """
     path = os.fspath(path)
     if not os.path.isfile(path) or not path.endswith(_SUFFIX):
@@ -49,14 +50,22 @@ def load_model(path: str | os.PathLike, argument: str = "`path`") -> keras.Model
             f"{argument} must be an existing .keras file. Received: {path!r}"
         )
     try:
-        stored = _check_members(path)
-        with _layers_up_to(stored):
-            return keras.saving.load_model(path, compile=False)
+        stored, layouts = _check_members(path)
+        if not layouts or keras.config.image_data_format() in layouts:
+            with _layers_up_to(stored):
+                return keras.saving.load_model(path, compile=False)
     except Exception as error:
         raise ValueError(
             f"{argument} must be a whole .keras file. Received: {path!r}"
             f"{_newer(path)}; reading it failed with: {error}"
         ) from error
+    # Rescaling, for one, goes by the setting when it is called.
+    raise ValueError(
+        f"{argument} must be of the image_data_format that Keras is set to, "
+        f"{keras.config.image_data_format()!r}. Received: {path!r}, whose is "
+        f"{min(layouts)!r}: set that in keras.json or by "
+        "keras.config.set_image_data_format"
+    )
 
 
 def check_weights_file(path: str | os.PathLike) -> None:
@@ -117,8 +126,11 @@ def _newer(path) -> str:
     )
 
 
-def _check_members(path) -> int:
-    """Checks the members of a Keras file; returns the bytes of its arrays.
+def _check_members(path) -> tuple[int, set[str]]:
+    """Checks the members of a Keras file.
+
+    Returns:
+        The bytes of its arrays, and the data formats of its layers.
 
     Raises:
         ValueError: They would be far larger than the file, or load other code.
@@ -129,9 +141,10 @@ def _check_members(path) -> int:
         missing = {_CONFIGURATION, _WEIGHTS} - {*file.namelist()}
         if missing:
             raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
-        _check_classes(parse_json(_start(file, _CONFIGURATION)))
+        layouts = _check_layers(parse_json(_start(file, _CONFIGURATION)))
         with file.open(_WEIGHTS) as member:
-            return _check_arrays(member, file.getinfo(_WEIGHTS).file_size)
+            stored = _check_arrays(member, file.getinfo(_WEIGHTS).file_size)
+    return stored, layouts
 
 
 def _start(file, name) -> bytes:
@@ -140,19 +153,20 @@ def _start(file, name) -> bytes:
         return member.read(LARGEST_JSON + 1)
 
 
-def _check_classes(configuration) -> None:
-    """Checks that no part of a configuration is a layer that loads other code."""
-    pending = [configuration]
+def _check_layers(configuration) -> set[str]:
+    """Checks that no layer loads other code; returns the layers' data formats."""
+    pending, layouts = [configuration], set()
     while pending:
         part = pending.pop()
         if isinstance(part, dict):
-            if part.get("class_name") in _FOREIGN:
-                raise ValueError(
-                    f"its layer {part['class_name']} {_FOREIGN[part['class_name']]}"
-                )
+            kind, layout = part.get("class_name"), part.get("data_format")
+            if isinstance(kind, str) and kind in _FOREIGN:
+                raise ValueError(f"its layer {kind} {_FOREIGN[kind]}")
+            layouts |= {layout} if isinstance(layout, str) else set()
             pending += part.values()
         elif isinstance(part, list):
             pending += part
+    return layouts & {"channels_first", "channels_last"}
 
 
 def _check_arrays(file, size) -> int:

@@ -214,3 +214,21 @@ def test_weights_far_larger_than_their_file(suffix, tmp_path):
         check_weights_file(path)
     (_network().save if suffix == ".keras" else _network().save_weights)(path)
     check_weights_file(path)
+
+
+def test_a_network_of_the_other_layout_says_so(tmp_path):
+    """Keras saves Rescaling without its layout, and takes the setting's instead."""
+    path, flat = tmp_path / "net.keras", tmp_path / "flat.keras"
+    model = _network()
+    save_model(model, path)
+    save_model(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]), flat)
+    keras.config.set_image_data_format("channels_first")
+    with pytest.raises(
+        ValueError,
+        match="^`file` must be of the image_data_format that Keras is set to, "
+        "'channels_first'. Received: '.*', whose is 'channels_last': set that in keras",
+    ):
+        load_model(path, "`file`")
+    assert load_model(flat).count_params() == 8
+    keras.config.set_image_data_format("channels_last")
+    assert load_model(path).count_params() == model.count_params()
