@@ -113,6 +113,8 @@ def _classes(root, skipped) -> dict[str, list[str]]:
         if not images:
             skipped.add("folders without images, which are no classes", path)
             continue
+        # Names are in UTF-8, also where the host's locale is another.
+        name = os.fsencode(name).decode("utf-8", "surrogateescape")
         if image_files.printable(name) != name:
             raise ValueError(
                 "`dataset` must name its classes by folders whose names can be "

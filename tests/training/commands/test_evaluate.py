@@ -2,10 +2,16 @@
 
 import dataclasses
 import json
+import os
+import re
+import subprocess
+import sys
 
+import helpers
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_roots import create_model
 from keras_roots.models import NetworkName, released
@@ -92,3 +98,69 @@ def test_nothing_or_two_things(run_command, arguments):
     assert done.returncode == 1
     expected = "error: Give either --file, or --weights of a --model"
     assert done.stderr.startswith(expected)
+
+
+@pytest.fixture
+def saved_model(tmp_path):
+    """A SavedModel whose scores are the sums of the colours, and that writes a file."""
+    import tensorflow as tf
+
+    module, written = tf.Module(), str(tmp_path / "written")
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 8, 8, 3))])
+    def serve(images):
+        tf.io.write_file(written, "text")
+        return {"scores": tf.reduce_sum(images, (1, 2))}
+
+    module.serve = serve
+    tf.saved_model.save(module, str(tmp_path / "saved"), serve)
+    return "saved"
+
+
+def test_a_program_needs_trust(run_command, tmp_path, saved_model):
+    colours = helpers.colours(tmp_path / "colours.npz")
+    given = [f"--file={saved_model}", f"--dataset={colours}"]
+    done = run_command(evaluate.run, *given)
+    assert done.returncode == 1
+    assert re.fullmatch(
+        "error: `file` must be a SavedModel .*, or `trust` must be True. Received: "
+        "'saved', whose operations WriteFile may read or write files, .*\n",
+        done.stderr,
+    )
+    assert not (tmp_path / "written").exists()
+    with pytest.warns(UserWarning, match="is a program: its operations run"):
+        done = run_command(evaluate.run, *given, "--trust")
+    assert json.loads(done.stdout)["top1"] == 1.0
+    assert (tmp_path / "written").exists()
+
+
+def test_a_host_of_ascii_without_a_home(tmp_path, saved_model):
+    """In a process of its own: locale and folders are found when Python starts."""
+    photographs = tmp_path / "größe"
+    for name, colour in {"größe": "red", "中": "lime", "日本": "blue"}.items():
+        (photographs / name).mkdir(parents=True)
+        for number in range(5):
+            Image.new("RGB", (8, 8), colour).save(photographs / name / f"{number}.png")
+    nowhere = dict.fromkeys(("HOME", "KERAS_HOME", "MPLCONFIGDIR"), "/dev/null/home")
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "from keras_roots.training.commands import evaluate; evaluate.run()",
+            *("--trust", f"--file={saved_model}", "--dataset=./größe", "--split=train"),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, **nowhere, **locale, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    result = json.loads(done.stdout)
+    assert (result["images"], result["top1"]) == (12, 1.0)
+    lines = done.stderr.splitlines()
+    about = [line for line in lines if "SavedModel" in line]
+    assert about == [
+        "warning: The SavedModel 'saved' is a program: its operations run when it is "
+        "loaded and called."
+    ]
+    assert "Traceback" not in done.stderr
