@@ -161,6 +161,16 @@ def _program(configuration, members):
     layer["class_name"], layer["config"] = "TFSMLayer", {"filepath": "saved"}
 
 
+def _pickle(configuration, members):
+    layer = configuration["config"]["layers"][-1]
+    layer["class_name"], layer["config"] = "TorchModuleWrapper", {"module": "a"}
+
+
+def _python(configuration, members):
+    layer = keras.layers.Lambda(lambda x: x, name="code")
+    configuration["config"]["layers"][-1] = keras.saving.serialize_keras_object(layer)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -172,9 +182,11 @@ def _program(configuration, members):
         (_packed_array, "its arrays would take 4,398,046,511,104 bytes, where"),
         (_without_weights, "it has no model.weights.h5$"),
         (_program, "its layer TFSMLayer loads a SavedModel, which is a program$"),
+        (_pickle, "its layer TorchModuleWrapper unpickles a module of PyTorch$"),
+        (_python, "deserialization of a .*lambda"),
     ],
 )
-def test_what_is_far_larger_than_its_file_is_not_loaded(change, message, tmp_path):
+def test_files_that_are_too_large_or_code_are_not_loaded(change, message, tmp_path):
     path = tmp_path / "net.keras"
     packed = change is _zeros
     _changed(path, change, zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED)

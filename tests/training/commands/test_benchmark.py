@@ -44,6 +44,13 @@ def test_networks_of_another_size_are_refused(tmp_path):
             find_model(case)
 
 
+@pytest.mark.parametrize("trust", [False, True])
+def test_saved_models_are_trusted_if_asked(trust, tmp_path):
+    targets = benchmark.Targets(files=(str(tmp_path),), trust=trust)
+    (case,) = benchmark.Ways().cases(targets).values()
+    assert (case.runtime, case.trust) == ("tensorflow", trust)
+
+
 def test_the_command_measures(run_command, tmp_path):
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)])
     model.save(tmp_path / "net.keras")

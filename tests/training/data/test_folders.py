@@ -2,13 +2,15 @@
 
 import os
 import socket
+import struct
 import sys
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_roots.training.data import datasets
+from keras_roots.training.data import datasets, folders
 
 
 def test_folder_without_splits_keeps_a_fifth_for_testing(folder, read_all):
@@ -171,6 +173,30 @@ def test_names_that_are_no_utf8(folder, refusal, read_all):
     os.remove(os.fsencode(folder / "red") + b"/\xfe.png")
     os.rename(os.fsencode(folder / "red"), os.fsencode(folder) + b"/r\xe9d")
     assert "rename b'" in refusal(folder) and "r\\xe9d'" in refusal(folder)
+
+
+def test_images_far_larger_than_their_files(folder, refusal):
+    image = bytearray((folder / "red" / "0.png").read_bytes())
+    struct.pack_into(">II", image, 16, 20_000, 20_000)  # width and height
+    struct.pack_into(">I", image, 29, zlib.crc32(image[12:29]))
+    (folder / "red" / "0.png").write_bytes(image)
+    assert "400000000 pixels) exceeds limit of 178956970" in refusal(folder)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+def test_classes_are_named_in_utf8(folder, monkeypatch):
+    """Also where Python takes names of files for ASCII."""
+    names = [b"gr\xc3\xbcn", b"red"]
+    (folder / "blue").rename(folder / os.fsdecode(names[0]))
+    listed = [name.decode("ascii", "surrogateescape") for name in names]
+    real = os.listdir
+
+    def listdir(path):
+        return listed if str(path) == str(folder) else real(path)
+
+    monkeypatch.setattr(folders.os, "listdir", listdir)
+    opened = datasets.open_dataset(str(folder))
+    assert opened.class_names == ("grün", "red")
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut"])
