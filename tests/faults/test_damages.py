@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_roots import utils
 from keras_roots.training.trainer import checkpoints
 
 
@@ -135,3 +136,22 @@ def test_damaged_logs(damage, tmp_path, faults, count):
             assert found == expected
     assert refused > faults // 4
     count(f"damaged logs: {damage.__name__}", faults)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_networks(damage, tmp_path, faults, count):
+    path = tmp_path / "model.keras"
+    utils.save_model(network(), path)
+    whole, expected = path.read_bytes(), network().get_weights()
+    rng = np.random.default_rng(len(damage.__name__))
+    for _ in range(faults):
+        path.write_bytes(damage(whole, rng))
+        try:
+            found = utils.load_model(path).get_weights()
+        except ValueError as error:
+            message = str(error)
+            assert str(path) in message and "must be a whole .keras file" in message
+        else:
+            for one, other in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(one, other)
+    count(f"damaged networks: {damage.__name__}", faults)
