@@ -76,6 +76,7 @@ WELCOME = {
     "input_shape": {"None"},
     "layers": {"None"},
     "memory": _BOOLEAN,
+    "trust": _BOOLEAN,
     "mix": _BOOLEAN,
     "name": {"None", "text"},
     "normalize": _BOOLEAN,
