@@ -5,6 +5,7 @@ import datetime
 import errno
 import os
 import platform
+import stat
 from collections.abc import Iterator
 
 try:
@@ -61,12 +62,15 @@ def lock_file(path: str | os.PathLike) -> Iterator[None]:
     Raises:
         BlockingIOError: Another process holds it; the message says which, and since
             when.
-        OSError: It cannot be written.
+        OSError: It cannot be written, or is a link, a pipe or a folder.
     """
-    path = os.path.realpath(path)
+    folder, name = os.path.split(os.path.abspath(path))
+    path = os.path.join(os.path.realpath(folder), name)
     if fcntl is None or path in _HELD:
         yield
         return
+    if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+        raise FileExistsError(f"A lock must be a file, no link. Received: {path!r}")
     try:
         descriptor = _take_file(path)
     except BlockingIOError:

@@ -152,6 +152,8 @@ def remove_leftovers(folder: str | os.PathLike) -> None:
         return
     for name in filter(is_leftover, names):
         left = os.path.join(folder, name)
+        if os.path.islink(left) or not os.path.isdir(left):
+            continue
         try:
             lock = locks.take(left)
         except OSError:

@@ -126,6 +126,24 @@ def test_many_processes_one_at_a_time(tmp_path):
         assert [output.read() for _, output in started] == [""] * 4
 
 
+OTHERS = {
+    "folder": os.mkdir,
+    "pipe": lambda path: os.mkfifo(path),
+    "link": lambda path: os.symlink("mine", path),
+}
+
+
+@pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS)
+def test_only_a_file_is_a_lock_file(tmp_path, make):
+    (tmp_path / "mine").write_text("mine")
+    make(tmp_path / "lock")
+    with pytest.raises(FileExistsError, match="must be a file, no link.*lock'"):
+        with locks.lock_file(tmp_path / "lock"):
+            pytest.fail("it is none")
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert sorted(os.listdir(tmp_path)) == ["lock", "mine"]
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe"])
 def test_a_holder_that_is_not_named(tmp_path, content):
     (tmp_path / "lock").write_bytes(content)

@@ -227,6 +227,17 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [".hidden", "out"]
 
 
+def test_what_only_looks_like_a_temporary_stays(tmp_path):
+    (tmp_path / "mine").mkdir()
+    for name in ("out", "out~"):
+        (tmp_path / "mine" / name).write_text(name)
+    os.symlink("mine", tmp_path / f"{replacement._PREFIX}link")
+    (tmp_path / f"{replacement._PREFIX}file").write_text("mine")
+    replacement.remove_leftovers(tmp_path)
+    assert len(os.listdir(tmp_path)) == 3
+    assert sorted(os.listdir(tmp_path / "mine")) == ["out", "out~"]
+
+
 def test_outputs_within_outputs_leave_each_other_alone(tmp_path):
     with replacement.replacing(tmp_path / "a") as outer:
         with replacement.replacing(tmp_path / "b") as inner:
