@@ -59,6 +59,11 @@ class Option:
     chain: tuple[Convolution, ...]
 
     @property
+    def is_mixed(self) -> bool:
+        """Whether a 1x1 follows that mixes its groups."""
+        return self.way == "groups" and len(self.chain) > 1
+
+    @property
     def cost(self) -> Cost:
         """Multiply-adds for one input, over all calls, and weights and biases."""
         return total_cost(self.chain)

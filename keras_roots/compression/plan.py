@@ -25,6 +25,7 @@ class CompressionPlan(convolutions.Plan):
     Attributes:
         cost: The cost that was to fall: `"macs"` or `"latency"`.
         images: Samples of the model's inputs, which kernels are fitted to.
+        mixed: Names of layers with groups that get a 1x1 behind them.
         seed: Seed of everything random.
         input_shape: Shape of one image, where the model's own has unknown sides.
         scale: What a millisecond saved in single layers saves in the whole network.
@@ -32,6 +33,7 @@ class CompressionPlan(convolutions.Plan):
 
     cost: str
     images: convolutions.Samples = dataclasses.field(repr=False, compare=False)
+    mixed: tuple[str, ...] = ()
     seed: int | None = 0
     input_shape: Sequence | None = dataclasses.field(default=None, repr=False)
     scale: float = 1.0
@@ -112,7 +114,7 @@ class CompressionPlan(convolutions.Plan):
         return plan_rootify(
             self.model,
             self.groups,
-            mix=True,
+            mix=self.mixed or False,
             carry_over=carry_over,
             images=images,
             seed=self.seed,

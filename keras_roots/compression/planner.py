@@ -152,9 +152,17 @@ class Planner:
             for options in self._options.values()
         ]
         chosen = convolutions.best_options(losses, list(self._costs.values()), limit)
+        mixed = [
+            name
+            for (name, options), index in zip(
+                self._options.items(), chosen, strict=True
+            )
+            if options[index].is_mixed
+        ]
         return CompressionPlan(
             model=self.model,
             layers=tuple(map(self._row, self._options, chosen)),
+            mixed=tuple(mixed),
             macs=self._counted.macs,
             params=self._counted.params,
             ms=self.total if self.cost == "latency" else None,

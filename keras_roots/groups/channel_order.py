@@ -33,7 +33,11 @@ def put_in_order(
 def groupings(
     model: keras.Model, counts: Mapping[str, Sequence[int]], seed: int = 0
 ) -> dict[str, list[assignment.Grouping]]:
-    """Returns which channels make groups, of each layer as if it alone got groups.
+    """Returns which channels make groups, of each layer by itself.
+
+    The order of channels that several layers share is free for the first of them in the
+    graph, as in `put_in_order`; for later ones, which may have to take the order of the
+    first, it is as it is.
 
     Args:
         model: A functional or Sequential model.
@@ -47,7 +51,7 @@ def groupings(
         ValueError: Weights are not finite.
     """
     found = graph.channel_spaces(model)
-    made = {}
+    made, taken = {}, set()
     layers = [each for each in graph.operations(model) if each[0] in counts]
     for name, layer in progress(layers):
         energy = _energy(name, layer)
@@ -55,10 +59,14 @@ def groupings(
         both = _tied(*sides)
         inputs, filters = (
             None
-            if len(side) == 1 and not both and not found.pinned(side[0])
+            if len(side) == 1
+            and not both
+            and not found.pinned(side[0])
+            and side[0] not in taken
             else np.arange(size)
             for side, size in zip(sides, energy.shape, strict=True)
         )
+        taken.update(*sides)
         made[name] = [
             assignment.group_channels(
                 energy,

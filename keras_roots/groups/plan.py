@@ -122,7 +122,7 @@ def plan_rootify(
     topology: str = "root",
     layers: Layers = None,
     *,
-    mix: bool = False,
+    mix: bool | Sequence[str] = False,
     carry_over: str | None = "energy",
     images: np.ndarray | None = None,
     seed: int | None = 0,
@@ -135,7 +135,8 @@ def plan_rootify(
         root: Groups of the first stage, of every stage, or of layers by name.
         topology: How groups go on from stage to stage.
         layers: Which spatial convolutions.
-        mix: Whether 1x1s are added where groups would never mix.
+        mix: Whether 1x1s are added where groups would never mix, or a list of
+            layers with groups, by name, to add one behind.
         carry_over: Which weights stay.
         images: Sample images, for `carry_over="responses"`.
         seed: Seed of the search for channels that belong together.
@@ -154,7 +155,8 @@ def plan_rootify(
         0.548
     """
     checks.choice("carry_over", carry_over, CARRY_OVER)
-    checks.boolean("mix", mix)
+    if not isinstance(mix, list | tuple):
+        checks.boolean("mix", mix)
     if carry_over != "responses":
         checks.unused("images", images, "carry_over='responses'")
     checks.seed(seed)
@@ -177,13 +179,17 @@ def plan_rootify(
     }
     grouped = {id(s.layer): s.name for s in spatial if groups[s.name] > 1}
     unmixed = mixing.find_unmixed(model, grouped, input_shape)
+    if isinstance(mix, list | tuple):
+        mix = checks.choices("mix", mix, [n for n in groups if groups[n] > 1])
+    else:
+        mix = unmixed if mix else ()
     rows = tuple(
         _row(
             layer,
             asked[layer.name] if layer.chosen else None,
             groups[layer.name],
             unmixed.get(layer.name, ""),
-            mix,
+            layer.name in mix and groups[layer.name] > 1,
         )
         for layer in spatial
     )
@@ -210,7 +216,7 @@ def _row(layer: Spatial, asked, groups, unmixed, mix) -> LayerGroups:
     weights = math.prod(layer.layer.kernel.shape)
     biases = layer.filters * layer.layer.use_bias
     calls = len(layer.outputs)
-    added = layer.filters**2 if mix and unmixed else 0
+    added = layer.filters**2 if mix else 0
     return LayerGroups(
         name=layer.name,
         way="groups" if groups > 1 else None,
@@ -226,7 +232,7 @@ def _row(layer: Spatial, asked, groups, unmixed, mix) -> LayerGroups:
         filters=layer.filters,
         asked=asked,
         unmixed=unmixed,
-        mix=bool(added),
+        mix=mix,
     )
 
 
@@ -237,4 +243,6 @@ def _reason(asked) -> str:
 
 
 def _unmixed_text(row) -> str:
-    return f"1x1 added ({row.unmixed})" if row.mix else row.unmixed
+    if not row.mix:
+        return row.unmixed
+    return f"1x1 added ({row.unmixed})" if row.unmixed else "1x1 added"

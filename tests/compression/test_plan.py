@@ -22,9 +22,25 @@ def test_the_model_has_what_the_plan_says(ways):
             separable = plan.methods[name] == "separable_responses"
             first = f"{name}_vertical" if separable else f"{name}_basis"
             assert made.get_layer(first).filters == rank
-        # Only 1x1s that turn out not to be needed may be missing.
-        assert profile(made).macs <= plan.macs_after
+        assert profile(made).macs == plan.macs_after
     assert "whole model" in str(plan)
+
+
+@pytest.mark.parametrize("budget", [0.95, 0.9, 0.8, 0.7, 0.6])
+def test_groups_get_the_1x1_that_they_were_judged_with(budget):
+    """Also where all layers around them stay whole, and would mix them."""
+    model = helpers.chain(
+        helpers.same_conv(8, 1, "stem"),
+        *(helpers.same_conv(8, 3, f"conv{i}") for i in range(4)),
+    )
+    images = helpers.pixels(30, 16)
+    planner = Planner(model, images, cost="macs", ways=("groups",))
+    plan = planner.plan(budget)
+    assert plan.groups
+    assert set(plan.mixed) == set(plan.groups)
+    for made in (plan.apply(), plan.sketch()):
+        assert all(made.get_layer(f"{name}_mix") for name in plan.groups)
+        assert profile(made).macs == plan.macs_after
 
 
 def test_applied_weights_answer_more_like_the_model_than_unfitted_ones():

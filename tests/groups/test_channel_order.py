@@ -66,6 +66,28 @@ def test_a_layer_added_to_its_own_inputs_cannot_sort_them(groups):
     assert found.kept == pytest.approx((kernel * block).sum() / 4, abs=1e-6)
 
 
+def test_the_order_of_shared_channels_is_free_for_the_first_layer_only():
+    """A later layer may have to take the order that the first one needs."""
+    model = helpers.chain(
+        helpers.same_conv(8, 1, "stem"),
+        helpers.same_conv(8, 3, "first"),
+        helpers.same_conv(8, 3, "second"),
+        helpers.same_conv(8, 1, "point"),
+    )
+    blocks = np.random.default_rng(0).permutation(8) % 2
+    for name in ("first", "second"):
+        layer = model.get_layer(name)
+        kernel, bias = layer.get_weights()
+        if name == "second":
+            kernel *= blocks[:, None] == blocks
+        layer.set_weights([kernel, bias])
+    alone = channel_order.groupings(model, {"second": (2,)})["second"][0]
+    after = channel_order.groupings(model, {"first": (2,), "second": (2,)})
+    assert alone.kept == pytest.approx(1)
+    assert after["second"][0].kept < 0.9
+    np.testing.assert_array_equal(after["second"][0].inputs, range(8))
+
+
 def test_weights_that_are_no_numbers_are_named():
     model = helpers.chain(
         helpers.same_conv(8, 3, "first"), helpers.same_conv(8, 3, "middle")

@@ -190,3 +190,21 @@ def test_subclasses_stay_with_the_reason():
         plan_rootify(model, {"own": 2})
     with pytest.raises(ValueError, match="`layers` must name .*: last. Received: own"):
         plan_rootify(model, 2, layers=["own"])
+
+
+def test_layers_to_mix_behind_are_named():
+    """Also where the next layer would mix the groups."""
+    model = helpers.chain(
+        helpers.same_conv(8, 3, "first"),
+        helpers.same_conv(8, 3, "second"),
+        helpers.same_conv(8, 1, "point"),
+    )
+    groups = {"second": 2}
+    assert not any(row.mix for row in plan_rootify(model, groups, mix=True).layers)
+    plan = plan_rootify(model, groups, mix=["second"])
+    made = plan.apply()
+    assert made.get_layer("second_mix").filters == 8
+    assert profile(made).macs == plan.macs_after
+    assert "1x1 added" in str(plan)
+    with pytest.raises(ValueError, match="`mix` must be of .'second',."):
+        plan_rootify(model, groups, mix=["first"])
