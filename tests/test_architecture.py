@@ -29,7 +29,7 @@ TRAINING = (
     "options",
     "data",
     "evaluation",
-    "runs",
+    "runs plans",
     "networks",
     "trainer",
     "stages",

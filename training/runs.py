@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import dataclasses
 import datetime
 import json
 import logging
@@ -15,22 +14,11 @@ import keras
 from absl import logging as absl_logging
 
 from keras_roots import benchmarking, utils
-from keras_roots.convolutions import LayerPlan
 
 CONFIG = "config.json"
 MODEL = "model.keras"
 RESULT = "result.json"
-PLAN = "plan.csv"
 LOCK = "run.lock"
-# Columns of a plan's rows that are numbers, always or perhaps.
-_COUNTS = ("groups", "macs", "macs_after", "params", "params_after")
-_PERHAPS = {
-    "rank": int,
-    "method": str,
-    "error": float,
-    "ms": float,
-    "ms_after": float,
-}
 _COMMAND: list[str | None] = [None]  # of the binary that runs, if one does
 
 
@@ -220,46 +208,6 @@ def _flat(config: dict, prefix: str = "") -> dict:
         inner = isinstance(value, dict) and value
         flat |= _flat(value, f"{prefix}{key}.") if inner else {prefix + key: value}
     return flat
-
-
-def write_plan(directory: str | os.PathLike, plan) -> None:
-    """Writes what a plan makes of each layer as `plan.csv`.
-
-    Args:
-        directory: An existing output directory.
-        plan: A plan of filter groups or ranks, whose `.layers` are dataclasses.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    rows = [dataclasses.asdict(layer) for layer in plan.layers]
-    utils.write_csv(Path(directory, PLAN), rows)
-
-
-def read_plan(directory: str | os.PathLike) -> list[LayerPlan]:
-    """Returns what `write_plan` wrote; none where it wrote nothing.
-
-    Args:
-        directory: The output directory.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
-    file = Path(directory, PLAN)
-    rows = utils.read_csv(file) if file.exists() else []
-    return [
-        LayerPlan(
-            name=row["name"],
-            way=row["way"] or None,
-            reason=row["reason"] or "",
-            **{name: int(row[name]) for name in _COUNTS},
-            **{
-                name: kind(row[name]) if row.get(name) else None
-                for name, kind in _PERHAPS.items()
-            },
-        )
-        for row in rows
-    ]
 
 
 def record_command(command: str | None) -> None:

@@ -1,21 +1,12 @@
-import dataclasses
 import datetime
 import os
 import signal
-import types
 
 import children
 import keras
 import pytest
 
-from keras_roots.convolutions import LayerPlan
 from keras_roots.training import runs
-
-
-@dataclasses.dataclass
-class Layer:
-    name: str
-    rank: int | None = None
 
 
 def test_the_same_run_finds_its_directory_again(tmp_path):
@@ -115,25 +106,6 @@ def test_a_held_directory_without_anything_in_it_is_not_left(tmp_path):
     with pytest.raises(ValueError, match="`zoo` must be a folder"):
         with runs.hold_directory(tmp_path / "a" / "file", "`zoo`"):
             pytest.fail("it is a file")
-
-
-def test_plans_are_written_layer_by_layer(tmp_path):
-    plan = types.SimpleNamespace(layers=[Layer("conv1", 8), Layer("conv2")])
-    runs.write_plan(tmp_path, plan)
-    assert (tmp_path / "plan.csv").read_text() == "name,rank\nconv1,8\nconv2,\n"
-
-
-def test_plans_are_read_as_they_were_written(tmp_path):
-    assert runs.read_plan(tmp_path) == []
-    counts = {"macs": 80, "macs_after": 40, "params": 8, "params_after": 4}
-    rows = [
-        LayerPlan(name="a/b", way="rank", groups=1, rank=3, error=0.125, **counts),
-        LayerPlan(name="b", way="rank", groups=1, rank=3, method="svd", **counts),
-        LayerPlan(name="c", way="groups", groups=4, ms=0.5, ms_after=0.25, **counts),
-        LayerPlan(name="d", way=None, groups=1, reason="it is small", **counts),
-    ]
-    runs.write_plan(tmp_path, types.SimpleNamespace(layers=rows))
-    assert runs.read_plan(tmp_path) == rows
 
 
 def test_a_library_call_has_no_command():

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from keras_roots import compression
 from keras_roots.convolutions import Samples
-from keras_roots.training import data, runs
+from keras_roots.training import data, plans, runs
 from keras_roots.training.stages import Context, Outcome
 
 PAGE = "report.html"
@@ -48,7 +48,7 @@ def write_page(
         stages=rows,
         columns=columns,
         chosen=range(len(rows))[chosen],
-        layers=runs.read_plan(outcome.folder / _PLANS),
+        layers=plans.read(outcome.folder / _PLANS),
         planned=outcome.model(planned),
         classes=dataset.class_names if labelled else (),
     )

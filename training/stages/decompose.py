@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from keras_roots import compression, lowrank
 from keras_roots.compression import WAYS, plan_compression
 from keras_roots.convolutions import Samples, find_convolutions, recalibrate
-from keras_roots.training import runs
+from keras_roots.training import plans
 from keras_roots.training.options import option, options
 from keras_roots.training.stages.group import recalibration_images
 from keras_roots.training.stages.layer_names import HELP, layers_of
@@ -140,7 +140,7 @@ class Decompose(Stage):
             rank_multiple=how.rank_multiple,
         )
         context.say(str(plan))
-        runs.write_plan(folder, plan)
+        plans.write(folder, plan)
         parts = [
             plan.ranks.get(name, layer.filters) / layer.filters
             for name, layer in find_convolutions(plan.model, chosen).items()
@@ -209,7 +209,7 @@ class MeetBudget(Stage):
         if self.cost == "macs":
             plan = plan_compression(model, images, how.budget, cost="macs", **chosen)
             context.say(str(plan))
-            runs.write_plan(folder, plan)
+            plans.write(folder, plan)
             extra = {"predicted": plan.macs_after / plan.macs}
             extra |= {"layer_groups": plan.groups, "ranks": plan.ranks}
             against = compression.Evaluation(model, images.take(_JUDGED))
@@ -224,7 +224,7 @@ class MeetBudget(Stage):
             **chosen,
         )
         if met.plan is not None:
-            runs.write_plan(folder, met.plan)
+            plans.write(folder, met.plan)
         extra = {"quantize": met.quantize, "latency_ratio": round(met.ratio, 4)}
         return met.model, extra
 

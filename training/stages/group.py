@@ -7,7 +7,7 @@ import keras
 from keras_roots.convolutions import recalibrate
 from keras_roots.groups import CARRY_OVER, plan_rootify
 from keras_roots.models import TOPOLOGIES
-from keras_roots.training import runs
+from keras_roots.training import plans
 from keras_roots.training.options import option, options
 from keras_roots.training.stages.layer_names import HELP, layers_of
 from keras_roots.training.stages.stage import Stage
@@ -90,7 +90,7 @@ class Group(Stage):
             seed=context.seed,
         )
         context.say(str(plan))
-        runs.write_plan(folder, plan)
+        plans.write(folder, plan)
         small = plan.apply()
         if images is not None:
             small = recalibrate(small, images)
