@@ -291,8 +291,8 @@ INNER = set(
     output_names packed panels plot_curves plot_pareto plot_tradeoff processor
     reference_outputs released_classes released_entry released_index replace_layers
     require_litert require_tensorflow rewrite rewrite_names run_converter save
-    sha256 Style style_axes styles to_tf_keras together widen_stem with_responses
-    write_report
+    resolve_target sha256 Style style_axes styles to_tf_keras together widen_stem
+    with_responses write_report
     """.split()
 )
 # Networks of other families share the checks of those in `CASES`.

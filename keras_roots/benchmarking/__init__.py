@@ -16,7 +16,7 @@ from keras_roots.benchmarking.comparison import (
 from keras_roots.benchmarking.file_profile import FileProfile, format_profiles
 from keras_roots.benchmarking.latency_table import LatencyTable
 from keras_roots.benchmarking.loaders import use_threads
-from keras_roots.benchmarking.machine import host_target, processor, versions
+from keras_roots.benchmarking.machine import processor, versions
 from keras_roots.benchmarking.profiler import profile_cases, profile_file
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "compare",
     "format_latencies",
     "format_profiles",
-    "host_target",
     "make_cases",
     "processor",
     "profile_cases",

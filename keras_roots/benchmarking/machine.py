@@ -7,29 +7,21 @@ import platform
 from collections.abc import Iterable
 
 from keras_roots.benchmarking import other_runtimes
+from keras_roots.export import host_target
 from keras_roots.utils import checks
 
 _PACKAGES = ("keras_roots", "keras", "tensorflow", "ai-edge-litert")
 
 
 def processor() -> str:
-    """Returns the name of the CPU and how many of it this process may use."""
+    """Returns the name of the CPU, its instruction set and how many there are."""
     name = platform.processor() or platform.machine()
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         for line in file:
             if line.startswith("model name"):
                 name = line.split(":", 1)[1].strip()
                 break
-    return f"{name}, {os.cpu_count()} CPUs"
-
-
-def host_target() -> str:
-    """Returns the target, of `export.TARGETS`, that this machine is most like."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
-        if "avx512" in file.read():
-            return "avx512"
-    arm = platform.machine().lower() in ("arm64", "aarch64")
-    return "neon" if arm else "avx2"
+    return f"{name}, {host_target()}, {os.cpu_count()} CPUs"
 
 
 def versions(runtimes: Iterable[str] = ()) -> str:

@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from keras_roots import benchmarking, convolutions, graph, utils
+from keras_roots import convolutions, export, graph, utils
 from keras_roots.compression import litert_files
 from keras_roots.compression.evaluation import Evaluation, Metric
 from keras_roots.compression.meet_budget import (
     QUANTIZATIONS,
     carry_out,
     meet_budget,
-    resolve_target,
 )
 from keras_roots.compression.options import JUDGES, WAYS, resolve_judge
 from keras_roots.compression.plan import COSTS
@@ -219,8 +218,8 @@ def _silent(text):
 
 
 def _check_target(target, cost) -> str:
-    resolved = resolve_target(target)
-    if cost == "latency" and resolved != benchmarking.host_target():
+    resolved = export.resolve_target(target)
+    if cost == "latency" and resolved != export.host_target():
         raise ValueError(
             "`target` must be 'host' with cost='latency': times are measured on this "
             "machine. With cost='macs' it may be another. "

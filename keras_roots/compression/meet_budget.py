@@ -95,7 +95,7 @@ def meet_budget(
     checks.choices("ways", ways, WAYS)
     checks.choice("judge", judge, JUDGES)
     checks.integer("threads", threads)
-    target = resolve_target(target)
+    target = export.resolve_target(target)
     checks.path("latency_table", latency_table)
     checks.seed(seed)
     images = convolutions.Samples.of(model, images)
@@ -160,16 +160,6 @@ def carry_out(
         return recalibrated, tuple(rows)
     say(f"not recalibrated: outputs would be off by {after:.2%}, not {before:.2%}")
     return fitted, tuple(rows)
-
-
-def resolve_target(target: str) -> str:
-    """Returns a target of `export_tflite`; that of this machine for `"host"`.
-
-    Raises:
-        ValueError: There is no such target.
-    """
-    checks.choice("target", target, ("host", *export.TARGETS))
-    return benchmarking.host_target() if target == "host" else target
 
 
 def export_bytes(

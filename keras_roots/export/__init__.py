@@ -49,7 +49,7 @@ from keras_roots.export.signature import (
     output_names,
     packed,
 )
-from keras_roots.export.targets import TARGETS
+from keras_roots.export.targets import HOST, TARGETS, host_target, resolve_target
 
 __all__ = [
     "ExportError",
@@ -64,7 +64,10 @@ __all__ = [
     "REWRITES",
     "REWRITE_CHOICES",
     "SavedModelReport",
+    "HOST",
     "TARGETS",
+    "host_target",
+    "resolve_target",
     "TFLiteReport",
     "as_images",
     "by_name",

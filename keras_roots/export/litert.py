@@ -8,7 +8,7 @@ import keras
 
 from keras_roots import utils
 from keras_roots.convolutions import MeasuredTimes
-from keras_roots.export import check, images, rewrites, runner, signature
+from keras_roots.export import check, images, rewrites, runner, signature, targets
 from keras_roots.export.agreement import Agreement, ExportError, measure
 from keras_roots.export.flatbuffer import IO, convert
 from keras_roots.export.saved_model import in_float32
@@ -74,7 +74,7 @@ def export_tflite(
     io: str = "float",
     batch_size: int = 1,
     optimize: str | Sequence[str] | None = None,
-    target: str = "avx512",
+    target: str = targets.HOST,
     latency_table: str | os.PathLike | MeasuredTimes | None = None,
     tolerance: float | None = None,
     max_error: float | None = None,
@@ -111,7 +111,9 @@ def export_tflite(
             `"drop_auxiliary_heads"`, `"merge_projections"`, `"merge_normalization"`,
             `"convolve_transposed"`, `"widen_stem"`, `"convolve_average_pools"`,
             `"pack_groups"`.
-        target: Processor that the file is for: `"avx512"`, `"avx2"` or `"neon"` (Arm).
+        target: Instruction set that `optimize` is for: `"host"`, this machine's, or
+            one of `export.TARGETS`: `"amx"`, `"avx512-vnni"`, `"avx512"`, `"avx-vnni"`,
+            `"avx2"`, `"neon-i8mm"`, `"neon-dot"`, `"neon"`. The file runs anywhere.
         latency_table: Times measured on that processor, as for `pack_groups`.
         tolerance: Largest difference from the model allowed, as a part of the range of
             the output. By default 1e-3 in float32 and 1e-2 in float16; with int8

@@ -22,7 +22,7 @@ def pack_groups(
     model: keras.Model,
     channels: int | str = "auto",
     dtype: str = "float32",
-    target: str = "avx512",
+    target: str = targets.HOST,
     latency_table: str | os.PathLike | MeasuredTimes | None = None,
 ) -> keras.Model:
     """Merges neighbouring filter groups into block-diagonal ones.
@@ -38,8 +38,8 @@ def pack_groups(
             be divided; or `"auto"`: per layer, what is fastest in LiteRT.
         dtype: For `"auto"`, how the model will run: `"float32"`, `"dynamic"` or
             `"int8"`.
-        target: For `"auto"`, the processor that it will run on: `"avx512"`, `"avx2"`
-            or `"neon"`.
+        target: For `"auto"`, the instruction set that it will run on, a key of
+            `export.TARGETS`, or `"host"`.
         latency_table: For `"auto"`, a table of times measured on that machine, or the
             path of its file, with convolutions of several numbers of groups, as
             `LatencyTable.measure_groups` fills it; by default the kernels that LiteRT
@@ -56,14 +56,12 @@ def pack_groups(
         >>> packed = pack_groups(model, channels=16)
     """
     model = graph.expand_composites(model)
-    targets.check(target, dtype)
+    tile = targets.tile_of(target, dtype)
     automatic = isinstance(channels, str) and channels == "auto"
     if not automatic:
         checks.unused("latency_table", latency_table, "channels='auto'")
     if automatic:
-        merge = fastest_merge(
-            targets.TARGETS[target][dtype], group_times.read(latency_table, dtype)
-        )
+        merge = fastest_merge(tile, group_times.read(latency_table, dtype))
     elif checks.is_integer(channels) and channels > 0:
         merge = functools.partial(_merge_to, channels=channels)
     else:

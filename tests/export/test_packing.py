@@ -156,7 +156,7 @@ def test_auto_leaves_what_gains_less_than_the_noise(tmp_path):
 
 def test_the_kernels_of_the_target_decide(images):
     model = RootNiN(root=32, input_shape=(8, 8, 3))
-    for target, groups in (("avx512", 16), ("avx2", 32), ("neon", 16)):
+    for target, groups in (("avx512-vnni", 16), ("avx2", 32), ("neon-dot", 16)):
         packed = pack_groups(model, dtype="int8", target=target)
         assert packed.get_layer("conv2a").groups == groups
     want, found = (np.asarray(m(images(2))) for m in (model, packed))

@@ -22,6 +22,7 @@ import keras_roots
 from keras_roots import models
 from keras_roots.convolutions import MOST_SAMPLES
 from keras_roots.export import (
+    HOST,
     IO,
     REWRITES,
     TARGETS,
@@ -102,7 +103,12 @@ class Export:
         "Rewrites that keep the outputs up to rounding: latency for those that make "
         f"the network faster, or some of {','.join(REWRITES)}.",
     )
-    target: str = option("avx512", "Processor to optimise for.", choices=tuple(TARGETS))
+    target: str = option(
+        HOST,
+        "Instruction set to optimise for: host, this machine's, or that of another one "
+        "that the file will run on.",
+        choices=(HOST, *TARGETS),
+    )
     latency_table: str | None = option(
         None, "For pack_groups: a table of times measured on the processor."
     )

@@ -17,7 +17,7 @@ FORMATS = ("keras", *LITERT_FORMATS)
 CALIBRATION_IMAGES = 500  # of the training split
 # The same for every host, so that the figures of a file do not depend on where it was
 # exported.
-EXPORT = {"optimize": "latency", "target": "avx512"}
+EXPORT = {"optimize": "latency"}
 _CALIBRATION_SEED = 0
 
 

@@ -224,8 +224,7 @@ def export_file(model: keras.Model, path: str | os.PathLike, form: str, images) 
 
 def _export_int8(model, path, images, **how):
     """Exports by a twin, after the same rewrites."""
-    optimize, target = evaluation.EXPORT["optimize"], evaluation.EXPORT["target"]
-    rewritten, _ = export.rewrite(model, optimize, "int8", target)
+    rewritten, _ = export.rewrite(model, evaluation.EXPORT["optimize"], "int8")
     twin = tf_keras_twin.quantizable(rewritten, images, **how)
     tf_keras_twin.export_int8(twin, path, images)
 

@@ -80,7 +80,7 @@ def rewrite(
     model: keras.Model,
     optimize: str | Sequence[str] | None,
     dtype: str = "float32",
-    target: str = "avx512",
+    target: str = targets.HOST,
     latency_table: str | os.PathLike | MeasuredTimes | None = None,
 ) -> tuple[keras.Model, dict[str, dict[str, str]]]:
     """Applies rewrites to a model.
@@ -89,7 +89,7 @@ def rewrite(
         model: A functional or Sequential model. It stays as it is.
         optimize: As for `names`.
         dtype: How the model will run: `"float32"`, `"dynamic"` or `"int8"`.
-        target: Processor that it will run on: `"avx512"`, `"avx2"` or `"neon"`.
+        target: Instruction set that it will run on, a key of `TARGETS`, or `"host"`.
         latency_table: Times measured on that processor for `"pack_groups"`, as for the
             function of that name.
 
@@ -101,8 +101,7 @@ def rewrite(
         ValueError: An argument is impossible, or the model is subclassed.
     """
     wanted = names(optimize, dtype)
-    targets.check(target, dtype)
-    tile = targets.TARGETS[target][dtype]
+    tile = targets.tile_of(target, dtype)
     curves = group_times.read(latency_table, dtype)
     changes = {}
     if wanted:

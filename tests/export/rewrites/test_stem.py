@@ -51,8 +51,8 @@ def test_rows_of_pixels_are_widened(size, kernel, strides, pixels, padding, batc
         ("avx512", "int8", True),
         ("avx2", "int8", True),
         ("avx512", "float32", False),
-        ("neon", "int8", False),
-        ("neon", "float32", False),
+        ("neon-dot", "int8", False),
+        ("neon-dot", "float32", False),
     ],
 )
 def test_stems_are_widened_where_it_pays(target, dtype, widened):
