@@ -50,7 +50,7 @@ class Evaluation:
 
 
 def evaluate_file(chosen: Evaluation, dataset: data.Dataset) -> dict:
-    """Returns the accuracy of the file: `top1`, `top5` and `images`.
+    """Returns the accuracy of the file, as `Score.figures`.
 
     Raises:
         ValueError: There is no such file, or it has other classes than the data set.
@@ -58,7 +58,8 @@ def evaluate_file(chosen: Evaluation, dataset: data.Dataset) -> dict:
     predictor = evaluation.load_predictor(chosen.file, chosen.threads, chosen.trust)
     score = evaluation.evaluate_on(predictor, dataset, chosen.split, chosen.batch_size)
     described = {"dataset": dataset.name, "split": chosen.split}
-    return {"evaluated": chosen.file, **described, **dataclasses.asdict(score)}
+    figures = score.figures(predictor.classes)
+    return {"evaluated": chosen.file, **described, **figures}
 
 
 def evaluate_zoo(zoo: Zoo, chosen: Evaluation, dataset: data.Dataset) -> dict:

@@ -27,6 +27,17 @@ class Score:
     top5: float
     images: int
 
+    def figures(self, classes: int) -> dict:
+        """Returns the attributes by name; no `top5` of less than six classes.
+
+        Args:
+            classes: How many classes there are.
+        """
+        figures = dataclasses.asdict(self)
+        if classes <= 5:
+            del figures["top5"]
+        return figures
+
 
 def evaluate(predict: Callable, batches: Iterable[tuple]) -> Score:
     """Returns the accuracy of a predictor.
@@ -148,10 +159,11 @@ def score_model(model: keras.Model, dataset: data.Dataset | data.Unlabelled) -> 
             with the original.
 
     Returns:
-        `top1`, `top5` and `images` of the test split, and `validation_top1` and
-        `validation_images` if images are held out of the training split. Without
-        labels `error`, the relative squared error of the outputs, `agreement`, the part
-        of the samples of the same class (of outputs that are a softmax), `images`.
+        `top1`, `top5` (of six classes or more) and `images` of the test split, and
+        `validation_top1` and `validation_images` if images are held out of the training
+        split. Without labels `error`, the relative squared error of the outputs,
+        `agreement`, the part of the samples of the same class (of outputs that are a
+        softmax), `images`.
 
     Raises:
         ValueError: The model has other classes than the data set.
@@ -162,7 +174,7 @@ def score_model(model: keras.Model, dataset: data.Dataset | data.Unlabelled) -> 
         count = len(dataset.held_out)
         return {"error": near.error, "agreement": near.agreement, "images": count}
     predictor = model_predictor(model)
-    found = dataclasses.asdict(evaluate_on(predictor, dataset))
+    found = evaluate_on(predictor, dataset).figures(predictor.classes)
     if dataset.evaluation is not dataset.test:
         held_out = evaluate_on(predictor, dataset, "evaluation")
         found["validation_top1"] = held_out.top1

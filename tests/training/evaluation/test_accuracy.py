@@ -20,6 +20,8 @@ def test_score_counts_as_numpy_sorts():
     order = np.argsort(-scores, axis=1)
     assert score.top1 == np.mean(order[:, 0] == labels)
     assert score.top5 == np.mean((order[:, :5] == labels[:, None]).any(1))
+    assert score.figures(6)["top5"] == score.top5
+    assert set(score.figures(5)) == {"top1", "images"}
     assert score.images == 50
 
 
