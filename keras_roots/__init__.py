@@ -1,6 +1,7 @@
 """Keras model zoo of convolutional networks that are cheaper by construction."""
 
 import importlib
+import importlib.metadata
 
 from keras_roots import terminal
 
@@ -62,6 +63,8 @@ __all__ = ["layers", "models", "regularizers", *_PACKAGES, *_PUBLIC]
 
 
 def __getattr__(name):
+    if name == "__version__":
+        return importlib.metadata.version("keras_roots")
     if name in _PACKAGES:
         return importlib.import_module(f"keras_roots.{name}")
     if name in _PUBLIC:

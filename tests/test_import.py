@@ -1,5 +1,8 @@
 """Importing the package: light, and without TensorFlow where another backend runs."""
 
+import importlib.metadata
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -158,3 +161,5 @@ def test_only_public_names_are_listed():
     assert len(set(keras_roots.__all__)) == len(keras_roots.__all__)
     assert not [name for name in dir(keras_roots) if name.startswith("_")]
     assert "importlib" not in dir(keras_roots)
+    assert keras_roots.__version__ == importlib.metadata.version("keras_roots")
+    assert Path(keras_roots.__file__).with_name("py.typed").exists()
