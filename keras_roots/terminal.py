@@ -1,5 +1,6 @@
 """What reaches the terminal of a console script: no notes of TensorFlow and LiteRT."""
 
+import faulthandler
 import io
 import os
 import sys
@@ -7,6 +8,8 @@ import tempfile
 
 VERBOSE = "verbose"  # the argument of console scripts that asks for the notes
 _SCRIPTS = "keras-roots-"
+_STDERR = 2
+_TRUE = ("", "true", "t", "1")  # as absl reads flags
 
 _notes: list[io.BufferedRandom] = []
 
@@ -19,13 +22,26 @@ def hush_scripts() -> None:
     Python goes on writing to the terminal.
     """
     script = os.path.basename(sys.argv[0] if sys.argv else "")
-    arguments = [argument.lstrip("-") for argument in sys.argv[1:]]
-    if not script.startswith(_SCRIPTS) or VERBOSE in arguments or _notes:
+    if not script.startswith(_SCRIPTS) or _is_verbose(sys.argv[1:]) or _notes:
         return
-    terminal = os.dup(sys.stderr.fileno())
-    _notes.append(tempfile.TemporaryFile())
-    os.dup2(_notes[-1].fileno(), sys.stderr.fileno())
-    sys.stderr = os.fdopen(terminal, "w", buffering=1, encoding="utf-8")
+    try:
+        _notes.append(tempfile.TemporaryFile())
+    except OSError:  # no folder for one
+        return
+    if sys.stderr is None:  # closed: the next file opened would get the notes
+        sys.stderr = open(os.devnull, "w")
+    else:
+        sys.stderr = os.fdopen(
+            os.dup(_STDERR), "w", 1, "utf-8", errors="backslashreplace"
+        )
+    os.dup2(_notes[-1].fileno(), _STDERR)
+    faulthandler.enable(sys.stderr)  # where a crash was; runtimes say it in the notes
+
+
+def _is_verbose(arguments) -> bool:
+    given = [argument.lstrip("-") for argument in arguments if argument[:1] == "-"]
+    pairs = [argument.partition("=") for argument in given]
+    return any(name == VERBOSE and value.lower() in _TRUE for name, _, value in pairs)
 
 
 def tell() -> None:

@@ -22,13 +22,11 @@ SCRIPT = """
 """
 
 
-def stderr(tmp_path, name, *arguments):
+def command(tmp_path, name, *arguments, script=SCRIPT):
     path = str(Path(keras_roots.__file__).with_name("terminal.py"))
-    script = tmp_path / name
-    script.write_text(textwrap.dedent(SCRIPT.format(path=path)))
-    command = [sys.executable, script, *arguments]
-    run = subprocess.run(command, capture_output=True, check=True)
-    return run.stderr.decode().splitlines()
+    file = tmp_path / name
+    file.write_text(textwrap.dedent(script.format(path=path)), "utf-8")
+    return [sys.executable, str(file), *arguments]
 
 
 @pytest.mark.parametrize(
@@ -36,6 +34,9 @@ def stderr(tmp_path, name, *arguments):
     [
         ("keras-roots-train", (), ["progress é"]),
         ("keras-roots-train", ("--verbose",), ["a note", "progress é"]),
+        ("keras-roots-train", ("--verbose=true",), ["a note", "progress é"]),
+        ("keras-roots-train", ("--noverbose",), ["progress é"]),
+        ("keras-roots-train", ("--verbose=false",), ["progress é"]),
         ("keras-roots-train", ("tell",), ["progress é", "a note"]),
         ("mine.py", (), ["a note", "progress é"]),
     ],
@@ -43,4 +44,46 @@ def stderr(tmp_path, name, *arguments):
 def test_notes_of_runtimes_are_kept_from_console_scripts(
     tmp_path, name, arguments, lines
 ):
-    assert stderr(tmp_path, name, *arguments) == lines
+    run = subprocess.run(
+        command(tmp_path, name, *arguments), capture_output=True, check=True
+    )
+    assert run.stderr.decode().splitlines() == lines
+
+
+def test_a_closed_standard_error(tmp_path):
+    """No file that is opened later takes its place, and gets the notes."""
+    script = (
+        SCRIPT
+        + """
+    with open("mine", "w") as file:
+        os.write(2, b"another note")
+        file.write("mine alone")
+"""
+    )
+    own = command(tmp_path, "keras-roots-train", script=script)
+    closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", *own]
+    subprocess.run(closed, check=True, cwd=tmp_path)
+    assert (tmp_path / "mine").read_text() == "mine alone"
+
+
+def test_no_folder_for_notes(tmp_path):
+    """They reach the terminal then."""
+    lost = "import tempfile; tempfile.tempdir = '/proc/none'\n"
+    own = command(tmp_path, "keras-roots-train", script=lost + textwrap.dedent(SCRIPT))
+    run = subprocess.run(own, capture_output=True, check=True)
+    assert run.stderr.decode().splitlines() == ["a note", "progress é"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("print(chr(0xdcff), file=sys.stderr)", "\\udcff"),  # a name that is no UTF-8
+        ("os.abort()", "Fatal Python error: Aborted"),
+    ],
+)
+def test_what_reaches_the_terminal(tmp_path, line, expected):
+    script = SCRIPT + f"    {line}\n"
+    own = command(tmp_path, "keras-roots-train", script=script)
+    run = subprocess.run(own, capture_output=True, check=False)
+    lines = run.stderr.decode().splitlines()
+    assert lines[:2] == ["progress é", expected]
