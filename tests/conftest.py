@@ -1,5 +1,6 @@
 """Fixtures for every test."""
 
+import collections
 import gc
 import os
 import subprocess
@@ -11,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Going over all objects of TensorFlow and Keras again and again, for the few that tests
 # leave, took a tenth of the time.
 gc.set_threshold(10_000, 10, 10)
+_COUNT = "faults: "
 
 
 def pytest_addoption(parser):
@@ -18,8 +20,27 @@ def pytest_addoption(parser):
         "--faults",
         type=int,
         default=32,
-        help="random faults of each kind that tests/faults tries",
+        help="random faults of each kind that are tried",
     )
+
+
+def pytest_terminal_summary(terminalreporter):
+    totals = collections.Counter()
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, number in report.user_properties:
+            if name.startswith(_COUNT):
+                totals[name.removeprefix(_COUNT)] += number
+    if not totals:
+        return
+    terminalreporter.section("faults that lost nothing and were not silent")
+    for kind, number in totals.items():
+        terminalreporter.write_line(f"{number:8,}  {kind}")
+    if os.name != "nt":
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak /= 2**20 if sys.platform == "darwin" else 2**10
+        terminalreporter.write_line(f"{peak:8,.0f}  MB of memory at most")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -77,3 +98,15 @@ def drawn(monkeypatch):
 
     monkeypatch.setattr(Figure, "savefig", keep)
     return written
+
+
+@pytest.fixture
+def faults(request):
+    """How many random faults of a kind are tried, `--faults`."""
+    return request.config.getoption("--faults")
+
+
+@pytest.fixture
+def count(record_property):
+    """Function of a kind of faults and how many of it were tried and passed."""
+    return lambda kind, number: record_property(f"{_COUNT}{kind}", number)

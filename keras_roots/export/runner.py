@@ -1,6 +1,7 @@
 """Running LiteRT files on the CPU, with XNNPACK."""
 
 import collections
+import contextlib
 import os
 from collections.abc import Mapping
 
@@ -10,6 +11,8 @@ from keras_roots.export import signature
 from keras_roots.utils import checks
 
 _DELEGATE = "DELEGATE"
+# What LiteRT's interpreter raises on damaged files besides ValueErrors.
+_OF_DAMAGED = (RuntimeError, LookupError, TypeError, OverflowError)
 
 
 def require_litert():
@@ -79,18 +82,14 @@ class LiteRTModel:
             options["model_path"] = file
         else:
             raise FileNotFoundError(f"`file` is missing: no LiteRT file {file!r}")
-        try:
+        self._shown = f"{len(file)} bytes" if isinstance(file, bytes) else repr(file)
+        with self._refusals(ValueError, *_OF_DAMAGED):
             self._interpreter = litert.Interpreter(**options)
             self._resize(batch_size, image_shape)
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            shown = f"{len(file)} bytes" if isinstance(file, bytes) else repr(file)
-            raise ValueError(
-                f"`file` must be a LiteRT file. Received: file={shown}, and "
-                f"LiteRT says: {checks.quoted(error)}"
-            ) from error
-        self._inputs = self._named_inputs()
-        self._outputs = self._ordered_outputs()
+        with self._refusals(UnicodeDecodeError, *_OF_DAMAGED):
+            self._inputs = self._named_inputs()
+            self._outputs = self._ordered_outputs()
         shapes = {
             name: tuple(map(int, details["shape"]))
             for name, details in self._inputs.items()
@@ -114,7 +113,8 @@ class LiteRTModel:
                 by the names of `input_shapes`.
 
         Raises:
-            ValueError: The images have another shape, or lack an input.
+            ValueError: The images have another shape, or lack an input; or the file is
+                damaged, which LiteRT may find only now.
         """
         arrays = self._by_name(images)
         (count,) = {len(array) for array in arrays.values()}
@@ -135,8 +135,13 @@ class LiteRTModel:
             self._interpreter.set_tensor(details["index"], _quantize(array, details))
 
     def invoke(self) -> None:
-        """Runs the network once on the input that was set."""
-        self._interpreter.invoke()
+        """Runs the network once on the input that was set.
+
+        Raises:
+            ValueError: The file is damaged, which LiteRT may find only now.
+        """
+        with self._refusals(*_OF_DAMAGED):
+            self._interpreter.invoke()
 
     def operations(self) -> dict[str, int] | None:
         """Returns how often the network uses each operation, `None` if unknown."""
@@ -196,6 +201,17 @@ class LiteRTModel:
                 f"{ ({name: len(array) for name, array in arrays.items()}) }"
             )
         return arrays
+
+    @contextlib.contextmanager
+    def _refusals(self, *kinds):
+        """Turns what LiteRT raises into one line that names the file."""
+        try:
+            yield
+        except kinds as error:
+            raise ValueError(
+                f"`file` must be a LiteRT file. Received: file={self._shown}, and "
+                f"LiteRT says: {checks.quoted(error)}"
+            ) from error
 
     def _resize(self, batch_size, image_shape):
         for details in self._interpreter.get_input_details():

@@ -3,6 +3,7 @@
 import csv
 import functools
 
+import damages
 import keras
 import numpy as np
 import pytest
@@ -39,42 +40,7 @@ def values(model):
     return [np.asarray(variable) for variable in state(model)]
 
 
-def flip(content, rng):
-    """One to eight bits, anywhere."""
-    damaged = bytearray(content)
-    for place in rng.integers(0, len(content), rng.integers(1, 9)):
-        damaged[place] ^= 1 << int(rng.integers(0, 8))
-    return bytes(damaged)
-
-
-def cut(content, rng):
-    return content[: rng.integers(0, len(content))]
-
-
-def blank(content, rng):
-    """A page of zeros, as a disk leaves it that lost one."""
-    start = int(rng.integers(0, len(content))) // 512 * 512
-    size = min(int(rng.choice([512, 4096])), len(content) - start)
-    return content[:start] + bytes(size) + content[start + size :]
-
-
-def swap(content, rng):
-    """Two parts of the same length change places."""
-    size = int(rng.integers(1, len(content) // 4))
-    one, two = sorted(rng.integers(0, len(content) - size, 2))
-    two = max(two, one + size)
-    two = min(two, len(content) - size)
-    first, second = content[one : one + size], content[two : two + size]
-    if two < one + size:
-        return content
-    between = content[one + size : two]
-    return content[:one] + second + between + first + content[two + size :]
-
-
-DAMAGES = (flip, cut, blank, swap)
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", damages.OF_DISKS)
 @pytest.mark.parametrize("name", [checkpoints.LAST, checkpoints.BEST])
 def test_damaged_checkpoints(name, damage, tmp_path, faults, count):
     model, path = network(), tmp_path / name
@@ -103,7 +69,7 @@ def test_damaged_checkpoints(name, damage, tmp_path, faults, count):
     count(f"damaged checkpoints: {damage.__name__}", faults)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", damages.OF_DISKS)
 def test_damaged_logs(damage, tmp_path, faults, count):
     rows = [
         {"epoch": i, "loss": 1 / i, "val_accuracy": 0.5 + i % 3 / 10, "seconds": 1.5}
@@ -138,7 +104,7 @@ def test_damaged_logs(damage, tmp_path, faults, count):
     count(f"damaged logs: {damage.__name__}", faults)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", damages.OF_DISKS)
 def test_damaged_networks(damage, tmp_path, faults, count):
     path = tmp_path / "model.keras"
     utils.save_model(network(), path)
