@@ -137,3 +137,5 @@ def _check(name, value, limits):
             raise ValueError(
                 f"`{name}` must be {words} {bound:g}. Received: {name}={value!r}"
             )
+    if isinstance(value, float):
+        checks.number(name, value)

@@ -92,3 +92,15 @@ def test_changes_name_what_differs():
     }
     texts = [limits.help for limits in limits_of(changes_class).values()]
     assert texts[0] == "How many layers it has. By default, the baker's."
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e300])
+def test_numbers_without_limits_are_finite_too(value):
+    @options
+    class Salt:
+        """Salt."""
+
+        grams: float = option(1.0, "How much.")
+
+    with pytest.raises(ValueError, match="`grams` must be a finite number"):
+        Salt(value)

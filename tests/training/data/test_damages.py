@@ -12,8 +12,9 @@ from keras_roots.training.data import datasets
 def try_damages(faults, count):
     """Function that damages files, a number of times, and opens the data set.
 
-    It takes the kind and the files, the arguments of `open_dataset`, the arrays that were written,
-    and words of which one is in every refusal; returns how many were refused.
+    It takes the kind and the files, the arguments of `open_dataset`, the arrays that
+    were written, and words of which one is in every refusal; returns how many were
+    refused.
     """
 
     def attempt(kind, files, arguments, arrays, words):
