@@ -84,7 +84,6 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
     """
     directory = check_directory(directory)
     utils.remove_leftovers(directory)
-    config = json.loads(json.dumps(config))
     file = directory / CONFIG
     if file.exists():
         found = read_config(directory)
@@ -93,17 +92,13 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
                 f"`output_dir` has a damaged {str(file)!r}: put a whole copy in its "
                 "place, or choose another directory"
             )
-        found, config = _flat(found), _flat(config)
-        different = sorted(
-            key for key in {*found, *config} if found.get(key) != config.get(key)
-        )
-        if different:
+        if different := differences(found, config):
             raise ValueError(
                 f"`output_dir` {str(directory)!r} holds a run of another "
                 "configuration; choose another directory or the same flags. Different: "
                 + ", ".join(
-                    f"{key} (there {found.get(key)!r}, here {config.get(key)!r})"
-                    for key in different
+                    f"{key} (there {there!r}, here {here!r})"
+                    for key, (there, here) in different.items()
                 )
             )
         return True
@@ -115,6 +110,23 @@ def claim_directory(directory: str | os.PathLike, config: dict) -> bool:
     directory.mkdir(parents=True, exist_ok=True)
     utils.write_text(file, json.dumps(config, indent=2) + "\n")
     return False
+
+
+def differences(found: dict, config: dict) -> dict[str, tuple]:
+    """Returns where two configurations differ: names of values, and both of them.
+
+    A value that one of them lacks is `None`: older runs have fewer.
+
+    Args:
+        found: That of a run.
+        config: That of another.
+    """
+    found, config = (_flat(json.loads(json.dumps(each))) for each in (found, config))
+    return {
+        key: (found.get(key), config.get(key))
+        for key in sorted({*found, *config})
+        if found.get(key) != config.get(key)
+    }
 
 
 def check_directory(

@@ -75,7 +75,7 @@ def load(model: keras.Model, path: str, include_top: bool = True) -> None:
         if include_top and _fits(_without_classifier(model), path):
             warnings.warn(
                 f"`weights` file {path!r} is of a network of other classes than "
-                f"{model.name!r}: its classifier is new and random.",
+                f"{model.name!r}, or of other heads: its classifier is new and random.",
                 stacklevel=4,
             )
             return

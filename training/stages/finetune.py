@@ -57,10 +57,13 @@ class FineTune(Train):
                 "`distillation_only` needs a distillation above 0. "
                 f"Received: distillation={self.settings.distillation}"
             )
-        if self.settings.shrink_every and self.recipe.ema:
+        recipe, every = self.recipe, self.settings.shrink_every
+        if every and (recipe.ema or recipe.patience):
             raise ValueError(
                 "`shrink_every` cannot be combined with a moving average of the "
-                f"weights. Received: shrink_every={self.settings.shrink_every} and ema"
+                "weights or `patience`: it shrinks the weights of the last epoch. "
+                f"Received: shrink_every={every}, ema={recipe.ema}, "
+                f"patience={recipe.patience}"
             )
 
     def adapt(self, trainee, context):

@@ -124,6 +124,10 @@ class Optimization:
             )
 
 
+# Fields of recipes that the training of twins does not know.
+_UNKNOWN = ("frozen_epochs", "body_rate", "class_weight", "patience")
+
+
 @dataclasses.dataclass(frozen=True)
 class Optimize(Stage):
     """Optimises the network by training its twin, and measures files before and after.
@@ -148,6 +152,13 @@ class Optimize(Stage):
                 "size of images: twins know none of them. Received: "
                 f"precision={recipe.precision!r}, ema={recipe.ema}, "
                 f"initial_size={recipe.initial_size}"
+            )
+        given = {name: getattr(recipe, name) for name in _UNKNOWN}
+        given = {name: value for name, value in given.items() if value is not None}
+        if given:
+            raise ValueError(
+                f"Twins are trained without {', '.join(_UNKNOWN)}. Received: "
+                + ", ".join(f"{name}={value!r}" for name, value in given.items())
             )
 
     def run(self, model, folder, context):

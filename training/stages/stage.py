@@ -103,6 +103,9 @@ def run(
         raise ValueError(f"`only` must be of {list(names)}. Received: {unknown}")
     for stage in stages:
         stage.check()
+        recipe = getattr(stage, "recipe", None)
+        if recipe is not None:
+            trainer.check_patience(recipe, context.dataset)
     outcome = Outcome(Path(context.folder), names)
     _check_folder(outcome)
     with runs.hold_directory(outcome.folder):
@@ -160,9 +163,9 @@ def done_elsewhere(name: str, config: dict, folder: str | os.PathLike) -> Path |
         config: Its configuration, with those of the stages before.
         folder: Folder of the folders of tables, in which rows have theirs.
     """
-    config = json.loads(json.dumps(config))
     for result in sorted(Path(folder).glob(f"*/*/{name}/{RESULT}")):
-        if runs.read_config(result.parent) == config:
+        found = runs.read_config(result.parent)
+        if found is not None and not runs.differences(found, config):
             return result.parent
     return None
 

@@ -14,6 +14,7 @@ from keras_roots.training.trainer.distiller import distiller
 from keras_roots.training.trainer.finetuner import finetuner
 from keras_roots.training.trainer.fit import (
     check_layout,
+    check_patience,
     fit,
     seconds,
     set_seed,
@@ -47,6 +48,7 @@ __all__ = [
     "make_schedule",
     "mean_colour",
     "check_layout",
+    "check_patience",
     "check_outputs",
     "compile_model",
     "copy_weights",

@@ -69,12 +69,7 @@ def fit(
     check_layout()
     if save_every is not None:
         checks.integer("save_every", save_every)
-    if recipe.patience and dataset.evaluation is dataset.test:
-        raise ValueError(
-            "`patience` needs images that are held out of the training images: the "
-            "best epoch by the test images would be theirs. Give `holdout`. "
-            f"Received: patience={recipe.patience}, holdout=0"
-        )
+    check_patience(recipe, dataset)
     augmentation = get_augmentation(recipe.augmentation, recipe.flip)
     steps = data.steps_per_epoch(dataset.train, recipe.batch_size)
     until = recipe.epochs if until is None else until
@@ -171,6 +166,16 @@ def set_seed(seed: int, deterministic: bool = False) -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+def check_patience(recipe: Recipe, dataset: data.Dataset) -> None:
+    """Raises a ValueError if a recipe waits for a best epoch that nothing tells."""
+    if recipe.patience and dataset.evaluation is dataset.test:
+        raise ValueError(
+            "`patience` needs images that are held out of the training images: the "
+            "best epoch by the test images would be theirs. Give `holdout`. "
+            f"Received: patience={recipe.patience}, holdout=0"
+        )
 
 
 def check_layout() -> None:

@@ -114,6 +114,7 @@ def test_trainings_from_the_model_of_an_earlier_stage(context):
             "`distillation_only` needs a distillation above 0.*distillation=None",
         ),
         ({"shrink_every": 1}, {"ema": 0.9}, "cannot be combined with a moving average"),
+        ({"shrink_every": 1}, {"patience": 2}, "`patience`: it shrinks.*patience=2"),
     ],
 )
 def test_impossible_settings(settings, recipe, message, context):

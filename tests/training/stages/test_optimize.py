@@ -174,6 +174,10 @@ _CHECKS = {"qat": _check_qat, "prune": _check_prune, "cluster": _check_cluster}
         ({"preserve_zeros": True}, {}, "`preserve_zeros` needs"),
         ({}, {"precision": "mixed_bfloat16"}, "precision='mixed_bfloat16'"),
         ({}, {"ema": 0.9}, "ema=0.9"),
+        ({}, {"frozen_epochs": 1}, "without frozen_epochs.*: frozen_epochs=1$"),
+        ({}, {"body_rate": 0.0}, ": body_rate=0.0$"),
+        ({}, {"class_weight": "balanced"}, ": class_weight='balanced'$"),
+        ({}, {"patience": 2}, ": patience=2$"),
         ({}, {"batch_size": 100}, "batch_size=100"),
     ],
 )

@@ -12,8 +12,9 @@ import keras_roots
 from keras_roots.training import stages
 from keras_roots.training.data import open_dataset
 from keras_roots.training.stages.context import Context
-from keras_roots.training.stages.stage import Keep
+from keras_roots.training.stages.stage import Keep, done_elsewhere
 from keras_roots.training.stages.stage import run as run_stages
+from keras_roots.training.trainer import Recipe
 
 
 @pytest.fixture
@@ -220,3 +221,21 @@ def test_a_stage_that_leaves_the_network_as_it_is(context, tmp_path):
     model = helpers.scores()
     assert stages.Keep().run(model, tmp_path, context) == (model, {})
     assert stages.Keep().with_epochs(0) == stages.Keep()
+
+
+def test_patience_without_images_held_out_is_refused_before_any_stage(context):
+    recipe = Recipe(epochs=2, batch_size=2, learning_rate=0.1, patience=1)
+    with pytest.raises(ValueError, match="`patience` needs images that are held out"):
+        run_stages([Keep(), stages.Train(recipe=recipe)], context, helpers.scores, {})
+    assert not context.folder.exists()
+
+
+def test_rows_done_before_a_setting_existed_are_shared(context, tmp_path):
+    folder = tmp_path / "tables" / "table" / "row" / "first"
+    folder.mkdir(parents=True)
+    stage = {"kind": "Train", "recipe": {"epochs": 1}}
+    (folder / "config.json").write_text(json.dumps({"seed": 0, "stages": stage}))
+    (folder / "result.json").write_text("{}")
+    for more, found in (({}, folder), ({"patience": None}, folder), ({"ema": 1}, None)):
+        now = {"seed": 0, "stages": stage | {"recipe": {"epochs": 1, **more}}}
+        assert done_elsewhere("first", now, tmp_path / "tables") == found
