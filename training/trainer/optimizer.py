@@ -13,7 +13,8 @@ class SGD(keras.optimizers.SGD):
 
     Args:
         *args: As for `keras.optimizers.SGD`.
-        heads: Names of the layers that have the full learning rate.
+        heads: Positions of the variables that have the full learning rate, among those
+            that the optimizer is built with: names may be of several layers.
         body_rate: Rate of all other layers, over the learning rate.
         frozen_steps: First steps, in which other layers are not trained.
         **kwargs: As for `keras.optimizers.SGD`.
@@ -28,7 +29,7 @@ class SGD(keras.optimizers.SGD):
     def build(self, variables):
         """Notes which variables are of the body. As for every optimiser."""
         self._is_body = [
-            variable.path.split("/")[-2] not in self.heads for variable in variables
+            position not in self.heads for position in range(len(variables))
         ]
         super().build(variables)
 

@@ -159,7 +159,9 @@ def compile_model(
     if recipe.body_rate is None and recipe.frozen_epochs is None:
         optimizer = keras.optimizers.SGD(rate, **how)
     else:
-        how["heads"] = [layer.name for layer in graph.heads(model)]
+        own = {id(v) for layer in graph.heads(model) for v in layer.trainable_variables}
+        variables = model.trainable_variables
+        how["heads"] = [n for n, each in enumerate(variables) if id(each) in own]
         how["frozen_steps"] = (recipe.frozen_epochs or 0) * steps // recipe.epochs
         if recipe.body_rate is not None:
             how["body_rate"] = recipe.body_rate

@@ -172,4 +172,30 @@ def test_the_body_may_be_slower_than_the_classifier():
     compile_model(compiled, recipe, 30)
     optimizer = compiled.optimizer
     assert (optimizer.body_rate, optimizer.frozen_steps) == (0.1, 10)
-    assert optimizer.heads == [model.layers[-1].name]
+    last = [f"{model.layers[-1].name}/{name}" for name in ("kernel", "bias")]
+    variables = compiled.trainable_variables
+    assert [variables[n].path for n in optimizer.heads] == last
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_heads_are_told_from_layers_of_their_names(wrapped):
+    """A layer in the body has the head's name, or a wrapper is the head."""
+    inner = keras.Sequential(
+        [keras.Input((3, 4)), keras.layers.Dense(4, name="scores")], name="inner"
+    )
+    head = keras.layers.Dense(5, name="scores")
+    if wrapped:
+        head = keras.layers.TimeDistributed(head)
+    inputs = keras.Input((3, 4))
+    outputs = keras.layers.GlobalAveragePooling1D()(head(inner(inputs)))
+    model = keras.Model(inputs, outputs)
+    compile_model(model, dataclasses.replace(RECIPE, body_rate=0.0), 30)
+    start = [np.array(weight) for weight in model.get_weights()]
+    model.fit(
+        np.ones((8, 3, 4), "float32"), np.eye(5, dtype="float32")[[0] * 8], verbose=0
+    )
+    moved = [
+        bool(np.abs(now - before).max() > 0)
+        for before, now in zip(start, model.get_weights(), strict=True)
+    ]
+    assert moved == [False, False, True, True]
