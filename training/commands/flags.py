@@ -16,6 +16,7 @@ from keras_roots.training import options, runs
 # Differs from machine to machine, and decides nothing.
 _LOCAL = ("data_dir",)
 _VERBOSE = "Whether to show the notes that TensorFlow, its converter and LiteRT write."
+_INTERRUPTED = 130  # as shells give it for Ctrl-C
 
 
 class Given:
@@ -220,6 +221,9 @@ def _guarded(main, given, binary, argv):
         main(given)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
     except Exception:
         terminal.tell()
         raise

@@ -158,3 +158,16 @@ def test_a_binary_in_a_process_of_its_own():
     last = done.stderr.splitlines()[-1]
     assert last.startswith("error: Give either --run, the output directory")
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_is_no_traceback(capsys, monkeypatch):
+    def stopped(given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "_COMMAND", [None])
+    monkeypatch.setattr(flags.warnings, "formatwarning", None)
+    given = flags.parse([], [])
+    with pytest.raises(SystemExit) as end:
+        flags._guarded(stopped, given, "keras-roots-train", ["keras-roots-train"])
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
