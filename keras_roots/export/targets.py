@@ -95,11 +95,14 @@ def tile_of(target: str, dtype: str) -> Tile:
 
 
 def _flags() -> set[str]:
-    """Names of the instruction sets of this machine; none where it does not tell."""
+    """Names of the instruction sets that all processors of this machine have.
+
+    None where it does not tell.
+    """
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         lines = [line.partition(":") for line in file]
-        named = [text for name, _, text in lines if name.strip() in _LINES]
-        return {flag for text in named for flag in text.split()}
+        named = [set(text.split()) for name, _, text in lines if name.strip() in _LINES]
+        return set.intersection(*named) if named else set()
     if platform.system() != "Darwin":
         return set()
     names = [f"hw.optional.arm.{name}" for name in _MAC_FLAGS]

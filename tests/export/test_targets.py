@@ -56,6 +56,7 @@ def test_instruction_sets_of_amx_compute_wide_groups():
         ("Features : asimd asimddp i8mm", "aarch64", "neon-i8mm"),
         ("Features : asimd asimddp", "aarch64", "neon-dot"),
         ("Features : asimd", "aarch64", "neon"),
+        ("Features : asimd\nFeatures : asimd asimddp", "aarch64", "neon"),
         (None, "arm64", "neon"),
         (None, "AMD64", "avx2"),
     ],
