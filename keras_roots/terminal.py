@@ -9,7 +9,7 @@ import tempfile
 VERBOSE = "verbose"  # the argument of console scripts that asks for the notes
 _SCRIPTS = "keras-roots-"
 _STDERR = 2
-_TRUE = ("", "true", "t", "1")  # as absl reads flags
+_TRUE = ("", "true", "t", "1")  # values of it that mean yes
 
 _notes: list[io.BufferedRandom] = []
 

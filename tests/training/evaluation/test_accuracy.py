@@ -126,9 +126,7 @@ def test_a_saved_model_without_a_signature(tmp_path):
     import tensorflow as tf
 
     tf.saved_model.save(tf.Module(), str(tmp_path))
-    with pytest.raises(
-        ValueError, match="with a signature 'serving_default'"
-    ):
+    with pytest.raises(ValueError, match="with a signature 'serving_default'"):
         accuracy.load_predictor(str(tmp_path))
 
 
