@@ -84,12 +84,12 @@ def read_operations(file: str | os.PathLike | bytes) -> list[Operation]:
         if not schema.Model.ModelBufferHasIdentifier(content, 0):
             raise ValueError("it lacks the mark of one")
         operators, tensors = _unpack(schema, schema.Model.GetRootAs(content, 0))
+        return _with_plain_layers(_operations(operators, tensors))
     # What the reader raises on a file that is cut short or damaged.
     except (ValueError, TypeError, LookupError, AttributeError, struct.error) as error:
         raise ValueError(
             f"`file` must be a LiteRT file. Received: file={shown}, and {error}"
         ) from error
-    return _with_plain_layers(_operations(operators, tensors))
 
 
 def _content(file) -> tuple[bytes, str]:

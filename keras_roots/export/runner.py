@@ -90,6 +90,8 @@ class LiteRTModel:
         with self._refusals(UnicodeDecodeError, *_OF_DAMAGED):
             self._inputs = self._named_inputs()
             self._outputs = self._ordered_outputs()
+            if not self._inputs or not self._outputs:
+                raise LookupError("it has no inputs, or no outputs")
         shapes = {
             name: tuple(map(int, details["shape"]))
             for name, details in self._inputs.items()
@@ -125,14 +127,18 @@ class LiteRTModel:
             rows = np.minimum(np.arange(start, start + self.batch_size), count - 1)
             self.set_input({name: array[rows] for name, array in arrays.items()})
             self.invoke()
-            batches.append([output[:size] for output in self._read()])
+            with self._refusals(ValueError, *_OF_DAMAGED):
+                batches.append([output[:size] for output in self._read()])
         return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
     def set_input(self, images: np.ndarray | Mapping) -> None:
         """Sets the inputs of `invoke`: `batch_size` images, as for `predict`."""
         for name, array in self._by_name(images).items():
             details = self._inputs[name]
-            self._interpreter.set_tensor(details["index"], _quantize(array, details))
+            with self._refusals(ValueError, *_OF_DAMAGED):
+                self._interpreter.set_tensor(
+                    details["index"], _quantize(array, details)
+                )
 
     def invoke(self) -> None:
         """Runs the network once on the input that was set.
@@ -163,7 +169,8 @@ class LiteRTModel:
     def _histogram(self, counts):
         try:
             # A private function, the only one that lists them; it may disappear.
-            nodes = self._interpreter._get_ops_details()
+            with self._refusals(UnicodeDecodeError, *_OF_DAMAGED):
+                nodes = self._interpreter._get_ops_details()
         except AttributeError:
             return None
         taken = _delegated(nodes)
