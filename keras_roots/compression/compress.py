@@ -219,7 +219,7 @@ def _silent(text):
 
 def _check_target(target, cost) -> str:
     resolved = export.resolve_target(target)
-    if cost == "latency" and resolved != export.host_target():
+    if cost == "latency" and resolved != export.resolve_target("host"):
         raise ValueError(
             "`target` must be 'host' with cost='latency': times are measured on this "
             "machine. With cost='macs' it may be another. "

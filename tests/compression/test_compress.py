@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_roots
-from keras_roots import benchmarking, export
+from keras_roots import benchmarking
 from keras_roots.compression.compress import compress
 from keras_roots.compression.fidelity import file_outputs
 from keras_roots.convolutions import Samples
@@ -316,7 +316,7 @@ def test_a_network_that_litert_refuses_is_compressed_all_the_same(monkeypatch):
     ],
 )
 def test_bad_arguments(trained, arguments, message, monkeypatch):
-    monkeypatch.setattr(export, "host_target", lambda: "avx512")
+    monkeypatch.setattr("keras_roots.export.targets.host_target", lambda: "avx2")
     with pytest.raises(ValueError, match=message):
         _compress(trained, **arguments)
 
