@@ -34,6 +34,7 @@ def test_links_to_files_lead_somewhere(path):
     [
         ("README.md", "deep-roots/table2.md"),
         ("docs/low-rank.md", "coordinating-filters/table1.md"),
+        ("docs/experiments.md", "experiments/distillation.md"),
         ("docs/experiments.md", "experiments/frontier.md"),
         ("docs/experiments.md", "experiments/pointwise.md"),
         ("docs/experiments.md", "experiments/rootify.md"),
