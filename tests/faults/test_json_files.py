@@ -40,6 +40,8 @@ def test_damaged_json(name, damage, tmp_path, faults, count):
             # JSON has no checksum: a configuration alone is compared as a whole.
             kind = {runs.CONFIG: bool, runs.RESULT: dict, "index.json": list}[name]
             assert isinstance(found, kind)
+            if kind is list:
+                assert all(isinstance(entry, dict) for entry in found)
             text = (folder / name).read_text()
             assert name != runs.CONFIG or json.loads(text) == CONFIG
     count(f"damaged {name}", faults)

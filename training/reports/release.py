@@ -131,11 +131,18 @@ def read_index(zoo: str | os.PathLike) -> list[dict]:
     if not path.exists():
         return []
     try:
-        return utils.read_json(path)["released"]
+        entries = utils.read_json(path)["released"]
+        if not isinstance(entries, list) or not all(map(_is_entry, entries)):
+            raise TypeError("'released' is no list of dictionaries")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"The index {os.fspath(path)!r} is damaged: {error}"
         ) from error
+    return entries
+
+
+def _is_entry(entry) -> bool:
+    return isinstance(entry, dict)
 
 
 def write_index(zoo: str | os.PathLike, entries: list[dict]) -> None:
