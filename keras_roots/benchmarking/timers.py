@@ -188,13 +188,8 @@ def _saved_model_shapes(path, case) -> dict[str, tuple[int, ...]]:
     """
     import tensorflow as tf
 
-    signatures = utils.load_saved_model(path, "`target`", case.trust).signatures
-    if "serving_default" not in signatures:
-        raise ValueError(
-            "`target` must be a SavedModel with a signature 'serving_default'. "
-            f"Received: {path!r} with {sorted(signatures)}"
-        )
-    specs = signatures["serving_default"].structured_input_signature[1]
+    signature = utils.load_signature(path, "`target`", case.trust)
+    specs = signature.structured_input_signature[1]
     given = case.input_shape
     shapes = {}
     for name, spec in specs.items():

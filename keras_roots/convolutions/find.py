@@ -114,7 +114,7 @@ def _followed(model) -> set[int]:
         found = frozenset().union(
             *(open_ends.get(id(x), ()) for x in keras.tree.flatten((args, kwargs)))
         )
-        if _has_kernel(operation):
+        if graph.has_kernel(operation):
             followed.update(found)
             found = frozenset()
         if isinstance(operation, keras.layers.Dense):
@@ -127,8 +127,3 @@ def _followed(model) -> set[int]:
 
     graph.walk(model, graph.symbolic_inputs(model), call)
     return followed
-
-
-def _has_kernel(operation) -> bool:
-    """Whether it has weights that are no vectors: those of normalisations are."""
-    return any(len(weight.shape) > 1 for weight in getattr(operation, "weights", ()))

@@ -8,7 +8,12 @@ from keras_roots.graph.composite import (
     how_to_open,
     register_composite,
 )
-from keras_roots.graph.connections import Connections, heads
+from keras_roots.graph.connections import (
+    Connections,
+    has_kernel,
+    heads,
+    output_layers,
+)
 from keras_roots.graph.copies import configuration, copy_of, merged
 from keras_roots.graph.kinds import is_a, obstacle
 from keras_roots.graph.parts import put_together, take_apart, why_whole
@@ -44,6 +49,7 @@ __all__ = [
     "configuration",
     "copy_of",
     "expand_composites",
+    "has_kernel",
     "heads",
     "how_to_open",
     "is_a",
@@ -51,6 +57,7 @@ __all__ = [
     "merged",
     "obstacle",
     "operations",
+    "output_layers",
     "permute_channels",
     "positional",
     "put_together",

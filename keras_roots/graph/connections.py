@@ -8,6 +8,29 @@ import keras
 from keras_roots.graph.program import check_built, is_graph
 
 
+def output_layers(model: keras.Model) -> list[keras.Operation]:
+    """Returns the layers that make a model's outputs.
+
+    Args:
+        model: A functional or Sequential model.
+
+    Returns:
+        A layer per output, in the order of the outputs; where a model within the model
+        makes one, that model's own.
+    """
+    made_by = [tensor._keras_history.operation for tensor in model.outputs]
+    return [
+        inner
+        for layer in made_by
+        for inner in (output_layers(layer) if is_graph(layer) else [layer])
+    ]
+
+
+def has_kernel(operation: keras.Operation) -> bool:
+    """Tells whether it has weights that are no vectors: those of normalisations are."""
+    return any(len(weight.shape) > 1 for weight in getattr(operation, "weights", ()))
+
+
 def heads(model: keras.Model) -> list[keras.Layer]:
     """Returns the last layers with a kernel before a model's outputs: the classifiers.
 
@@ -19,20 +42,16 @@ def heads(model: keras.Model) -> list[keras.Layer]:
     """
     connections = Connections(model)
     found = []
-    pending = _makers(model)
+    pending = output_layers(model)
     while pending:
         operation = pending.pop(0)
         if is_graph(operation):
-            pending[:0] = _makers(operation)
-        elif any(len(weight.shape) > 1 for weight in getattr(operation, "weights", ())):
+            pending[:0] = output_layers(operation)
+        elif has_kernel(operation):
             found += [operation] * (operation not in found)
         else:
             pending[:0] = connections.sources(operation)
     return found
-
-
-def _makers(model) -> list[keras.Operation]:
-    return [tensor._keras_history.operation for tensor in model.outputs]
 
 
 class Connections:

@@ -22,7 +22,7 @@ from keras_roots.utils.replacement import (
     remove_leftovers,
     replacing,
 )
-from keras_roots.utils.saved_models import load_saved_model
+from keras_roots.utils.saved_models import load_saved_model, load_signature
 from keras_roots.utils.tables import (
     format_rows,
     format_table,
@@ -47,6 +47,7 @@ __all__ = [
     "kmeans",
     "load_model",
     "load_saved_model",
+    "load_signature",
     "lock_file",
     "markdown_rows",
     "markdown_table",

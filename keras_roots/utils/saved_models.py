@@ -20,6 +20,7 @@ from keras_roots.utils.checks import boolean, quoted, unpacked
 
 _FILE = "saved_model.pb"
 _VARIABLES = "variables"
+_SERVING = "serving_default"
 
 # Operations with a state that lies in memory alone.
 _IN_MEMORY = re.compile(
@@ -122,6 +123,32 @@ def load_saved_model(
         f"must be True. Received: {path!r}, whose operations {_listed(unsafe)} may "
         "read or write files, use the network or call other code"
     )
+
+
+def load_signature(
+    path: str | os.PathLike, argument: str = "`path`", trust: bool = False
+):
+    """Loads a SavedModel, as `load_saved_model` does, and returns what serves it.
+
+    Args:
+        path: Its folder.
+        argument: What the path was given as, for the message.
+        trust: As for `load_saved_model`.
+
+    Returns:
+        Its signature `serving_default`, a function of TensorFlow.
+
+    Raises:
+        ValueError: As `load_saved_model`, or it has no such signature.
+        ImportError: TensorFlow is not installed.
+    """
+    signatures = load_saved_model(path, argument, trust).signatures
+    if _SERVING not in signatures:
+        raise ValueError(
+            f"{argument} must be a SavedModel with a signature {_SERVING!r}. "
+            f"Received: {path!r} with {sorted(signatures)}"
+        )
+    return signatures[_SERVING]
 
 
 def unsafe_operations(saved_model) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from keras_roots import compression, export
 from keras_roots.export import LiteRTModel
 from keras_roots.training import data
-from keras_roots.utils import checks, load_model, load_saved_model
+from keras_roots.utils import checks, load_model, load_signature
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,13 +250,7 @@ def _litert(path, threads):
 def _saved_model(path, trust):
     import tensorflow as tf
 
-    signatures = load_saved_model(path, "`file`", trust).signatures
-    if "serving_default" not in signatures:
-        raise ValueError(
-            "`file` must be a SavedModel with a signature 'serving_default'. "
-            f"Received: {path!r} with {sorted(signatures)}"
-        )
-    serve = signatures["serving_default"]
+    serve = load_signature(path, "`file`", trust)
     ((argument, spec),) = serve.structured_input_signature[1].items()
     first = export.in_order(serve.structured_outputs)[0]
 

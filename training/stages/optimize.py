@@ -241,7 +241,7 @@ def _export_int8(model, path, images, **how):
 
 
 def _ends_in_softmax(model) -> bool:
-    (layer,) = trainer.output_layers(model)
+    (layer,) = graph.output_layers(model)
     return (
         isinstance(layer, keras.layers.Softmax)
         or layer.get_config().get("activation") == "softmax"

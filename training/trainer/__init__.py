@@ -25,7 +25,6 @@ from keras_roots.training.trainer.prepare import (
     copy_weights,
     logits,
     mean_colour,
-    output_layers,
     prepare,
 )
 from keras_roots.training.trainer.recipes import (
@@ -59,7 +58,6 @@ __all__ = [
     "load_checkpoint",
     "log_text",
     "logits",
-    "output_layers",
     "prepare",
     "read_log",
     "save_checkpoint",

@@ -25,7 +25,7 @@ def prepare(model: keras.Model, recipe: Recipe, *, synchronized=False) -> keras.
             of the initial size.
     """
     multipliers = dict(recipe.decay_multipliers)
-    outputs = set(map(id, output_layers(model)))
+    outputs = set(map(id, graph.output_layers(model)))
 
     def replace(layer):
         kind = layer.__class__
@@ -92,24 +92,6 @@ def logits(model: keras.Model) -> keras.Model:
     return prepare(model, plain)
 
 
-def output_layers(model: keras.Model) -> list[keras.Operation]:
-    """Returns the layers that make a model's outputs.
-
-    Args:
-        model: A functional or Sequential model.
-
-    Returns:
-        A layer per output, in the order of the outputs; where a model within the model
-        makes one, that model's own.
-    """
-    made_by = [tensor._keras_history.operation for tensor in model.outputs]
-    return [
-        inner
-        for layer in made_by
-        for inner in (output_layers(layer) if graph.is_graph(layer) else [layer])
-    ]
-
-
 def check_outputs(model: keras.Model) -> None:
     """Checks that a model's outputs are probabilities by a softmax, or logits.
 
@@ -119,7 +101,7 @@ def check_outputs(model: keras.Model) -> None:
     Raises:
         ValueError: One is neither.
     """
-    for layer in output_layers(model):
+    for layer in graph.output_layers(model):
         _to_logits(layer)
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import keras_roots
+from keras_roots.graph import output_layers
 from keras_roots.training.trainer.prepare import (
     compile_model,
     mean_colour,
-    output_layers,
     prepare,
 )
 from keras_roots.training.trainer.recipes import Recipe
